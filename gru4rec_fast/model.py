@@ -1,0 +1,130 @@
+"""The network: its parameters, their initialisation, and the scores of a mini-batch.
+
+The modules only hold parameters, under the names that saved GRU4Rec models use; what is computed
+with them stands in `reference.py`, and which implementation computes it in `ops.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gru4rec_fast import ops, reference
+from gru4rec_fast.config import Config
+
+COMPATIBILITY_SEED = 42
+
+
+class OneHotGRU(nn.Module):
+    """First cell of the one-hot mode: an item selects a row of the (V, 3H) input weights."""
+
+    def __init__(self, n_items: int, units: int) -> None:
+        super().__init__()
+        self.Wx0 = nn.Embedding(n_items, 3 * units)
+        self.Wrz0 = nn.Parameter(torch.empty(units, 2 * units))
+        self.Wh0 = nn.Parameter(torch.empty(units, units))
+        self.Bh0 = nn.Parameter(torch.empty(3 * units))
+
+
+class Network(nn.Module):
+    """Parameters of GRU4Rec for a catalogue of V items.
+
+    `forward` is the surface that evaluation scripts of the original call; training goes through
+    `ops.train_block` instead.
+    """
+
+    def __init__(self, config: Config, n_items: int) -> None:
+        super().__init__()
+        self.config = config
+        self.n_items = n_items
+        layers = config.layers
+        widths = [config.embedding or layers[-1], *layers]
+        self.Wy = nn.Embedding(n_items, layers[-1])
+        self.By = nn.Embedding(n_items, 1)
+        first = 0
+        if config.embedding:
+            self.E = nn.Embedding(n_items, config.embedding)
+        elif not config.constrained_embedding:
+            self.GE = OneHotGRU(n_items, layers[0])
+            first = 1
+        self.G = nn.ModuleList(
+            nn.GRUCell(widths[i], layers[i]) for i in range(first, len(layers))
+        )
+        self.requires_grad_(False)
+
+    def parameter_dict(self) -> reference.Parameters:
+        """Name -> tensor, sharing the storage of the modules."""
+        return dict(self.named_parameters())
+
+    def initialise(self, compatibility_mode: bool = True) -> None:
+        """Draw the weights, uniform in +-sqrt(6 / (rows + columns)) of each gate's own matrix.
+
+        `compatibility_mode` draws by NumPy's legacy generator, seed 42, in the order in which the
+        original fills its matrices (spec section 7), otherwise by one seeded with `config.seed`.
+        `sigma` and `init_as_normal` of the config override the width and the distribution.
+        """
+        seed = COMPATIBILITY_SEED if compatibility_mode else self.config.seed
+        draw = _Drawer(np.random.RandomState(seed), self.config)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.zero_()
+            if hasattr(self, "E"):
+                draw.fill([self.E.weight])
+            if hasattr(self, "GE"):
+                units = self.config.layers[0]
+                draw.fill(self.GE.Wx0.weight.split(units, dim=1))
+                draw.fill(self.GE.Wrz0.split(units, dim=1))
+                draw.fill([self.GE.Wh0])
+            for cell in self.G:
+                draw.fill(cell.weight_ih.chunk(3))
+                draw.fill(cell.weight_hh.chunk(3))
+            draw.fill([self.Wy.weight])
+
+    def forward(
+        self,
+        in_idx: Tensor,
+        H: list[Tensor],
+        out_idx: Tensor | None = None,
+        training: bool = False,
+    ) -> Tensor:
+        """Scores (M, len(out_idx)) of the given items, or (M, V) of all, after an event of each lane.
+
+        in_idx (M,) and out_idx int64 items; H a list of per-layer states (M, H_l), replaced in the
+        list. `training` applies dropout from torch's generator.
+        """
+        p = self.parameter_dict()
+        x = p[reference.input_table(p)][in_idx]
+        masks: list[Tensor | None] = [None] * (len(H) + 1)
+        if training:
+            masks = [
+                nn.functional.dropout(torch.ones(len(in_idx), width, device=x.device), rate)
+                if rate > 0
+                else None
+                for width, rate in reference.dropout_sites(p, self.config)
+            ]
+        H[:] = reference.advance(p, x, H, masks)
+        if out_idx is None:
+            return reference.scores(H[-1], self.Wy.weight, self.By.weight)
+        return reference.scores(H[-1], self.Wy.weight[out_idx], self.By.weight[out_idx])
+
+
+class _Drawer:
+    """Fills matrices one after the other from one generator."""
+
+    def __init__(self, generator: np.random.RandomState, config: Config) -> None:
+        self.generator = generator
+        self.config = config
+
+    def fill(self, matrices: tuple[Tensor, ...] | list[Tensor]) -> None:
+        for matrix in matrices:
+            rows, columns = matrix.shape
+            sigma = self.config.sigma or math.sqrt(6.0 / (rows + columns))
+            if self.config.init_as_normal:
+                values = self.generator.randn(rows, columns).astype(np.float32) * sigma
+            else:
+                values = self.generator.rand(rows, columns).astype(np.float32) * 2 * sigma - sigma
+            matrix.copy_(torch.from_numpy(values.astype(np.float32)))

@@ -1,0 +1,113 @@
+"""The only place that chooses an implementation of what `reference.py` specifies.
+
+Row updates on CUDA and ROCm devices run the Triton kernel `kernels/sparse_adagrad.py`; all else
+runs the reference, on any device. A faster path for an operation is a branch here, and nothing
+above this file changes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gru4rec_fast import _core, reference
+from gru4rec_fast.reference import Gradient, Parameters
+
+if TYPE_CHECKING:
+    from gru4rec_fast.config import Config
+    from gru4rec_fast.optim import Adagrad
+    from gru4rec_fast.planning import StepBlock
+
+
+def train_block(
+    p: Parameters,
+    optimiser: Adagrad,
+    states: list[Tensor],
+    block: StepBlock,
+    support: Tensor,
+    config: Config,
+) -> Tensor:
+    """Train the T steps of a planned block; returns their losses (T,) on the parameters' device.
+
+    p, the optimiser's state and the list `states` are updated in place; on entry its tensors hold
+    the states of the step before the block. Nothing here waits for the device.
+    """
+    device = states[0].device
+    losses = torch.empty(len(block), dtype=states[0].dtype, device=device)
+    sites = reference.dropout_sites(p, config)
+    for t in range(len(block)):
+        m = int(block.live[t])
+        inputs = torch.from_numpy(block.inputs[t, :m]).long()
+        targets = torch.from_numpy(block.targets[t, :m]).long()
+        columns = torch.cat([targets, torch.from_numpy(block.negatives[t]).long()])
+        source = torch.from_numpy(block.source[t, :m]).long().to(device, non_blocking=True)
+        restarts = torch.from_numpy(block.restarts[t, :m]).bool().to(device, non_blocking=True)
+        touched = reference.touched_rows(p, inputs, columns)
+        masks = [
+            _dropout_mask(config.seed, block.first_step + t, site, m, width, rate, states[0])
+            for site, (width, rate) in enumerate(sites)
+        ]
+        losses[t], states[:], gradients = reference.loss_and_gradients(
+            p,
+            [reference.carry(h, source, restarts) for h in states],
+            columns.to(device, non_blocking=True),
+            {name: rows.to(device) for name, rows in touched.items()},
+            masks,
+            support,
+            config,
+        )
+        optimiser.apply(p, gradients)
+    return losses
+
+
+def _dropout_mask(
+    seed: int, step: int, site: int, rows: int, columns: int, rate: float, like: Tensor
+) -> Tensor | None:
+    if rate == 0:
+        return None
+    mask = torch.from_numpy(_core.dropout_mask(seed, step, site, rows, columns, rate))
+    return mask.to(like.device, like.dtype, non_blocking=True)
+
+
+def adagrad(
+    theta: Tensor,
+    accumulator: Tensor,
+    momentum_buffer: Tensor | None,
+    gradient: Gradient,
+    learning_rate: float,
+    momentum: float,
+) -> None:
+    """Adagrad with momentum in place, of the whole parameter or of the gradient's rows."""
+    if gradient.rows is None:
+        reference.adagrad(
+            theta, accumulator, momentum_buffer, gradient.values, learning_rate, momentum
+        )
+        return
+    if theta.is_cuda:
+        from gru4rec_fast.kernels.sparse_adagrad import sparse_adagrad
+    else:
+        sparse_adagrad = reference.sparse_adagrad
+    sparse_adagrad(
+        theta,
+        accumulator,
+        momentum_buffer,
+        gradient.rows,
+        gradient.values,
+        learning_rate,
+        momentum,
+    )
+
+
+def rank_counts(features: Tensor, w: Tensor, b: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Items that score above and equal to each row's target (`reference.rank_counts`).
+
+    features (R, H), w (V, H), b (V, 1), targets (R,) int64 -> two int64 tensors (R,).
+    """
+    return reference.rank_counts(features, targets, reference.item_scores(w, b), len(w))
+
+
+def top_k(features: Tensor, w: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Scores and items (R, k) of the best items of each row, best first (`reference.top_k`)."""
+    return reference.top_k(features, k, reference.item_scores(w, b), len(w))
