@@ -1,0 +1,121 @@
+"""The C++ data side: session store, lane scheduler, negative sampler, row merge, dropout masks.
+
+Letters: E events, B lanes, T planned steps of a block, M live lanes of a step, S negatives,
+U unique rows of a step, V items. Every function releases the GIL while it works; every array
+it returns is freshly allocated, C-contiguous, and owned by the caller.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
+UInt8 = NDArray[np.uint8]
+Float32 = NDArray[np.float32]
+
+class SessionStore:
+    """Events grouped by session and ordered by time within each (ties keep the input order).
+
+    `session` holds codes 0..n_sessions-1 in ascending order of the session ids, `item` codes
+    0..V-1, `time` int64 or float64. All three have length E. Every code must occur.
+    """
+
+    def __init__(
+        self, session: Int64, item: Int32, time: Int64 | NDArray[np.float64], n_sessions: int
+    ) -> None: ...
+    @property
+    def items(self) -> Int32:
+        """(E,) items, session after session; a view without copy."""
+    @property
+    def offsets(self) -> Int64:
+        """(n_sessions + 1,) session s holds items[offsets[s]:offsets[s + 1]]; a view."""
+    @property
+    def rows(self) -> Int64:
+        """(E,) the input row that each event came from; a view."""
+    def order_by_time(self) -> Int64:
+        """(n_sessions,) sessions by time of their first event, ties by session code."""
+    def order_by_appearance(self) -> Int64:
+        """(n_sessions,) sessions by the first input row that mentions them."""
+
+class LaneBlock:
+    """T consecutive steps of B lanes. Beyond `live[t]` lanes a row of step t holds item 0,
+    restart 0, source -1, event -1."""
+
+    inputs: Int32
+    """(T, B) current item of each live lane."""
+    targets: Int32
+    """(T, B) next item of the same session."""
+    restarts: UInt8
+    """(T, B) 1 where the lane's session starts at this step: its state is zero before it."""
+    source: Int32
+    """(T, B) lane of the previous step whose state this lane continues. Differs from the
+    lane's own number only after a lane to its left died."""
+    events: Int64
+    """(T, B) index into `items` of the input event; the target is the event after it."""
+    live: Int32
+    """(T,) live lanes M of each step."""
+
+class LaneScheduler:
+    """Session-parallel mini-batches (Hidasi et al. 2016, section 3.1.1; spec section 2).
+
+    Lanes are filled in rounds: all free lanes, in lane order, take the next sessions of
+    `order`; a lane that got a session without a pair is free again in the next round.
+    The epoch ends when fewer than `min_live` lanes live.
+    """
+
+    def __init__(
+        self, items: Int32, offsets: Int64, order: Int64, lanes: int, min_live: int = 1
+    ) -> None: ...
+    def plan(self, steps: int) -> LaneBlock:
+        """The next at most `steps` steps; T = 0 when the epoch is over."""
+
+class NegativeSampler:
+    """Items drawn with probability weight / sum(weights), with replacement (Walker's alias table).
+
+    Weights are rounded to integers that sum to V * 2^32 exactly, so no item of positive weight
+    is out of reach and each probability is off by less than 2^-32 / V. The draw is a function of
+    (seed, step, position) alone: word pairs of Philox 4x32-10 with key = seed and counter
+    (position // 2, step low, step high, stream 0).
+    """
+
+    def __init__(self, weights: NDArray[np.float64]) -> None: ...
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """(V,) the probabilities that the table really has."""
+    def draw(self, seed: int, first_step: int, steps: int, n: int) -> Int32:
+        """(steps, n) items of steps first_step .. first_step + steps - 1."""
+
+class MergedRows:
+    """Each step's columns (M targets, then S negatives) and inputs as unique rows.
+
+    Scored rows come first, in order of first appearance among the columns, then the rows that
+    are inputs only. Padding beyond `touched[t]` holds row 0 and counts 0.
+    """
+
+    rows: Int32
+    """(T, U) unique items; U = the largest `touched`."""
+    target_count: Int32
+    """(T, U) how many of the step's targets are this item."""
+    sample_count: Int32
+    """(T, U) how many of the step's negatives are this item."""
+    target_row: Int32
+    """(T, B) index into the step's rows of each lane's target, -1 for dead lanes."""
+    input_row: Int32
+    """(T, B) index into the step's rows of each lane's input, -1 for dead lanes."""
+    scored: Int32
+    """(T,) rows that have a score."""
+    touched: Int32
+    """(T,) rows that are scored or read as input."""
+
+def merge_rows(inputs: Int32, targets: Int32, live: Int32, negatives: Int32) -> MergedRows:
+    """Merge the columns and inputs of T planned steps; `negatives` is (T, S), S >= 0."""
+
+def dropout_mask(seed: int, step: int, site: int, rows: int, columns: int, p: float) -> Float32:
+    """(rows, columns) inverted-dropout factors: 0 with probability p, else 1 / (1 - p).
+
+    Element e = row * columns + column is word e % 4 of Philox 4x32-10 with key = seed and counter
+    (e // 4, step low, step high, stream 1 + site); it is dropped where word < round(p * 2^32).
+    """
+
+def philox4x32(key: int, counter: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """One Philox 4x32-10 block (Salmon et al. 2011), for known-answer tests."""
