@@ -1,0 +1,301 @@
+// The Python face of the core; gru4rec_fast/_core.pyi is its contract. Arguments are checked for
+// type and shape here, for values in the core; the GIL is released while the core works.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dropout.h"
+#include "lane_scheduler.h"
+#include "negative_sampler.h"
+#include "philox.h"
+#include "row_merge.h"
+#include "session_store.h"
+
+namespace py = pybind11;
+
+namespace gru4rec_fast {
+namespace {
+
+template <class T>
+using Array = py::array_t<T, py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_>;
+
+std::string describe(const py::array& array) {
+  return py::str(array.dtype()).cast<std::string>() + " of shape " +
+         py::str(array.attr("shape")).cast<std::string>();
+}
+
+// The array as contiguous memory. No silent cast: it could wrap a code or copy 10^8 events.
+template <class T>
+Array<T> array_of(const char* name, const py::array& array, py::ssize_t dimensions) {
+  if (!py::isinstance<py::array_t<T>>(array) || array.ndim() != dimensions) {
+    const auto dtype = py::str(py::dtype::of<T>()).cast<std::string>();
+    throw std::invalid_argument(std::string(name) + " is " + describe(array) + "; expected " +
+                                dtype + " of " + std::to_string(dimensions) +
+                                " dimension(s), convert it with numpy.asarray(" + name +
+                                ", dtype='" + dtype + "')");
+  }
+  auto contiguous = Array<T>::ensure(array);
+  if (!contiguous) throw py::error_already_set();
+  return contiguous;
+}
+
+template <class T>
+Span<T> span(const Array<T>& array) {
+  return {array.data(), array.size()};
+}
+
+// A Python or NumPy integer of 0..2^64-1.
+std::uint64_t unsigned_of(const char* name, const py::object& value) {
+  auto index = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
+  if (!index) throw py::error_already_set();
+  const unsigned long long number = PyLong_AsUnsignedLongLong(index.ptr());
+  if (number == static_cast<unsigned long long>(-1) && PyErr_Occurred()) {
+    PyErr_Clear();
+    throw std::invalid_argument(std::string(name) + " is " + py::str(index).cast<std::string>() +
+                                "; expected an integer of 0..2^64-1");
+  }
+  return number;
+}
+
+std::uint32_t word_of(const char* name, const py::object& value) {
+  const std::uint64_t number = unsigned_of(name, value);
+  if (number > UINT32_MAX) {
+    throw std::invalid_argument(std::string(name) + " is " + std::to_string(number) +
+                                "; expected an integer of 0..2^32-1");
+  }
+  return static_cast<std::uint32_t>(number);
+}
+
+// Runs `work` without the GIL.
+template <class Work>
+auto unlocked(Work&& work) {
+  const py::gil_scoped_release release;
+  return std::forward<Work>(work)();
+}
+
+// A view of `values`, which live as long as `owner`.
+template <class T>
+py::array_t<T> view(const std::vector<T>& values, std::vector<py::ssize_t> shape,
+                    const py::object& owner) {
+  return py::array_t<T>(std::move(shape), values.data(), owner);
+}
+
+template <class T>
+py::array_t<T> read_only_view(const std::vector<T>& values, const py::object& owner) {
+  auto array = view(values, {static_cast<py::ssize_t>(values.size())}, owner);
+  array.attr("flags").attr("writeable") = false;
+  return array;
+}
+
+// Hands `values` over to NumPy without a copy.
+template <class T>
+py::array_t<T> moved(std::vector<T> values, std::vector<py::ssize_t> shape) {
+  auto kept = std::make_unique<std::vector<T>>(std::move(values));
+  const T* data = kept->data();
+  const py::capsule owner(kept.get(), [](void* p) { delete static_cast<std::vector<T>*>(p); });
+  kept.release();
+  return py::array_t<T>(std::move(shape), data, owner);
+}
+
+// Defines a read-only property that views the vector `member` of a block as (steps,
+// columns(block)).
+template <class Block, class T, class Columns>
+void matrix(py::class_<Block>& type, const char* name, std::vector<T> Block::* member,
+            Columns columns) {
+  type.def_property_readonly(name, [member, columns](const py::object& self) {
+    const auto& block = self.cast<const Block&>();
+    return view(block.*member, {block.steps, columns(block)}, self);
+  });
+}
+
+template <class Block, class T>
+void column(py::class_<Block>& type, const char* name, std::vector<T> Block::* member) {
+  type.def_property_readonly(name, [member](const py::object& self) {
+    const auto& block = self.cast<const Block&>();
+    return view(block.*member, {block.steps}, self);
+  });
+}
+
+// A scheduler together with the arrays it borrows.
+struct OwnedScheduler {
+  Array<std::int32_t> items;
+  Array<std::int64_t> offsets;
+  Array<std::int64_t> order;
+  LaneScheduler scheduler;
+};
+
+void bind_session_store(py::module_& m) {
+  py::class_<SessionStore>(m, "SessionStore")
+      .def(py::init([](const py::array& session, const py::array& item, const py::array& time,
+                       std::int64_t n_sessions) {
+             const auto sessions = array_of<std::int64_t>("session", session, 1);
+             const auto items = array_of<std::int32_t>("item", item, 1);
+             if (py::isinstance<py::array_t<double>>(time)) {
+               const auto times = array_of<double>("time", time, 1);
+               return unlocked([&] {
+                 return std::make_unique<SessionStore>(span(sessions), span(items), span(times),
+                                                       n_sessions);
+               });
+             }
+             const auto times = array_of<std::int64_t>("time", time, 1);
+             return unlocked([&] {
+               return std::make_unique<SessionStore>(span(sessions), span(items), span(times),
+                                                     n_sessions);
+             });
+           }),
+           py::arg("session"), py::arg("item"), py::arg("time"), py::arg("n_sessions"))
+      .def_property_readonly("items",
+                             [](const py::object& self) {
+                               return read_only_view(self.cast<const SessionStore&>().items(),
+                                                     self);
+                             })
+      .def_property_readonly("offsets",
+                             [](const py::object& self) {
+                               return read_only_view(self.cast<const SessionStore&>().offsets(),
+                                                     self);
+                             })
+      .def_property_readonly("rows",
+                             [](const py::object& self) {
+                               return read_only_view(self.cast<const SessionStore&>().rows(), self);
+                             })
+      .def("order_by_time",
+           [](const SessionStore& store) {
+             auto order = unlocked([&] { return store.order_by_time(); });
+             const auto n = static_cast<py::ssize_t>(order.size());
+             return moved(std::move(order), {n});
+           })
+      .def("order_by_appearance", [](const SessionStore& store) {
+        auto order = unlocked([&] { return store.order_by_appearance(); });
+        const auto n = static_cast<py::ssize_t>(order.size());
+        return moved(std::move(order), {n});
+      });
+}
+
+void bind_lane_scheduler(py::module_& m) {
+  py::class_<LaneBlock> block(m, "LaneBlock");
+  const auto lanes = [](const LaneBlock& b) { return b.lanes; };
+  matrix(block, "inputs", &LaneBlock::inputs, lanes);
+  matrix(block, "targets", &LaneBlock::targets, lanes);
+  matrix(block, "restarts", &LaneBlock::restarts, lanes);
+  matrix(block, "source", &LaneBlock::source, lanes);
+  matrix(block, "events", &LaneBlock::events, lanes);
+  column(block, "live", &LaneBlock::live);
+
+  py::class_<OwnedScheduler>(m, "LaneScheduler")
+      .def(py::init([](const py::array& items, const py::array& offsets, const py::array& order,
+                       std::int64_t n_lanes, std::int64_t min_live) {
+             auto item = array_of<std::int32_t>("items", items, 1);
+             auto offset = array_of<std::int64_t>("offsets", offsets, 1);
+             auto sessions = array_of<std::int64_t>("order", order, 1);
+             // LaneScheduler cannot be moved (it has a mutex), so it is built in place.
+             return std::unique_ptr<OwnedScheduler>(new OwnedScheduler{
+                 item, offset, sessions,
+                 LaneScheduler(span(item), span(offset), span(sessions), n_lanes, min_live)});
+           }),
+           py::arg("items"), py::arg("offsets"), py::arg("order"), py::arg("lanes"),
+           py::arg("min_live") = 1)
+      .def(
+          "plan",
+          [](OwnedScheduler& self, std::int64_t steps) {
+            return unlocked(
+                [&] { return std::make_unique<LaneBlock>(self.scheduler.plan(steps)); });
+          },
+          py::arg("steps"));
+}
+
+void bind_negative_sampler(py::module_& m) {
+  py::class_<NegativeSampler>(m, "NegativeSampler")
+      .def(py::init([](const py::array& weights) {
+             const auto weight = array_of<double>("weights", weights, 1);
+             return unlocked([&] { return std::make_unique<NegativeSampler>(span(weight)); });
+           }),
+           py::arg("weights"))
+      .def_property_readonly("probabilities",
+                             [](const NegativeSampler& sampler) {
+                               auto p = unlocked([&] { return sampler.probabilities(); });
+                               return moved(std::move(p), {sampler.size()});
+                             })
+      .def(
+          "draw",
+          [](const NegativeSampler& sampler, const py::object& seed, const py::object& first_step,
+             std::int64_t steps, std::int64_t n) {
+            const std::uint64_t key = unsigned_of("seed", seed);
+            const std::uint64_t step = unsigned_of("first_step", first_step);
+            auto items = unlocked([&] { return sampler.draw(key, step, steps, n); });
+            return moved(std::move(items), {steps, n});
+          },
+          py::arg("seed"), py::arg("first_step"), py::arg("steps"), py::arg("n"));
+}
+
+void bind_row_merge(py::module_& m) {
+  py::class_<MergedRows> merged(m, "MergedRows");
+  const auto unique = [](const MergedRows& rows) { return rows.width; };
+  const auto lanes = [](const MergedRows& rows) { return rows.lanes; };
+  matrix(merged, "rows", &MergedRows::rows, unique);
+  matrix(merged, "target_count", &MergedRows::target_count, unique);
+  matrix(merged, "sample_count", &MergedRows::sample_count, unique);
+  matrix(merged, "target_row", &MergedRows::target_row, lanes);
+  matrix(merged, "input_row", &MergedRows::input_row, lanes);
+  column(merged, "scored", &MergedRows::scored);
+  column(merged, "touched", &MergedRows::touched);
+
+  m.def(
+      "merge_rows",
+      [](const py::array& inputs, const py::array& targets, const py::array& live,
+         const py::array& negatives) {
+        const auto input = array_of<std::int32_t>("inputs", inputs, 2);
+        const auto target = array_of<std::int32_t>("targets", targets, 2);
+        const auto n_live = array_of<std::int32_t>("live", live, 1);
+        const auto negative = array_of<std::int32_t>("negatives", negatives, 2);
+        return unlocked([&] {
+          return std::make_unique<MergedRows>(merge_rows(span(input), span(target), span(n_live),
+                                                         span(negative), input.shape(1),
+                                                         negative.shape(1)));
+        });
+      },
+      py::arg("inputs"), py::arg("targets"), py::arg("live"), py::arg("negatives"));
+}
+
+void bind_random(py::module_& m) {
+  m.def(
+      "dropout_mask",
+      [](const py::object& seed, const py::object& step, std::int64_t site, std::int64_t rows,
+         std::int64_t columns, double p) {
+        const std::uint64_t key = unsigned_of("seed", seed);
+        const std::uint64_t counter = unsigned_of("step", step);
+        auto mask = unlocked([&] { return dropout_mask(key, counter, site, rows, columns, p); });
+        return moved(std::move(mask), {rows, columns});
+      },
+      py::arg("seed"), py::arg("step"), py::arg("site"), py::arg("rows"), py::arg("columns"),
+      py::arg("p"));
+
+  m.def(
+      "philox4x32",
+      [](const py::object& key, const std::array<py::object, 4>& counter) {
+        const PhiloxBlock block =
+            philox4x32(unsigned_of("key", key),
+                       {word_of("counter[0]", counter[0]), word_of("counter[1]", counter[1]),
+                        word_of("counter[2]", counter[2]), word_of("counter[3]", counter[3])});
+        return py::make_tuple(block[0], block[1], block[2], block[3]);
+      },
+      py::arg("key"), py::arg("counter"));
+}
+
+}  // namespace
+}  // namespace gru4rec_fast
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "Data side of gru4rec_fast in C++; see _core.pyi.";
+  gru4rec_fast::bind_session_store(m);
+  gru4rec_fast::bind_lane_scheduler(m);
+  gru4rec_fast::bind_negative_sampler(m);
+  gru4rec_fast::bind_row_merge(m);
+  gru4rec_fast::bind_random(m);
+}
