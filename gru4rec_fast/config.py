@@ -7,14 +7,13 @@ elsewhere - the table in the docs, `--help`, error messages - is derived from th
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import numbers
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from gru4rec_fast.errors import ParameterError
+from gru4rec_fast.errors import ParameterError, closest
 
 LOSSES: tuple[str, ...] = ("cross-entropy", "bpr-max")
 """Accepted values of `loss`; each is a function of the reference."""
@@ -56,9 +55,9 @@ NOT_NEGATIVE = Range(0)
 SHARE = Range(0, 1, open_high=True)
 
 
-def _parameter(default: Any, help: str, *, symbol: str = "", range: Range | None = None) -> Any:
+def _parameter(default: Any, meaning: str, *, symbol: str = "", bounds: Range | None = None) -> Any:
     return dataclasses.field(
-        default=default, metadata={"symbol": symbol, "range": range, "help": help}
+        default=default, metadata={"symbol": symbol, "range": bounds, "help": meaning}
     )
 
 
@@ -77,55 +76,55 @@ class Config:
         (100,),
         "hidden units of each recurrent layer; '200/100' as text",
         symbol="H",
-        range=AT_LEAST_ONE,
+        bounds=AT_LEAST_ONE,
     )
     loss: str = _parameter("cross-entropy", "loss of a step over its targets and negatives")
     batch_size: int = _parameter(
-        64, "sessions trained side by side, one a lane", symbol="B", range=AT_LEAST_ONE
+        64, "sessions trained side by side, one a lane", symbol="B", bounds=AT_LEAST_ONE
     )
     dropout_p_embed: float = _parameter(
-        0.0, "probability that a unit of the embedding is dropped", range=SHARE
+        0.0, "probability that a unit of the embedding is dropped", bounds=SHARE
     )
     dropout_p_hidden: float = _parameter(
-        0.0, "probability that a unit of a layer's new state is dropped", range=SHARE
+        0.0, "probability that a unit of a layer's new state is dropped", bounds=SHARE
     )
     learning_rate: float = _parameter(
-        0.05, "step size of Adagrad", symbol="η", range=Range(0, open_low=True)
+        0.05, "step size of Adagrad", symbol="η", bounds=Range(0, open_low=True)
     )
-    momentum: float = _parameter(0.0, "share of the last update kept", symbol="μ", range=SHARE)
+    momentum: float = _parameter(0.0, "share of the last update kept", symbol="μ", bounds=SHARE)
     sample_alpha: float = _parameter(
         0.5,
         "negatives are drawn ∝ support^alpha: 0 uniform, 1 by popularity; above 1 sharper still",
         symbol="α",
-        range=NOT_NEGATIVE,
+        bounds=NOT_NEGATIVE,
     )
     n_sample: int = _parameter(
         2048,
         "negatives drawn for each step, beside the other lanes' targets",
         symbol="S",
-        range=NOT_NEGATIVE,
+        bounds=NOT_NEGATIVE,
     )
     embedding: int = _parameter(
         0,
         "columns of a separate input embedding, 'layersize' for layers[0]; 0 for none; "
         "needs constrained_embedding=False",
-        range=NOT_NEGATIVE,
+        bounds=NOT_NEGATIVE,
     )
     constrained_embedding: bool = _parameter(
         True, "inputs read the rows of the output table Wy; False with embedding=0 is one-hot"
     )
-    n_epochs: int = _parameter(10, "passes over the sessions", range=AT_LEAST_ONE)
+    n_epochs: int = _parameter(10, "passes over the sessions", bounds=AT_LEAST_ONE)
     bpreg: float = _parameter(
-        1.0, "weight of the score regularisation in bpr-max", range=NOT_NEGATIVE
+        1.0, "weight of the score regularisation in bpr-max", bounds=NOT_NEGATIVE
     )
     elu_param: float = _parameter(
-        0.5, "parameter of the ELU on bpr-max scores, 0 for linear", range=NOT_NEGATIVE
+        0.5, "parameter of the ELU on bpr-max scores, 0 for linear", bounds=NOT_NEGATIVE
     )
     logq: float = _parameter(
-        0.0, "strength of the logQ correction of cross-entropy scores", range=NOT_NEGATIVE
+        0.0, "strength of the logQ correction of cross-entropy scores", bounds=NOT_NEGATIVE
     )
     sigma: float = _parameter(
-        0.0, "scale of the initial weights, 0 for √(6 / (rows + columns))", range=NOT_NEGATIVE
+        0.0, "scale of the initial weights, 0 for √(6 / (rows + columns))", bounds=NOT_NEGATIVE
     )
     init_as_normal: bool = _parameter(False, "draw initial weights normal instead of uniform")
     time_sort: bool = _parameter(
@@ -135,7 +134,7 @@ class Config:
         False, "shuffle the sessions anew, by the seed, in each epoch"
     )
     seed: int = _parameter(
-        42, "of negatives, dropout, shuffles and initial weights", range=Range(0, 2**63 - 1)
+        42, "of negatives, dropout, shuffles and initial weights", bounds=Range(0, 2**63 - 1)
     )
 
     def __post_init__(self) -> None:
@@ -196,13 +195,6 @@ def as_text(value: object) -> str:
     return "/".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def closest(name: str, known: Iterable[str]) -> str:
-    """': did you mean …?' for the known name most like `name`, '' if none is near."""
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    return f": did you mean {by_lower[near[0]]!r}?" if near else ""
-
-
 def _expected(parameter: dataclasses.Field[Any]) -> str:
     if parameter.name == "loss":
         return "one of " + ", ".join(map(repr, LOSSES))
@@ -236,15 +228,13 @@ def _parse(parameter: dataclasses.Field[Any], value: object) -> object:
 
 def _integer(value: object) -> int:
     # bool is an Integral to Python, but batch_size=True is a slip.
-    if isinstance(value, str) or (
-        isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    ):
+    if not isinstance(value, bool) and isinstance(value, str | numbers.Integral):
         return int(value)
     raise TypeError
 
 
 def _number(value: object) -> float:
-    if isinstance(value, str) or (isinstance(value, numbers.Real) and not isinstance(value, bool)):
+    if not isinstance(value, bool) and isinstance(value, str | numbers.Real):
         return float(value)
     raise TypeError
 

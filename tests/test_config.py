@@ -48,7 +48,8 @@ def test_text_is_parsed_as_the_command_line_gives_it() -> None:
         init_as_normal="true",
     )
     assert config.layers == (200, 100)
-    assert config.batch_size == 32 and type(config.batch_size) is int
+    assert config.batch_size == 32
+    assert type(config.batch_size) is int
     assert config.learning_rate == 0.2
     assert config.constrained_embedding is False
     assert config.embedding == 200
@@ -78,8 +79,10 @@ def test_numpy_scalars_become_plain_python_numbers() -> None:
     config = Config().replace(
         batch_size=np.int64(8), momentum=np.float64(0.5), time_sort=np.bool_(False)
     )
-    assert type(config.batch_size) is int and config.batch_size == 8
-    assert type(config.momentum) is float and config.momentum == 0.5
+    assert type(config.batch_size) is int
+    assert config.batch_size == 8
+    assert type(config.momentum) is float
+    assert config.momentum == 0.5
     assert config.time_sort is False
     json.dumps(config.to_dict())
 
@@ -168,7 +171,8 @@ def test_one_lane_without_samples_has_no_negative() -> None:
 def test_values_at_the_edge_of_their_range_are_accepted() -> None:
     config = Config(n_sample=0, batch_size=2, sample_alpha=1.5, elu_param=0, dropout_p_embed=0.99)
     assert config.sample_alpha == 1.5
-    assert config.elu_param == 0.0 and type(config.elu_param) is float
+    assert config.elu_param == 0.0
+    assert type(config.elu_param) is float
 
 
 def test_to_dict_survives_json_and_restores_the_config() -> None:
