@@ -1,0 +1,86 @@
+#include "team.h"
+
+#include <chrono>
+
+namespace gru4rec_fast {
+namespace {
+
+constexpr int kSpins = 64;  // between two looks at the clock
+constexpr std::chrono::microseconds kPatience{30};
+
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
+
+Team::Team(int threads) : threads_(threads) {
+  for (int thread = 1; thread < threads; ++thread) {
+    helpers_.emplace_back([this, thread] { help(thread); });
+  }
+}
+
+Team::~Team() {
+  closing_ = true;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    wake_.notify_all();
+  }
+  for (auto& helper : helpers_) helper.join();
+}
+
+void Team::share(std::ptrdiff_t chunks, const void* context, Call call) {
+  call_ = call;
+  context_ = context;
+  chunks_ = chunks;
+  next_ = 0;
+  open_ = true;
+  if (asleep_ > 0) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    wake_.notify_all();
+  }
+  take_chunks(0);
+  open_ = false;
+  // A helper counts itself in before it looks whether the loop is open, so none can be overlooked.
+  for (int spins = 0; inside_ > 0; ++spins) {
+    if (spins < 4096) {
+      pause();
+    } else {
+      std::this_thread::yield();
+    }
+  }
+}
+
+void Team::take_chunks(int thread) {
+  for (std::ptrdiff_t chunk = next_++; chunk < chunks_; chunk = next_++) {
+    call_(context_, chunk, thread);
+  }
+}
+
+void Team::help(int thread) {
+  using Clock = std::chrono::steady_clock;
+  auto idle_since = Clock::now();
+  while (!closing_) {
+    if (open_) {
+      ++inside_;
+      if (open_) take_chunks(thread);
+      --inside_;
+      // Nothing is left of this loop: look for the next one.
+      idle_since = Clock::now();
+      while (open_ && Clock::now() - idle_since < kPatience) pause();
+      continue;
+    }
+    for (int spin = 0; spin < kSpins && !open_ && !closing_; ++spin) pause();
+    if (!open_ && Clock::now() - idle_since > kPatience) {
+      std::unique_lock<std::mutex> lock(mutex_);
+      ++asleep_;
+      wake_.wait(lock, [this] { return open_ || closing_; });
+      --asleep_;
+      idle_since = Clock::now();
+    }
+  }
+}
+
+}  // namespace gru4rec_fast
