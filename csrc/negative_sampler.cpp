@@ -128,9 +128,12 @@ std::vector<double> NegativeSampler::probabilities() const {
 
 std::vector<std::int32_t> NegativeSampler::draw(std::uint64_t seed, std::uint64_t first_step,
                                                 std::int64_t steps, std::int64_t n) const {
-  if (steps < 0 || n < 0) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 33;  // two samples for each value of word 0
+  if (steps < 0 || n < 0 || (n > 0 && steps > kMost / n)) {
     throw std::invalid_argument("steps is " + std::to_string(steps) + " and n is " +
-                                std::to_string(n) + "; expected both at least 0");
+                                std::to_string(n) +
+                                "; expected both at least 0 and at most 2^33 samples at once, "
+                                "draw fewer steps in a call");
   }
   // A table of millions of items does not fit the cache: slots are chosen and asked for a chunk at
   // a time, and read when they have arrived.
