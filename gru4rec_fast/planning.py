@@ -6,6 +6,7 @@ the C++ that makes them runs without the GIL.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from dataclasses import dataclass
@@ -140,11 +141,9 @@ class EpochPlan:
         self._stop.set()
         self._end = self._end or StopIteration()
         # The thread may wait for room. It puts at most one more block after it sees this.
-        while True:
-            try:
+        with contextlib.suppress(queue.Empty):
+            while True:
                 self._queue.get_nowait()
-            except queue.Empty:
-                break
         if self._thread is not threading.current_thread():
             self._thread.join()
 
@@ -158,7 +157,7 @@ def _produce(
     while not stop.is_set():
         try:
             block = next(blocks)
-        except BaseException as end:  # noqa: BLE001 - whatever it is, the consumer raises it
+        except BaseException as end:
             ready.put(end)
             return
         ready.put(block)

@@ -1,9 +1,9 @@
-"""Session-parallel mini-batches: the C++ scheduler against its plain twin, and what both promise."""
+"""Session-parallel mini-batches: the C++ scheduler, its plain twin, and what both promise."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -62,15 +62,13 @@ def planned(log: Log, lanes: int, min_live: int = 1, block_steps: int = 128) -> 
 def steps_of(block: LaneBlock) -> list[LaneStep]:
     names = ("inputs", "targets", "restarts", "source", "events")
     fields = [getattr(block, name) for name in names]
-    return [
-        LaneStep(*(field[t, :live] for field in fields)) for t, live in enumerate(block.live)
-    ]
+    return [LaneStep(*(field[t, :live] for field in fields)) for t, live in enumerate(block.live)]
 
 
 def assert_same(left: list[LaneStep], right: list[LaneStep]) -> None:
     assert len(left) == len(right)
     for a, b in zip(left, right, strict=True):
-        for x, y in zip(a, b, strict=True):
+        for x, y in zip(list[Any](a), list[Any](b), strict=True):
             assert x.dtype == y.dtype
             np.testing.assert_array_equal(x, y)
 
@@ -106,7 +104,7 @@ def test_restarts_exactly_at_session_starts(log: Log, lanes: int) -> None:
 @given(logs(), batch_sizes)
 def test_a_lane_continues_the_event_before_it_at_its_source(log: Log, lanes: int) -> None:
     steps = planned(log, lanes)
-    for before, step in zip(steps, steps[1:], strict=False):
+    for before, step in pairwise(steps):
         assert len(step.inputs) <= len(before.inputs)
         assert np.all(np.diff(step.source) > 0), "live lanes keep their relative order"
         going_on = step.restarts == 0
@@ -270,7 +268,13 @@ ITEMS, OFFSETS, ORDER = (
     ],
 )
 def test_errors_name_value_and_expectation(change: dict[str, Any], message: str) -> None:
-    arguments = {"items": ITEMS, "offsets": OFFSETS, "order": ORDER, "lanes": 2, "min_live": 1}
+    arguments: dict[str, Any] = {
+        "items": ITEMS,
+        "offsets": OFFSETS,
+        "order": ORDER,
+        "lanes": 2,
+        "min_live": 1,
+    }
     with pytest.raises(ValueError, match=message):
         LaneScheduler(**(arguments | change))
 
@@ -279,7 +283,7 @@ def test_errors_name_value_and_expectation(change: dict[str, Any], message: str)
     ("change", "message"),
     [({"block_steps": 0}, "block_steps is 0"), ({"skip_steps": -1}, "skip_steps is -1")],
 )
-def test_lane_blocks_checks_before_the_first_block(change: dict[str, int], message: str) -> None:
+def test_lane_blocks_checks_before_the_first_block(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         lane_blocks(log_of(3), 1, **change)
 

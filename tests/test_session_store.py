@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from gru4rec_fast._core import SessionStore
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def store_of(
@@ -21,7 +23,7 @@ def store_of(
     return SessionStore(
         np.array(session, dtype=np.int64),
         np.array(item, dtype=np.int32),
-        times.astype(np.float64 if times.dtype.kind == "f" else np.int64),
+        times.astype(np.float64) if times.dtype.kind == "f" else times.astype(np.int64),
         n_sessions,
     )
 
@@ -120,6 +122,6 @@ def test_errors_name_the_row(
 def test_wrong_types_are_not_cast() -> None:
     code, item = np.array([0]), np.array([0], dtype=np.int32)
     with pytest.raises(ValueError, match="item is int64 of shape"):
-        SessionStore(code, code, code, 1)  # type: ignore[arg-type]
+        SessionStore(code, code, code, 1)
     with pytest.raises(ValueError, match="time is float32"):
         SessionStore(code, item, code.astype(np.float32), 1)  # type: ignore[arg-type]
