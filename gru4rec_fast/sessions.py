@@ -119,7 +119,7 @@ def load_sessions(
     if not isinstance(data, str | os.PathLike):
         return _sessions(_select(data, keys), keys, itemidmap, time_sort)
     try:
-        text_items = itemidmap is not None and not _holds_integers(itemidmap.index)
+        text_items = itemidmap is not None and not holds_integers(itemidmap.index)
         frame = nw.from_native(_read(Path(data), keys, text_items), eager_only=True)
         return _sessions(frame, keys, itemidmap, time_sort)
     except DataError as error:
@@ -138,6 +138,33 @@ def require_pairs(sessions: Sessions) -> None:
             "to predict: expected sessions of two events and more; check that the session column "
             "(session_key=...) holds the id of a session, not of an event"
         )
+
+
+def numbered_items(ids: Sequence[str] | NDArray[Any], item_key: str) -> pd.Series[int]:
+    """The itemidmap in which item i is ids[i]."""
+    itemidmap: pd.Series[int] = pd.Series(
+        np.arange(len(ids)), index=pd.Index(ids, name=item_key), name="ItemIdx", dtype="int64"
+    )
+    return itemidmap
+
+
+def require_numbering(itemidmap: pd.Series[int]) -> None:
+    """Refuse a map that does not number its items.
+
+    Raises:
+        DataError: an id occurs twice in the index, or the values are not 0..V-1 in some order.
+    """
+    indices = np.sort(itemidmap.to_numpy())
+    if not (itemidmap.index.is_unique and np.array_equal(indices, np.arange(len(indices)))):
+        raise DataError(
+            "itemidmap: expected each item id once in its index and the values "
+            f"0..{len(indices) - 1}; take it from the trained model"
+        )
+
+
+def holds_integers(index: pd.Index[Any]) -> bool:
+    """Whether ids are integers (of any width) rather than text."""
+    return pd.api.types.infer_dtype(index) == "integer"
 
 
 def _sessions(
@@ -159,9 +186,7 @@ def _sessions(
                 f"column {item_key!r} holds {len(ids)} different items: expected at most "
                 f"{INT32_MAX}; is it the id of an event?"
             )
-        itemidmap = pd.Series(
-            np.arange(len(ids)), index=pd.Index(ids, name=item_key), name="ItemIdx", dtype="int64"
-        )
+        itemidmap = numbered_items(ids, item_key)
     else:
         codes = _known_items(items, itemidmap, item_key)
         if codes.min() < 0:
@@ -190,17 +215,11 @@ def _known_items(
     items: NDArray[Any], itemidmap: pd.Series[int], item_key: str
 ) -> NDArray[np.int64]:
     """Item index of each event, -1 for items that the map lacks."""
+    require_numbering(itemidmap)
     indices = itemidmap.to_numpy(dtype=np.int64)
-    if not (
-        itemidmap.index.is_unique and np.array_equal(np.sort(indices), np.arange(len(indices)))
-    ):
-        raise DataError(
-            "itemidmap: expected each item id once in its index and the values "
-            f"0..{len(indices) - 1}; take it from the trained model"
-        )
     kinds = [
         "integers" if integers else "text"
-        for integers in (items.dtype != object, _holds_integers(itemidmap.index))
+        for integers in (items.dtype != object, holds_integers(itemidmap.index))
     ]
     if kinds[0] != kinds[1]:
         raise DataError(
@@ -216,10 +235,6 @@ def _known_items(
             f"first: {itemidmap.index[0]!s}): expected ids of the log it was trained on"
         )
     return np.where(found < 0, -1, indices[found])[positions]
-
-
-def _holds_integers(index: pd.Index[Any]) -> bool:
-    return pd.api.types.infer_dtype(index) == "integer"
 
 
 # -- Tables ------------------------------------------------------------------------------------
