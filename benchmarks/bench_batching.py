@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from gru4rec_fast._lane_twin import session_parallel_batches
 from gru4rec_fast.batching import lane_blocks
+from gru4rec_fast.reference import session_parallel_batches
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "prefetch.h"
+
 namespace gru4rec_fast {
 namespace {
 
@@ -13,14 +15,6 @@ constexpr std::int64_t kOffsetsAhead = 64;
 constexpr std::int64_t kItemsAhead = 32;
 
 constexpr std::int64_t kFirstRoom = 256;  // steps
-
-inline void prefetch_read(const void* address) {
-#if defined(__GNUC__) || defined(__clang__)
-  __builtin_prefetch(address);
-#else
-  (void)address;
-#endif
-}
 
 std::string text(std::int64_t value) {
   return std::to_string(value);
@@ -69,16 +63,17 @@ LaneScheduler::LaneScheduler(Span<std::int32_t> items, Span<std::int64_t> offset
   for (std::size_t b = 0; b < lanes_.size(); ++b) lanes_[b].source = static_cast<std::int32_t>(b);
 }
 
-void LaneScheduler::prefetch() const {
-  if (next_ + kOffsetsAhead < order_.size()) {
-    prefetch_read(&offsets_[order_[next_ + kOffsetsAhead]]);
-    prefetch_read(items_.data() + offsets_[order_[next_ + kItemsAhead]]);
-  }
-}
-
 // Puts the next session of the order into `lane`; false when it has no pair.
 inline bool LaneScheduler::take_session(Lane& lane) {
-  prefetch();
+  if (next_ + kOffsetsAhead < order_.size()) {
+    // A session may straddle two cache lines, and so may its two offsets.
+    const std::int64_t* far = offsets_.data() + order_[next_ + kOffsetsAhead];
+    GRU4REC_FAST_PREFETCH(far);
+    GRU4REC_FAST_PREFETCH(far + 1);
+    const std::int64_t* near = offsets_.data() + order_[next_ + kItemsAhead];
+    GRU4REC_FAST_PREFETCH(items_.data() + near[0]);
+    GRU4REC_FAST_PREFETCH(items_.data() + near[1] - 1);
+  }
   const std::int64_t session = order_[next_++];
   const std::int64_t first = offsets_[session];
   const std::int64_t last = offsets_[session + 1] - 1;

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gru4rec_fast._core import LaneScheduler
-from gru4rec_fast._lane_twin import LaneStep, session_parallel_batches
 from gru4rec_fast.batching import lane_blocks
+from gru4rec_fast.reference import LaneStep, session_parallel_batches
 
 if TYPE_CHECKING:
     from gru4rec_fast._core import Int32, Int64, LaneBlock
@@ -40,8 +40,8 @@ class Log:
 
 
 @st.composite
-def logs(draw: st.DrawFn, shortest: int = 1) -> Log:
-    lengths = draw(st.lists(st.integers(shortest, 7) | st.just(1), max_size=25))
+def logs(draw: st.DrawFn) -> Log:
+    lengths = draw(st.lists(st.integers(1, 7) | st.just(1), max_size=25))
     order = draw(st.permutations(range(len(lengths))))
     return Log(lengths, np.array(order, dtype=np.int64))
 
@@ -73,10 +73,20 @@ def assert_same(left: list[LaneStep], right: list[LaneStep]) -> None:
             np.testing.assert_array_equal(x, y)
 
 
-@given(logs(shortest=0), batch_sizes, st.integers(1, 3), st.integers(1, 10))
+@given(logs(), batch_sizes, st.integers(1, 3), st.integers(1, 10))
 def test_equals_the_plain_twin(log: Log, lanes: int, min_live: int, block_steps: int) -> None:
     twin = list(session_parallel_batches(log.items, log.offsets, log.order, lanes, min_live))
     assert_same(planned(log, lanes, min_live, block_steps), twin)
+
+
+@given(logs(), batch_sizes)
+def test_a_session_without_events_is_like_one_of_a_single_event(log: Log, lanes: int) -> None:
+    emptied = Log([n if n > 1 else 0 for n in log.lengths], log.order)
+    for step, same in zip(planned(log, lanes), planned(emptied, lanes), strict=True):
+        sessions, expected = (
+            [of.session_of(int(e)) for e in s.events] for of, s in ((emptied, same), (log, step))
+        )
+        assert sessions == expected
 
 
 @given(logs(), batch_sizes)
