@@ -7,8 +7,10 @@ never changed (spec section 1).
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -411,22 +413,27 @@ def _read(path: Path, keys: dict[str, str], text_items: bool) -> pl.DataFrame:
         if separator is None:
             _require_columns(list(pl.read_parquet_schema(path)), keys)
             return pl.read_parquet(path, columns=list(keys.values()))
-        return _read_text(path, separator, keys, text_items)
+        packed = suffixes[-1] == ".gz"
+        source = gzip.decompress(path.read_bytes()) if packed else path
+        return _read_text(source, separator, keys, text_items)
     except pl.exceptions.NoDataError as error:
         raise DataError("the file is empty: expected a header line and events") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"cannot be read as {suffixes[-1]}: {error}; expected an intact file in UTF-8 of the "
             "kind that its name says"
         ) from error
 
 
-def _read_text(path: Path, separator: str, keys: dict[str, str], text_items: bool) -> pl.DataFrame:
-    _require_columns(pl.read_csv(path, separator=separator, n_rows=0).columns, keys)
+def _read_text(
+    source: Path | bytes, separator: str, keys: dict[str, str], text_items: bool
+) -> pl.DataFrame:
+    header = pl.read_csv(source, separator=separator, n_rows=0, infer_schema_length=0)
+    _require_columns(header.columns, keys)
 
     def read(rows_for_types: int | None) -> pl.DataFrame:
         return pl.read_csv(
-            path,
+            source,
             separator=separator,
             columns=list(keys.values()),
             infer_schema_length=rows_for_types,
@@ -440,6 +447,6 @@ def _read_text(path: Path, separator: str, keys: dict[str, str], text_items: boo
         frame = read(None)
     time = frame[keys["time_key"]]
     # Other notations are left as text, to be refused: 07/04 may be April or July.
-    if time.dtype == pl.String and re.match(r"\d{4}-\d\d-\d\d", str(time.drop_nulls().first())):
+    if time.dtype == pl.String and re.match(r"\d{4}-\d\d-\d\d", "".join(time.drop_nulls().head(1))):
         frame = frame.with_columns(time.str.to_datetime())
     return frame
