@@ -17,9 +17,10 @@ Without `E.weight` and `GE.*` the input is a row of Wy (shared, "constrained" em
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -37,6 +38,63 @@ ADAGRAD_EPSILON = 1e-6
 
 # The tables of which a step touches a few rows only; everything else is dense.
 TABLES = ("Wy.weight", "By.weight", "E.weight", "GE.Wx0.weight")
+
+
+# ---- Mini-batches (2016, section 3.1.1) -----------------------------------------------------
+
+
+class LaneStep(NamedTuple):
+    """One step of M live lanes; every array has shape (M,). Fields as in `_core.LaneBlock`."""
+
+    inputs: NDArray[np.int32]
+    targets: NDArray[np.int32]
+    restarts: NDArray[np.uint8]
+    source: NDArray[np.int32]
+    events: NDArray[np.int64]
+
+
+@dataclass
+class Lane:
+    """Where a lane stands in its session; without a next event it is free."""
+
+    event: int = 0
+    last: int = 0
+    restart: int = 1
+    source: int | None = None
+
+
+def session_parallel_batches(
+    items: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    order: NDArray[np.int64],
+    batch_size: int,
+    min_live: int = 1,
+) -> Iterator[LaneStep]:
+    """The steps of one epoch (spec section 2), the plain twin of the C++ lane scheduler.
+
+    Session s of `order` holds items[offsets[s]:offsets[s + 1]]. The epoch ends when fewer than
+    `min_live` lanes live.
+    """
+    waiting = iter(order)
+    lanes = [Lane() for _ in range(min(batch_size, len(order)))]
+    while True:
+        # In rounds: a lane that got a session without a pair is free again.
+        while free := [lane for lane in lanes if lane.event == lane.last]:
+            sessions = list(itertools.islice(waiting, len(free)))
+            for lane, s in zip(free, sessions, strict=False):
+                lane.event, lane.last, lane.restart = offsets[s], offsets[s + 1] - 1, 1
+            if len(sessions) < len(free):
+                lanes = [lane for lane in lanes if lane.event < lane.last]
+        if len(lanes) < max(1, min_live):
+            return
+        events = np.array([lane.event for lane in lanes], dtype=np.int64)
+        restarts = np.array([lane.restart for lane in lanes], dtype=np.uint8)
+        source = [b if lane.source is None else lane.source for b, lane in enumerate(lanes)]
+        yield LaneStep(
+            items[events], items[events + 1], restarts, np.array(source, dtype=np.int32), events
+        )
+        for b, lane in enumerate(lanes):
+            lane.source, lane.event, lane.restart = b, lane.event + 1, 0
 
 
 # ---- Cells ----------------------------------------------------------------------------------
@@ -322,10 +380,10 @@ def rank_counts(
 
 
 RANKS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "standard": lambda greater, equal, u: 1.0 + greater,
+    "standard": lambda greater, equal, u: 1 + greater.double(),
     "conservative": lambda greater, equal, u: (greater + equal).double(),
-    "median": lambda greater, equal, u: 1 + greater + (equal - 1) / 2,
-    "tiebreaking": lambda greater, equal, u: 1 + greater + torch.floor(u * equal),
+    "median": lambda greater, equal, u: 1 + greater + (equal - 1).double() / 2,
+    "tiebreaking": lambda greater, equal, u: 1 + greater + torch.floor(u.double() * equal),
 }
 """Rank by tie mode (spec section 8) from the counts of `rank_counts` and u uniform in [0, 1)."""
 
@@ -344,6 +402,3 @@ def top_k(
         order = torch.sort(s, dim=1, descending=True, stable=True).indices[:, :k]
         best, best_items = s.gather(1, order), candidates.gather(1, order)
     return best, best_items
-
-
-# ---- Mini-batches ---------------------------------------------------------------------------
