@@ -1,12 +1,16 @@
 """The only place that chooses an implementation of what `reference.py` specifies.
 
-Row updates on CUDA and ROCm devices run the Triton kernel `kernels/sparse_adagrad.py`; all else
-runs the reference, on any device. A faster path for an operation is a branch here, and nothing
-above this file changes.
+Float32 tensors on the CPU run the C++ engine (`_core`), on torch.get_num_threads() threads. Row
+updates on CUDA and ROCm devices run the Triton kernel `kernels/sparse_adagrad.py`. All else runs
+the reference, on any device, and the log says so once. A faster path for an operation is a branch
+here, and nothing above this file changes.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,6 +23,27 @@ if TYPE_CHECKING:
     from gru4rec_fast.config import Config
     from gru4rec_fast.optim import Adagrad
     from gru4rec_fast.planning import StepBlock
+
+logger = logging.getLogger(__name__)
+
+
+def _runs_engine(operation: str, tensors: Iterable[Tensor]) -> bool:
+    """Whether the C++ engine can take these tensors; where not on a CPU, the log says why, once."""
+    for tensor in tensors:
+        if tensor.device.type != "cpu":
+            return False
+        if tensor.dtype != torch.float32:
+            _say_once(operation, f"a tensor is {tensor.dtype}, the C++ engine takes torch.float32")
+            return False
+        if not tensor.is_contiguous():
+            _say_once(operation, "a tensor is not contiguous, as the C++ engine needs it")
+            return False
+    return True
+
+
+@cache
+def _say_once(operation: str, reason: str) -> None:
+    logger.warning("%s runs the slow reference in plain PyTorch: %s", operation, reason)
 
 
 def train_block(
@@ -34,6 +59,8 @@ def train_block(
     p, the optimiser's state and the list `states` are updated in place; on entry its tensors hold
     the states of the step before the block. Nothing here waits for the device.
     """
+    if _runs_engine("training", [*p.values(), *optimiser.accumulators.values(), *states]):
+        return _train_block_on_cpu(p, optimiser, states, block, support, config)
     device = states[0].device
     losses = torch.empty(len(block), dtype=states[0].dtype, device=device)
     sites = reference.dropout_sites(p, config)
@@ -62,6 +89,28 @@ def train_block(
     return losses
 
 
+def _train_block_on_cpu(
+    p: Parameters,
+    optimiser: Adagrad,
+    states: list[Tensor],
+    block: StepBlock,
+    support: Tensor,
+    config: Config,
+) -> Tensor:
+    losses, new_states = _core.train_block(
+        {name: value.detach().numpy() for name, value in p.items()},
+        {name: value.numpy() for name, value in optimiser.accumulators.items()},
+        {name: value.numpy() for name, value in optimiser.momenta.items()},
+        [state.numpy() for state in states],
+        block,
+        support.numpy(),
+        config,
+        torch.get_num_threads(),
+    )
+    states[:] = [torch.from_numpy(state) for state in new_states]
+    return torch.from_numpy(losses)
+
+
 def _dropout_mask(
     seed: int, step: int, site: int, rows: int, columns: int, rate: float, like: Tensor
 ) -> Tensor | None:
@@ -80,6 +129,18 @@ def adagrad(
     momentum: float,
 ) -> None:
     """Adagrad with momentum in place, of the whole parameter or of the gradient's rows."""
+    state = [accumulator] if momentum_buffer is None else [accumulator, momentum_buffer]
+    if _runs_engine("Adagrad", [theta, *state, gradient.values]):
+        _core.sparse_adagrad(
+            theta.detach().numpy(),
+            accumulator.numpy(),
+            None if momentum_buffer is None else momentum_buffer.numpy(),
+            None if gradient.rows is None else gradient.rows.numpy(),
+            gradient.values.numpy(),
+            learning_rate,
+            momentum,
+        )
+        return
     if gradient.rows is None:
         reference.adagrad(
             theta, accumulator, momentum_buffer, gradient.values, learning_rate, momentum
@@ -105,9 +166,27 @@ def rank_counts(features: Tensor, w: Tensor, b: Tensor, targets: Tensor) -> tupl
 
     features (R, H), w (V, H), b (V, 1), targets (R,) int64 -> two int64 tensors (R,).
     """
+    if _runs_engine("ranking", [features, w, b]):
+        greater, equal = _core.rank_counts(
+            features.detach().numpy(),
+            w.detach().numpy(),
+            b.detach().numpy(),
+            targets.numpy(),
+            torch.get_num_threads(),
+        )
+        return torch.from_numpy(greater), torch.from_numpy(equal)
     return reference.rank_counts(features, targets, reference.item_scores(w, b), len(w))
 
 
 def top_k(features: Tensor, w: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Scores and items (R, k) of the best items of each row, best first (`reference.top_k`)."""
+    if _runs_engine("top-k", [features, w, b]):
+        best, items = _core.top_k(
+            features.detach().numpy(),
+            w.detach().numpy(),
+            b.detach().numpy(),
+            k,
+            torch.get_num_threads(),
+        )
+        return torch.from_numpy(best), torch.from_numpy(items)
     return reference.top_k(features, k, reference.item_scores(w, b), len(w))
