@@ -7,6 +7,12 @@
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
+inline void copy(float* to, const float* from, Index n) {
+  Index k = 0;
+  for (; k + kWidth <= n; k += kWidth) store(to + k, load(from + k));
+  if (k < n) store_first(to + k, load_first(from + k, n - k), n - k);
+}
+
 // to (columns x rows) = the transpose of from (rows x columns).
 inline void transpose(Index rows, Index columns, const float* from, Index from_stride, float* to,
                       Index to_stride) {

@@ -49,13 +49,14 @@ inline void adagrad_row(Rates rates, const Parameter& p, Index row, const float*
   adagrad_row(rates, p.columns, p.value + at, p.accumulator + at, m, g);
 }
 
-// Brings a row and its Adagrad state towards the cache.
-inline void prefetch(const float* row, Index columns) {
+// Brings a row, or its Adagrad state, towards the cache. Inlined by force, since GCC 12 takes a
+// function that only prefetches for one without effect and drops the call.
+__attribute__((always_inline)) inline void prefetch(const float* row, Index columns) {
   for (Index k = 0; k < columns; k += 16) __builtin_prefetch(row + k);
   __builtin_prefetch(row + columns - 1);
 }
 
-inline void prefetch_state(const Parameter& p, Index row) {
+__attribute__((always_inline)) inline void prefetch_state(const Parameter& p, Index row) {
   const Index at = row * p.columns;
   prefetch(p.accumulator + at, p.columns);
   if (p.momentum != nullptr) prefetch(p.momentum + at, p.columns);

@@ -23,8 +23,9 @@ constexpr Index kShares = 8;
 // and writing the gradient of the last state once a tile.
 constexpr Index kSmallTile = 48, kLargeTile = 192, kLargeState = 16384;
 
-// Item rows whose gradient is formed, then used.
-constexpr Index kUpdateRows = 24;
+// Item rows that are gathered, or whose gradient is formed, at a time. Meanwhile the next ones but
+// one come from memory: few at a time for small states, so that the requests are spread evenly.
+constexpr Index kSmallGroup = 12, kLargeGroup = 48;
 
 struct Place {
   std::int32_t index;
@@ -47,7 +48,8 @@ class Step {
   void carry(CellStep& cell);
   void drop(CellStep& cell, int site, double p);
   void forward_cells();
-  void score_tile(Index tile);
+  const float* gather_tile(Index tile, int thread);
+  void score_tile(Index tile, int thread);
   void score_items();
   void learn_tile(Index tile, Index share, bool first_of_share, int thread);
   void learn_rows(Index first, Index n, int thread);
@@ -64,8 +66,8 @@ class Step {
   bool share_work_ = false;
   std::vector<CellStep> cells_;
   SampledLoss loss_;
+  Index group_;
   Index row_stride_, input_stride_;  // of item rows (H) and input rows (K)
-  Buffer gathered_;                  // (U x H) scored rows before the update
   Buffer shares_;                    // (kShares x H x B) gradient of the last state
   Buffer input_mask_, d_input_;      // (B x K)
   Buffer waiting_;                   // (B x K) gradients of the rows that are inputs
@@ -74,8 +76,8 @@ class Step {
   std::vector<Scratch> scratch_;     // by thread
 };
 
-Index tile_rows(const Network& network, Index lanes) {
-  return network.wy.columns * lanes > kLargeState ? kLargeTile : kSmallTile;
+bool large(const Network& network, Index lanes) {
+  return network.wy.columns * lanes > kLargeState;
 }
 
 Step::Step(const Network& network, const Settings& settings, const BlockPlan& block, Team& team)
@@ -83,25 +85,23 @@ Step::Step(const Network& network, const Settings& settings, const BlockPlan& bl
       settings_(settings),
       team_(team),
       rates_{settings.learning_rate, settings.momentum},
-      loss_(settings, block.lanes, block.width, tile_rows(network, block.lanes)),
+      loss_(settings, block.lanes, block.width,
+            large(network, block.lanes) ? kLargeTile : kSmallTile),
+      group_(large(network, block.lanes) ? kLargeGroup : kSmallGroup),
       row_stride_(row_stride(network.wy.columns)),
       input_stride_(row_stride(network.input.columns)),
-      gathered_(block.width * row_stride_),
       shares_(kShares * network.wy.columns * row_stride(block.lanes)),
       input_mask_(block.lanes * input_stride_),
       d_input_(block.lanes * input_stride_),
       waiting_(block.lanes * input_stride_),
       place_(static_cast<std::size_t>(block.width)) {
-  Index most = kUpdateRows * row_stride_;
+  const Index tile = large(network, block.lanes) ? kLargeTile : kSmallTile;
+  Index most = group_ * row_stride_;
   for (int i = 0; i < network.n_cells; ++i) {
     cells_.emplace_back(network.cells[i], block.lanes);
     most = at_least(most, cells_.back().scratch_size());
   }
-  for (int i = 0; i < team.threads(); ++i) scratch_.push_back({Buffer(most)});
-}
-
-void copy(float* to, const float* from, Index n) {
-  std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(float));
+  for (int i = 0; i < team.threads(); ++i) scratch_.push_back({Buffer(most), Buffer(tile * row_stride_)});
 }
 
 void Step::load_states(const LayerState* states) {
@@ -206,35 +206,42 @@ void Step::forward_cells() {
   }
 }
 
-void Step::score_tile(Index tile) {
+// The tile's rows of Wy, in a buffer of the thread. They are read anew for the backward pass, which
+// wants them in the cache for the update anyway: a copy of all would have to leave it and return.
+const float* Step::gather_tile(Index tile, int thread) {
   const Index H = network_.wy.columns, first = loss_.first_row(tile), end = loss_.end_row(tile);
-  for (Index u = first; u < end; ++u) {
-    copy(gathered_.data() + u * row_stride_, network_.wy.value + plan_.rows[u] * H, H);
+  const Index ahead = end - first;
+  float* rows = scratch_[static_cast<std::size_t>(thread)].rows.data();
+  for (Index u = first; u < end; ++u, rows += row_stride_) {
+    if (u + ahead < plan_.scored) prefetch(network_.wy.value + plan_.rows[u + ahead] * H, H);
+    copy(rows, network_.wy.value + plan_.rows[u] * H, H);
   }
-  for (Index u = end; u < at_most(end + end - first, plan_.scored); ++u) {
-    prefetch(network_.wy.value + plan_.rows[u] * H, H);
-  }
-  product<false>(end - first, plan_.live, H, gathered_.data() + first * row_stride_, row_stride_,
-                 last().out_t.data(), last().lane_stride, loss_.scores(first), loss_.stride(),
-                 false);
+  return scratch_[static_cast<std::size_t>(thread)].rows.data();
+}
+
+void Step::score_tile(Index tile, int thread) {
+  const Index H = network_.wy.columns, first = loss_.first_row(tile), end = loss_.end_row(tile);
+  const float* rows = gather_tile(tile, thread);
+  product<false>(end - first, plan_.live, H, rows, row_stride_, last().out_t.data(),
+                 last().lane_stride, loss_.scores(first), loss_.stride(), false);
   loss_.forward_tile(tile);
 }
 
 void Step::score_items() {
   loss_.begin(plan_, network_, last().out.data(), last().unit_stride);
-  team_.run(loss_.tiles(), share_work_, [&](Index tile, int) { score_tile(tile); });
+  team_.run(loss_.tiles(), share_work_, [&](Index tile, int thread) { score_tile(tile, thread); });
 }
 
 // ---- Backward -------------------------------------------------------------------------------
 
 void Step::learn_rows(Index first, Index n, int thread) {
   const Index H = network_.wy.columns;
-  const Index end = at_most(first + 2 * n, plan_.scored);
-  for (Index u = first + n; u < end; ++u) prefetch_state(network_.wy, plan_.rows[u]);
   float* g = scratch(thread);
   product<false>(n, H, plan_.live, loss_.d_scores(first), loss_.stride(), last().out.data(),
                  last().unit_stride, g, row_stride_, false);
   for (Index i = 0; i < n; ++i) {
+    const Index ahead = first + i + group_;
+    if (ahead < plan_.scored) prefetch_state(network_.wy, plan_.rows[ahead]);
     const std::int32_t place = place_[static_cast<std::size_t>(first + i)].index;
     if (network_.shared && place >= 0) {
       copy(waiting_.data() + place * input_stride_, g + i * row_stride_, H);
@@ -265,13 +272,12 @@ void Step::learn_biases(Index first, Index end) {
 void Step::learn_tile(Index tile, Index share, bool first_of_share, int thread) {
   const Index H = network_.wy.columns, first = loss_.first_row(tile), end = loss_.end_row(tile);
   const Index lane_stride = last().lane_stride;
+  const float* rows = gather_tile(tile, thread);
   loss_.backward_tile(tile);
-  product<true>(H, plan_.live, end - first, gathered_.data() + first * row_stride_, row_stride_,
-                loss_.d_scores(first), loss_.stride(), shares_.data() + share * H * lane_stride,
-                lane_stride, !first_of_share);
-  for (Index u = first; u < end; u += kUpdateRows) {
-    learn_rows(u, at_most(end - u, kUpdateRows), thread);
-  }
+  product<true>(H, plan_.live, end - first, rows, row_stride_, loss_.d_scores(first),
+                loss_.stride(), shares_.data() + share * H * lane_stride, lane_stride,
+                !first_of_share);
+  for (Index u = first; u < end; u += group_) learn_rows(u, at_most(end - u, group_), thread);
   learn_biases(first, end);
 }
 
