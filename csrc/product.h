@@ -69,11 +69,12 @@ inline void product_rest(Index rows, Index depth, const float* a, Index lda, con
   }
 }
 
-template <int VECS, bool TRANSPOSED>
+template <int VECS, bool TRANSPOSED, class Between>
 inline void product_panel(Index rows, Index depth, const float* a, Index lda, const float* b,
-                          Index ldb, float* c, Index ldc, bool accumulate) {
+                          Index ldb, float* c, Index ldc, bool accumulate, Between& between) {
   const Index row = TRANSPOSED ? 1 : lda;
   for (; rows >= kTileRows; rows -= kTileRows) {
+    between();
     product_tile<kTileRows, VECS, TRANSPOSED>(depth, a, lda, b, ldb, c, ldc, accumulate);
     a += kTileRows * row;
     c += kTileRows * ldc;
@@ -81,10 +82,21 @@ inline void product_panel(Index rows, Index depth, const float* a, Index lda, co
   product_rest<VECS, TRANSPOSED>(rows, depth, a, lda, b, ldb, c, ldc, accumulate);
 }
 
+struct Nothing {
+  void operator()() const {}
+};
+
+// How often a product of these sizes calls `between`.
+inline Index product_tiles(Index rows, Index columns, Index depth) {
+  return rows / kTileRows * ((columns + 2 * kWidth - 1) / (2 * kWidth)) *
+         ((depth + kBlockDepth - 1) / kBlockDepth);
+}
+
 // C (rows x columns) = A B, or += with `accumulate`; columns are rounded up to whole vectors.
-template <bool TRANSPOSED>
+// Before each full tile `between()` is called, which may ask for memory that is needed later.
+template <bool TRANSPOSED, class Between = const Nothing>
 void product(Index rows, Index columns, Index depth, const float* a, Index lda, const float* b,
-             Index ldb, float* c, Index ldc, bool accumulate) {
+             Index ldb, float* c, Index ldc, bool accumulate, Between& between = Between()) {
   for (Index i = 0; i < rows; i += kBlockRows) {
     const Index block = at_most(rows - i, kBlockRows);
     for (Index k = 0; k < depth; k += kBlockDepth) {
@@ -94,11 +106,11 @@ void product(Index rows, Index columns, Index depth, const float* a, Index lda, 
       Index j = 0;
       for (; j + kWidth < columns; j += 2 * kWidth) {
         product_panel<2, TRANSPOSED>(block, length, a_block, lda, b + k * ldb + j, ldb,
-                                     c + i * ldc + j, ldc, add);
+                                     c + i * ldc + j, ldc, add, between);
       }
       if (j < columns) {
         product_panel<1, TRANSPOSED>(block, length, a_block, lda, b + k * ldb + j, ldb,
-                                     c + i * ldc + j, ldc, add);
+                                     c + i * ldc + j, ldc, add, between);
       }
     }
   }

@@ -7,6 +7,7 @@
 
 #include "dropout_lanes.h"
 #include "gru_step.h"
+#include "rows_ahead.h"
 #include "sampled_loss.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
@@ -21,7 +22,7 @@ constexpr Index kShares = 8;
 
 // Item rows of a tile: small states keep a tile in the first cache, large ones amortise reading
 // and writing the gradient of the last state once a tile.
-constexpr Index kSmallTile = 48, kLargeTile = 192, kLargeState = 16384;
+constexpr Index kSmallTile = 48, kLargeTile = 96, kLargeState = 16384;
 
 // Item rows that are gathered, or whose gradient is formed, at a time. Meanwhile the next ones but
 // one come from memory: few at a time for small states, so that the requests are spread evenly.
@@ -48,6 +49,7 @@ class Step {
   void carry(CellStep& cell);
   void drop(CellStep& cell, int site, double p);
   void forward_cells();
+  RowsAhead ahead(const float* part, Index first, Index n, Index calls) const;
   const float* gather_tile(Index tile, int thread);
   void score_tile(Index tile, int thread);
   void score_items();
@@ -206,14 +208,18 @@ void Step::forward_cells() {
   }
 }
 
+// The next n scored rows from row `first` of a part of Wy, or of its Adagrad state.
+RowsAhead Step::ahead(const float* part, Index first, Index n, Index calls) const {
+  const Index begin = at_most(first, plan_.scored), end = at_most(first + n, plan_.scored);
+  return {part, network_.wy.columns, plan_.rows, begin, end, calls};
+}
+
 // The tile's rows of Wy, in a buffer of the thread. They are read anew for the backward pass, which
 // wants them in the cache for the update anyway: a copy of all would have to leave it and return.
 const float* Step::gather_tile(Index tile, int thread) {
   const Index H = network_.wy.columns, first = loss_.first_row(tile), end = loss_.end_row(tile);
-  const Index ahead = end - first;
   float* rows = scratch_[static_cast<std::size_t>(thread)].rows.data();
   for (Index u = first; u < end; ++u, rows += row_stride_) {
-    if (u + ahead < plan_.scored) prefetch(network_.wy.value + plan_.rows[u + ahead] * H, H);
     copy(rows, network_.wy.value + plan_.rows[u] * H, H);
   }
   return scratch_[static_cast<std::size_t>(thread)].rows.data();
@@ -222,8 +228,10 @@ const float* Step::gather_tile(Index tile, int thread) {
 void Step::score_tile(Index tile, int thread) {
   const Index H = network_.wy.columns, first = loss_.first_row(tile), end = loss_.end_row(tile);
   const float* rows = gather_tile(tile, thread);
+  RowsAhead next = ahead(network_.wy.value, end, end - first,
+                         product_tiles(end - first, plan_.live, H));
   product<false>(end - first, plan_.live, H, rows, row_stride_, last().out_t.data(),
-                 last().lane_stride, loss_.scores(first), loss_.stride(), false);
+                 last().lane_stride, loss_.scores(first), loss_.stride(), false, next);
   loss_.forward_tile(tile);
 }
 
@@ -237,11 +245,12 @@ void Step::score_items() {
 void Step::learn_rows(Index first, Index n, int thread) {
   const Index H = network_.wy.columns;
   float* g = scratch(thread);
+  const Index calls = product_tiles(n, H, plan_.live);
+  RowsAheadOfTwo next{ahead(network_.wy.momentum, first + n, n, calls),
+                      ahead(network_.wy.value, first + loss_.tile_rows(), n, calls)};
   product<false>(n, H, plan_.live, loss_.d_scores(first), loss_.stride(), last().out.data(),
-                 last().unit_stride, g, row_stride_, false);
+                 last().unit_stride, g, row_stride_, false, next);
   for (Index i = 0; i < n; ++i) {
-    const Index ahead = first + i + group_;
-    if (ahead < plan_.scored) prefetch_state(network_.wy, plan_.rows[ahead]);
     const std::int32_t place = place_[static_cast<std::size_t>(first + i)].index;
     if (network_.shared && place >= 0) {
       copy(waiting_.data() + place * input_stride_, g + i * row_stride_, H);
@@ -274,9 +283,11 @@ void Step::learn_tile(Index tile, Index share, bool first_of_share, int thread) 
   const Index lane_stride = last().lane_stride;
   const float* rows = gather_tile(tile, thread);
   loss_.backward_tile(tile);
+  RowsAhead next = ahead(network_.wy.accumulator, first, end - first,
+                         product_tiles(H, plan_.live, end - first));
   product<true>(H, plan_.live, end - first, rows, row_stride_, loss_.d_scores(first),
                 loss_.stride(), shares_.data() + share * H * lane_stride, lane_stride,
-                !first_of_share);
+                !first_of_share, next);
   for (Index u = first; u < end; u += group_) learn_rows(u, at_most(end - u, group_), thread);
   learn_biases(first, end);
 }
