@@ -11,9 +11,10 @@ import argparse
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from gru4rec_fast import __version__, run_command
+from gru4rec_fast.checkpoint import require_writable
 from gru4rec_fast.config import PRESETS, Config
 from gru4rec_fast.demo import add_arguments as add_demo_arguments
 from gru4rec_fast.demo import run as run_demo
@@ -88,7 +89,9 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[str]]:
     command.add_argument("model", help="a saved model")
     command.add_argument("items", nargs="+", metavar="ITEM", help="the session, oldest item first")
     command.add_argument("-k", type=int, default=20, help="how many (default: 20)")
-    command.add_argument("--exclude-seen", action="store_true", help="leave the session's items out")
+    command.add_argument(
+        "--exclude-seen", action="store_true", help="leave the session's items out"
+    )
     command.add_argument("--device", help="cpu, cuda:0, ... (default: the GPU where there is one)")
     command.set_defaults(handler=_recommend)
 
@@ -126,7 +129,7 @@ def _parameter_lines() -> str:
     )
 
 
-def _keys(options: argparse.Namespace) -> dict[str, str]:
+def _keys(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "item_key": options.item_key,
         "session_key": options.session_key,
@@ -135,6 +138,7 @@ def _keys(options: argparse.Namespace) -> dict[str, str]:
 
 
 def _train(options: argparse.Namespace) -> int:
+    require_writable(options.save)
     params: dict[str, Any] = dict(PRESETS[options.preset]) if options.preset else {}
     params |= parse_assignments(options.set)
     gru = GRU4Rec(**params, device=options.device)
@@ -174,5 +178,12 @@ def _recommend(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_warning(message: Warning | str, *_: Any) -> None:
+def _print_warning(
+    message: Warning | str,
+    category: type[Warning],  # noqa: ARG001 - the signature is that of warnings.showwarning
+    filename: str,  # noqa: ARG001
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
     print(f"gru4rec-fast: warning: {message}", file=sys.stderr)
