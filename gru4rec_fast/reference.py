@@ -80,7 +80,7 @@ def session_parallel_batches(
     lanes = [Lane() for _ in range(min(batch_size, len(order)))]
     while True:
         # In rounds: a lane that got a session without a pair is free again.
-        while free := [lane for lane in lanes if lane.event == lane.last]:
+        while free := [lane for lane in lanes if lane.event >= lane.last]:
             sessions = list(itertools.islice(waiting, len(free)))
             for lane, s in zip(free, sessions, strict=False):
                 lane.event, lane.last, lane.restart = offsets[s], offsets[s + 1] - 1, 1
