@@ -11,7 +11,7 @@ import argparse
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 from gru4rec_fast import __version__, run_command
 from gru4rec_fast.checkpoint import require_writable
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     handler: Handler = options.handler
     # Warnings as one line each, without the source line that raised them.
-    warnings.showwarning = _print_warning
+    warnings.formatwarning = lambda message, *_, **__: f"gru4rec-fast: warning: {message}\n"
     try:
         status = handler(options)
     except (DataError, ParameterError, CheckpointError, ArithmeticError) as error:
@@ -176,14 +176,3 @@ def _recommend(options: argparse.Namespace) -> int:
     best = gru.recommend(items, options.k, exclude_seen=options.exclude_seen)
     print(best.to_string(index=False))
     return 0
-
-
-def _print_warning(
-    message: Warning | str,
-    category: type[Warning],  # noqa: ARG001 - the signature is that of warnings.showwarning
-    filename: str,  # noqa: ARG001
-    lineno: int,  # noqa: ARG001
-    file: TextIO | None = None,  # noqa: ARG001
-    line: str | None = None,  # noqa: ARG001
-) -> None:
-    print(f"gru4rec-fast: warning: {message}", file=sys.stderr)
