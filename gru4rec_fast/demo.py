@@ -37,7 +37,7 @@ TIES = "conservative"
 HELD_OUT = 0.1
 
 GENERATED: dict[str, Any] = {
-    "n_sessions": 40_000,
+    "n_sessions": 30_000,
     "n_items": 300,
     "tastes": 3,
     "successors": 3,
@@ -48,11 +48,11 @@ SMALL: dict[str, Any] = {
     "layers": (64,),
     "loss": "cross-entropy",
     "batch_size": 64,
-    "learning_rate": 0.1,
+    "learning_rate": 0.07,
     "n_sample": 512,
     "sample_alpha": 0.0,
     "logq": 1.0,
-    "n_epochs": 4,
+    "n_epochs": 6,
 }
 """Hyper-parameters for the generated log."""
 PRESET = "retailrocket"
