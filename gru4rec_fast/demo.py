@@ -18,7 +18,7 @@ import torch
 
 from gru4rec_fast.baselines import Pop
 from gru4rec_fast.config import PRESETS
-from gru4rec_fast.errors import ParameterError
+from gru4rec_fast.errors import ParameterError, closest
 from gru4rec_fast.evaluation import Scorer, evaluate
 from gru4rec_fast.gru4rec import GRU4Rec
 from gru4rec_fast.scoring import NetworkScorer
@@ -148,7 +148,9 @@ def run_demo(
         name, value = ("test", test) if test is not None else ("preset", preset)
         raise ParameterError(f"{name}={value!r} needs a training log: pass train=..., DATA=...")
     if preset is not None and preset not in PRESETS:
-        raise ParameterError(f"preset={preset!r}: expected one of {', '.join(PRESETS)}")
+        raise ParameterError(
+            f"preset={preset!r}{closest(preset, PRESETS)}; expected one of {', '.join(PRESETS)}"
+        )
     folder = _folder(out)
     if train is None:
         return _on_generated_sessions(folder, device, epochs)
