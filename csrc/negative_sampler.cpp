@@ -55,7 +55,7 @@ std::vector<std::uint64_t> integer_masses(Span<double> weights) {
     if (weight == 0.0) continue;
     // The quotient first: a weight near the largest double times V * 2^32 would overflow.
     const double wanted = weight / sum * total + carry;
-    const double mass = std::max(1.0, std::floor(wanted));
+    const double mass = std::max(1.0, std::round(wanted));
     carry = wanted - mass;
     masses[i] = static_cast<std::uint64_t>(mass);
     spent += masses[i];

@@ -17,6 +17,7 @@ import json
 import os
 import pickle
 import secrets
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,10 +103,23 @@ def save(
         with _written_aside(Path(path).resolve()) as aside:
             save_file(content, aside, metadata=metadata)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{os.fspath(path)}: cannot be written ({error}): expected a file name in an existing, "
-            "writable folder on a disk with room; any older file there is unchanged"
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Find out before a long training what `save` would find out after it.
+
+    Raises:
+        CheckpointError: no file can be made at `path`.
+    """
+    target = Path(path).resolve()
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(f"{target} is a folder")
+        with tempfile.NamedTemporaryFile(dir=target.parent):
+            return
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
@@ -222,6 +236,13 @@ def _written_aside(target: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
     if os.name == "posix":
         _flush(target.parent)
+
+
+def _unwritable(path: str | os.PathLike[str], cause: object) -> CheckpointError:
+    return CheckpointError(
+        f"{os.fspath(path)}: cannot be written ({cause}): expected a file name in an existing, "
+        "writable folder on a disk with room; any older file there is unchanged"
+    )
 
 
 def _flush(path: Path) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gru4rec_fast import __version__, run_command
+from gru4rec_fast.checkpoint import require_writable
 from gru4rec_fast.config import PRESETS, Config
 from gru4rec_fast.demo import add_arguments as add_demo_arguments
 from gru4rec_fast.demo import run as run_demo
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     handler: Handler = options.handler
     # Warnings as one line each, without the source line that raised them.
-    warnings.showwarning = _print_warning
+    warnings.formatwarning = lambda message, *_, **__: f"gru4rec-fast: warning: {message}\n"
     try:
         status = handler(options)
     except (DataError, ParameterError, CheckpointError, ArithmeticError) as error:
@@ -88,7 +89,9 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[str]]:
     command.add_argument("model", help="a saved model")
     command.add_argument("items", nargs="+", metavar="ITEM", help="the session, oldest item first")
     command.add_argument("-k", type=int, default=20, help="how many (default: 20)")
-    command.add_argument("--exclude-seen", action="store_true", help="leave the session's items out")
+    command.add_argument(
+        "--exclude-seen", action="store_true", help="leave the session's items out"
+    )
     command.add_argument("--device", help="cpu, cuda:0, ... (default: the GPU where there is one)")
     command.set_defaults(handler=_recommend)
 
@@ -126,7 +129,7 @@ def _parameter_lines() -> str:
     )
 
 
-def _keys(options: argparse.Namespace) -> dict[str, str]:
+def _keys(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "item_key": options.item_key,
         "session_key": options.session_key,
@@ -135,6 +138,7 @@ def _keys(options: argparse.Namespace) -> dict[str, str]:
 
 
 def _train(options: argparse.Namespace) -> int:
+    require_writable(options.save)
     params: dict[str, Any] = dict(PRESETS[options.preset]) if options.preset else {}
     params |= parse_assignments(options.set)
     gru = GRU4Rec(**params, device=options.device)
@@ -172,7 +176,3 @@ def _recommend(options: argparse.Namespace) -> int:
     best = gru.recommend(items, options.k, exclude_seen=options.exclude_seen)
     print(best.to_string(index=False))
     return 0
-
-
-def _print_warning(message: Warning | str, *_: Any) -> None:
-    print(f"gru4rec-fast: warning: {message}", file=sys.stderr)

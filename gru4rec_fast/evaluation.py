@@ -7,19 +7,23 @@ the batch size: every rank is stored under its event, and they are summed in the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from gru4rec_fast.batching import lane_blocks
 from gru4rec_fast.errors import DataError, ParameterError
 from gru4rec_fast.reference import RANKS
-from gru4rec_fast.sessions import Sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from gru4rec_fast.sessions import Sessions
 
 
 class Scorer(Protocol):
@@ -65,6 +69,8 @@ def evaluate(
     """Rank the next item of every event of the given sessions.
 
     Args:
+        scorer: the model.
+        sessions: of items numbered as the model numbers them.
         cutoffs: the K of recall@K and mrr@K.
         batch_size: lanes; speed and memory depend on it, the answer does not.
         mode: 'standard', 'conservative', 'median' or 'tiebreaking', see `reference.RANKS`.
@@ -81,8 +87,8 @@ def evaluate(
         raise ParameterError(f"batch_size is {batch_size}; expected at least 1")
     if sessions.n_pairs == 0:
         raise DataError(
-            f"none of the {sessions.n_sessions} sessions has two events of known items, so there is "
-            f"no next item to predict ({sessions.dropped_events} events of unknown items were "
+            f"none of the {sessions.n_sessions} sessions has two events of known items, so there "
+            f"is no next item to predict ({sessions.dropped_events} events of unknown items were "
             "dropped). Evaluate on sessions of the catalogue that the model was trained on"
         )
     greater = np.zeros(sessions.n_events, dtype=np.int64)
@@ -111,8 +117,8 @@ def evaluate(
         predicted[block.events[alive]] = True
 
     u = torch.from_numpy(np.random.default_rng(seed).random(sessions.n_events)[predicted])
-    counts = (torch.from_numpy(c[predicted]) for c in (greater, equal))
-    ranks = RANKS[mode](*counts, u).numpy()
+    above, same = torch.from_numpy(greater[predicted]), torch.from_numpy(equal[predicted])
+    ranks = RANKS[mode](above, same, u).numpy()
     return Evaluation(
         recall={k: float(np.mean(ranks <= k)) for k in cutoffs},
         mrr={k: float(np.mean(np.where(ranks <= k, 1 / ranks, 0.0))) for k in cutoffs},

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from gru4rec_fast import checkpoint, serving
@@ -24,7 +23,12 @@ from gru4rec_fast.optim import Adagrad
 from gru4rec_fast.sampling import FixedNegatives, Negatives, negative_sampler
 from gru4rec_fast.scoring import ForwardScorer, NetworkScorer
 from gru4rec_fast.sessions import Sessions, load_sessions, require_pairs
-from gru4rec_fast.training import EpochReport, NonFiniteLoss, train
+from gru4rec_fast.training import EpochReport, NonFiniteLossError, train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +50,8 @@ class GRU4Rec:
     """A GRU that reads a session's events and ranks the next item.
 
     Parameters are those of `config.Config`, with the names of the original; beyond its own, any
-    other field of Config (`seed`, `time_sort`, ...) is taken as a keyword too, and all of them can be
-    read as attributes. `device` is a torch.device or its name, by default the GPU where there is one.
+    other field of Config (`seed`, `time_sort`, ...) is taken as a keyword too, and all can be read
+    as attributes. `device` is a torch.device or its name, by default the GPU where there is one.
 
     Attributes:
         model: the trained `Network`.
@@ -154,11 +158,14 @@ class GRU4Rec:
             data: a pandas, polars or Arrow table, or the path of a TSV, CSV or Parquet file, with a
                 row (session, item, time) for each event; it is not changed.
             sample_cache_max_size: most negatives that are drawn ahead.
+            item_key: the item column.
+            session_key: the session column.
+            time_key: the time column.
             compatibility_mode: start from the weights that the original starts from, whatever
                 `seed`; False draws them by `seed`.
             negatives: item indices (T, n_sample) to use instead of sampling; step t, counted
                 through all epochs, takes row t mod T.
-            on_epoch: called after each epoch with its loss and speed; `model` may be evaluated in it.
+            on_epoch: called after each epoch with its loss and speed; it may evaluate the model.
             progress: show a progress bar.
 
         A loss that is not finite stops training within a block of steps: the error is logged with
@@ -202,7 +209,7 @@ class GRU4Rec:
                 on_epoch=on_epoch,
                 progress=progress,
             )
-        except NonFiniteLoss as error:
+        except NonFiniteLossError as error:
             self.error_during_train = True
             logger.error("%s", error)
         return self
@@ -239,8 +246,8 @@ class GRU4Rec:
         items = saved.itemidmap if itemidmap is None else itemidmap
         if items is None:
             warnings.warn(
-                f"{os.fspath(path)} is a plain state_dict without item ids: items are known by their "
-                f"index 0..{n_items - 1}; pass itemidmap= to give them their ids",
+                f"{os.fspath(path)} is a plain state_dict without item ids: items are known by "
+                f"their index 0..{n_items - 1}; pass itemidmap= to give them their ids",
                 stacklevel=2,
             )
             items = pd.Series(range(n_items), index=pd.RangeIndex(n_items, name="ItemId"))
@@ -300,9 +307,7 @@ class GRU4Rec:
         """
         network, items = self._fitted()
         if self._predictor is None or self._predictor.batch != batch:
-            self._predictor = serving.BatchPredictor(
-                NetworkScorer(network), items.itemidmap, batch
-            )
+            self._predictor = serving.BatchPredictor(NetworkScorer(network), items.itemidmap, batch)
         return self._predictor.predict_next(session_ids, input_item_ids, predict_for_item_ids)
 
     def _adjust_hidden(
@@ -328,7 +333,7 @@ class GRU4Rec:
         if negatives is None:
             return negative_sampler(sessions.support, self.config.sample_alpha)
         try:
-            fixed = FixedNegatives(negatives, sessions.n_items)  # type: ignore[arg-type]
+            fixed = FixedNegatives(np.asarray(negatives), sessions.n_items)
         except ValueError as error:
             raise ParameterError(str(error)) from error
         if fixed.n_sample != self.config.n_sample:
@@ -379,12 +384,16 @@ def batch_eval(
     """Recall and MRR of the next-item predictions on a test log, over the whole catalogue.
 
     Args:
+        gru: the trained model.
         test_data: a table or path as for `GRU4Rec.fit`; events of items that the model does not
             know are left out, and a warning counts them.
         cutoff: the K of recall@K and mrr@K.
         batch_size: sessions evaluated side by side; the answer does not depend on it.
         mode: what a tie with the target counts: 'standard', 'conservative', 'median',
             'tiebreaking'.
+        item_key: the item column.
+        session_key: the session column.
+        time_key: the time column.
 
     Returns:
         recall and mrr, each a dict cut-off -> value.

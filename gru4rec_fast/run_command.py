@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import runpy
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from gru4rec_fast.checkpoint import require_writable
 from gru4rec_fast.errors import ParameterError, closest
 from gru4rec_fast.evaluation import check_cutoffs
 from gru4rec_fast.gru4rec import batch_eval
 from gru4rec_fast.reference import RANKS
+
+if TYPE_CHECKING:
+    import argparse
 
 METRICS = ("recall", "mrr")
 
@@ -87,13 +90,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the primary metric at the end, as 'PRIMARY METRIC: x'",
     )
-    add("-d", "--device", metavar="DEVICE", help="cpu, cuda:0, ... (default: a GPU if there is one)")
+    add(
+        "-d", "--device", metavar="DEVICE", help="cpu, cuda:0, ... (default: a GPU if there is one)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Train or load, save, evaluate. Everything that can be checked is checked before training."""
     check_cutoffs(options.measure)
     primary = _primary_metric(options) if options.log_primary_metric else None
+    if options.save_model is not None:
+        require_writable(options.save_model)
     model_class = _model_class(options.gru4rec_model)
     keys = {name: getattr(options, name) for name in ("item_key", "session_key", "time_key")}
     if options.load_model:
@@ -182,7 +189,8 @@ def _primary_metric(options: argparse.Namespace) -> tuple[str, int]:
     metric, _, cutoff = options.primary_metric.lower().partition("@")
     if metric not in METRICS or not cutoff.isdigit():
         raise ParameterError(
-            f"-pm is {options.primary_metric!r}{closest(metric, METRICS)}; expected recall@K or mrr@K"
+            f"-pm is {options.primary_metric!r}{closest(metric, METRICS)}; "
+            "expected recall@K or mrr@K"
         )
     if not options.test or int(cutoff) not in options.measure:
         raise ParameterError(

@@ -7,13 +7,15 @@ last one padded, and ranked likewise.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from gru4rec_fast import ops, reference
-from gru4rec_fast.model import Network
+
+if TYPE_CHECKING:
+    from gru4rec_fast.model import Network
 
 LANE_CHUNK = 64
 RANK_CHUNK = 256
@@ -44,9 +46,7 @@ class NetworkScorer:
         """Zero states (lanes, H_l) of every layer."""
         return [torch.zeros(lanes, h, device=self.device) for h in self._layers]
 
-    def step(
-        self, state: list[Tensor], inputs: Tensor, restarts: Tensor, source: Tensor
-    ) -> Tensor:
+    def step(self, state: list[Tensor], inputs: Tensor, restarts: Tensor, source: Tensor) -> Tensor:
         """Advance M lanes by one event each; returns the features (M, H).
 
         inputs (M,) int64 items; restarts (M,) bool; source (M,) int64, the row of `state` that each
@@ -103,17 +103,19 @@ class ForwardScorer:
         self.device = torch.device(gru.device)
 
     def start(self, lanes: int) -> list[Tensor]:
+        """Zero states (lanes, H_l) of every layer."""
         return [torch.zeros(lanes, int(h), device=self.device) for h in self._gru.layers]
 
     @torch.no_grad()
-    def step(
-        self, state: list[Tensor], inputs: Tensor, restarts: Tensor, source: Tensor
-    ) -> Tensor:
+    def step(self, state: list[Tensor], inputs: Tensor, restarts: Tensor, source: Tensor) -> Tensor:
+        """Advance M lanes by one event each; returns all scores (M, V)."""
         state[:] = [reference.carry(h, source, restarts) for h in state]
         scores: Tensor = self._gru.model.forward(inputs, state, None, training=False)
         return scores
 
     def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Items scored above each row's target, and equal to it."""
+
         def tile(scores: Tensor, items: slice | Tensor) -> Tensor:
             return scores[:, items].clone()
 
@@ -125,7 +127,7 @@ def _chunks(length: int, size: int) -> list[slice]:
 
 
 def _padded(x: Tensor, rows: int) -> Tensor:
-    """x with zero rows added up to the given number."""
+    """X with zero rows added up to the given number."""
     if len(x) == rows:
         return x
     return torch.cat([x, x.new_zeros(rows - len(x), *x.shape[1:])])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from gru4rec_fast.errors import DataError, ParameterError
-from gru4rec_fast.scoring import NetworkScorer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gru4rec_fast.scoring import NetworkScorer
 
 
 def known_items(itemidmap: pd.Series, item_ids: Sequence[Any], what: str) -> torch.Tensor:
@@ -22,8 +25,8 @@ def known_items(itemidmap: pd.Series, item_ids: Sequence[Any], what: str) -> tor
     index = itemidmap.index.get_indexer(pd.Index(item_ids))
     if not (index >= 0).any():
         raise DataError(
-            f"{what} is {pd.Index(item_ids).tolist()[:5]!r}, of which the model knows no item; expected "
-            f"item ids as in the training log, for instance {itemidmap.index[:1].tolist()[0]!r}"
+            f"{what} is {pd.Index(item_ids).tolist()[:5]!r}, of which the model knows no item; "
+            f"expected ids of the training log, as {itemidmap.index[:1].tolist()[0]!r}"
         )
     return torch.from_numpy(itemidmap.to_numpy()[index[index >= 0]]).long()
 
@@ -35,14 +38,15 @@ def recommend(
     k: int,
     exclude_seen: bool,
 ) -> pd.DataFrame:
-    """The k best next items of one session, best first: columns `itemidmap.index.name`, 'Score'.
+    """The k best next items of one session, best first: their ids, and 'Score'.
 
     Events of unknown items are passed over. With `exclude_seen` the session's own items are left
     out. Fewer than k rows come back only where the catalogue has no more.
     """
     if isinstance(session_items, str) or len(session_items) == 0:
         raise DataError(
-            f"session_items is {session_items!r}; expected a non-empty list of item ids, oldest first"
+            f"session_items is {session_items!r}; expected a non-empty list of item ids, "
+            "oldest first"
         )
     if k < 1:
         raise ParameterError(f"k is {k}; expected at least 1")
@@ -51,17 +55,18 @@ def recommend(
     state = scorer.start(1)
     lane = torch.zeros(1, dtype=torch.int64, device=scorer.device)
     going_on = torch.zeros(1, dtype=torch.bool, device=scorer.device)
-    for item in items.split(1):
+    for item in items[:, None]:
         features = scorer.step(state, item, going_on, lane)
     scores, best = scorer.top_k(features, min(k + len(seen), scorer.n_items))
     keep = ~torch.isin(best[0], seen)
     name = itemidmap.index.name or "ItemId"
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             name: itemidmap.index[best[0][keep].cpu().numpy()],
             "Score": scores[0][keep].cpu().numpy(),
         }
-    ).head(k)
+    )
+    return table.iloc[:k]
 
 
 class BatchPredictor:
@@ -91,8 +96,8 @@ class BatchPredictor:
         for name, given in (("session_ids", sessions), ("input_item_ids", events)):
             if len(given) != self.batch:
                 raise DataError(
-                    f"{name} has {len(given)} entries; expected one for each of the batch={self.batch} "
-                    f"lanes. Pass batch={len(given)} to use as many lanes as events"
+                    f"{name} has {len(given)} entries; expected one for each of the "
+                    f"batch={self.batch} lanes. Pass batch={len(given)} for as many lanes"
                 )
         wanted = (
             self._itemidmap.index
@@ -120,8 +125,8 @@ class BatchPredictor:
         index = self._itemidmap.index.get_indexer(ids)
         if (index < 0).any():
             raise DataError(
-                f"{what} holds {ids[index < 0].tolist()[0]!r}, which the model does not know; expected item "
-                "ids of the training log. Leave unknown items out"
+                f"{what} holds {ids[index < 0].tolist()[0]!r}, which the model does not know; "
+                "expected item ids of the training log. Leave unknown items out"
             )
         positions = self._itemidmap.to_numpy()[index]
         return torch.from_numpy(positions).long().to(self._scorer.device)

@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from gru4rec_fast import ops
 from gru4rec_fast.batching import DEFAULT_BLOCK_STEPS
 from gru4rec_fast.errors import DataError
-from gru4rec_fast.model import Network
-from gru4rec_fast.optim import Adagrad
 from gru4rec_fast.planning import plan_epoch
-from gru4rec_fast.sampling import Negatives
-from gru4rec_fast.sessions import Sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from gru4rec_fast.model import Network
+    from gru4rec_fast.optim import Adagrad
+    from gru4rec_fast.sampling import Negatives
+    from gru4rec_fast.sessions import Sessions
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +50,7 @@ class EpochReport:
         )
 
 
-class NonFiniteLoss(ArithmeticError):
+class NonFiniteLossError(ArithmeticError):
     """The loss became NaN or infinite; training stopped within the block that showed it."""
 
     def __init__(self, epoch: int, minibatch: int, loss: float) -> None:
@@ -73,7 +78,7 @@ def train(
     depends on the seed alone, whatever the block length.
 
     Raises:
-        NonFiniteLoss: the loss is NaN or infinite; the parameters are those after that block.
+        NonFiniteLossError: the loss is NaN or infinite; the parameters are those after that block.
         DataError: no mini-batch can be formed.
     """
     config = network.config
@@ -143,4 +148,4 @@ def epoch_order(sessions: Sessions, shuffle: bool, seed: int, epoch: int) -> NDA
 def _require_finite(losses: NDArray[np.float64], epoch: int, steps_before: int) -> None:
     bad = np.flatnonzero(~np.isfinite(losses))
     if len(bad):
-        raise NonFiniteLoss(epoch, steps_before + int(bad[0]) + 1, float(losses[bad[0]]))
+        raise NonFiniteLossError(epoch, steps_before + int(bad[0]) + 1, float(losses[bad[0]]))

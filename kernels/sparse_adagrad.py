@@ -18,8 +18,8 @@ from torch import Tensor
 from gru4rec_fast.reference import ADAGRAD_EPSILON
 
 
-@triton.jit
-def sparse_adagrad_kernel(
+@triton.jit  # type: ignore[untyped-decorator]
+def sparse_adagrad_kernel(  # type: ignore[no-untyped-def]
     theta_ptr,
     a_ptr,
     m_ptr,
@@ -33,7 +33,8 @@ def sparse_adagrad_kernel(
     HAS_MOMENTUM: tl.constexpr,
     BLOCK_U: tl.constexpr,
     BLOCK_H: tl.constexpr,
-):
+) -> None:
+    """A program updates BLOCK_U rows; `m_ptr` is not read without momentum."""
     # tile: BLOCK_U gradients, and of their rows the whole width
     u = tl.program_id(0) * BLOCK_U + tl.arange(0, BLOCK_U)
     column = tl.arange(0, BLOCK_H)
@@ -76,6 +77,8 @@ def sparse_adagrad(
         m: momentum, like theta, or None for plain Adagrad.
         rows: (U,) int64, unique, each in 0..V-1 (not checked: that would wait for the device).
         g: (U, H) float32 gradients of these rows.
+        learning_rate: eta.
+        momentum: mu; no part is played by it where m is None.
 
     Raises:
         ValueError: a tensor of another dtype, shape, layout or device than stated.

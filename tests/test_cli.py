@@ -109,7 +109,8 @@ def test_train_evaluate_recommend(
 
 
 def test_module_and_script_start_and_describe_themselves() -> None:
-    for command in ([sys.executable, "-m", "gru4rec_fast"], [str(Path(sys.executable).parent / "gru4rec-fast")]):  # fmt: skip
+    script = str(Path(sys.executable).parent / "gru4rec-fast")
+    for command in ([sys.executable, "-m", "gru4rec_fast"], [script]):
         printed = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
         assert "train" in printed.stdout
     printed = subprocess.run(

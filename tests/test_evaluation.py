@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,7 +39,7 @@ def oracle_scores(gru: GRU4Rec, log: pd.DataFrame) -> tuple[np.ndarray, np.ndarr
     for _, session in ordered.groupby("SessionId"):
         items = torch.tensor(gru.data_iterator.itemidmap[session.ItemId].to_numpy())
         states = [torch.zeros(1, h) for h in gru.layers]
-        for item, following in zip(items[:-1], items[1:], strict=True):
+        for item, following in itertools.pairwise(items):
             rows.append(gru.model.forward(item[None], states)[0].numpy())
             targets.append(int(following))
     return np.array(rows), np.array(targets)
@@ -75,9 +77,7 @@ def test_ties_by_mode(test_log: pd.DataFrame) -> None:
         parameter.zero_()
     sessions = load_sessions(test_log, itemidmap=gru.data_iterator.itemidmap)
     n_items = sessions.n_items
-    ranks = {
-        mode: evaluate(NetworkScorer(gru.model), sessions, mode=mode).ranks for mode in MODES
-    }
+    ranks = {mode: evaluate(NetworkScorer(gru.model), sessions, mode=mode).ranks for mode in MODES}
     assert set(ranks["standard"]) == {1}
     assert set(ranks["conservative"]) == {n_items}
     assert set(ranks["median"]) == {(n_items + 1) / 2}

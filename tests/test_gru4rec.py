@@ -120,7 +120,7 @@ def test_any_table_gives_the_same_model_and_is_not_changed(tmp_path: Path) -> No
 def test_other_column_names(tmp_path: Path) -> None:
     log = random_log()
     names = {"ItemId": "sku", "SessionId": "visit", "Time": "at"}
-    keys = {"item_key": "sku", "session_key": "visit", "time_key": "at"}
+    keys: dict[str, Any] = {"item_key": "sku", "session_key": "visit", "time_key": "at"}
     gru = GRU4Rec(**SMALL, device="cpu").fit(log.rename(columns=names), **keys, progress=False)
     assert gru.data_iterator.itemidmap.index.name == "sku"
     assert batch_eval(gru, log.rename(columns=names), **keys) == batch_eval(trained(log), log)
@@ -209,7 +209,9 @@ def test_devices() -> None:
     assert gru.to("cpu") is gru
     assert gru.device == torch.device("cpu")
     for device in ("gpu", "cuda:99"):
-        with pytest.raises(ParameterError, match=f"device '{device}' is not there.*expected one of"):
+        with pytest.raises(
+            ParameterError, match=f"device '{device}' is not there.*expected one of"
+        ):
             GRU4Rec(device=device)
         with pytest.raises(ParameterError, match="is not there"):
             gru.to(device)

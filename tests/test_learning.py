@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,9 +25,10 @@ def log_of(sessions: list[list[int]]) -> pd.DataFrame:
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "bpr-max"])
 @pytest.mark.parametrize(
-    "mode", [{}, {"embedding": 32, "constrained_embedding": False}, {"constrained_embedding": False}]
+    "mode",
+    [{}, {"embedding": 32, "constrained_embedding": False}, {"constrained_embedding": False}],
 )
-def test_a_cycle_is_learned_exactly(loss: str, mode: dict[str, object]) -> None:
+def test_a_cycle_is_learned_exactly(loss: str, mode: dict[str, Any]) -> None:
     """Item i is always followed by i + 1: the next item of every event is certain."""
     rng = np.random.default_rng(0)
     sessions = [[(s + i) % N_ITEMS for i in range(6)] for s in rng.integers(0, N_ITEMS, 300)]

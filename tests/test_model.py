@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,20 +11,24 @@ import torch
 from gru4rec_fast.config import Config
 from gru4rec_fast.model import Network
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-def network(n_items: int = 11, **params: object) -> Network:
+
+def network(n_items: int = 11, **params: Any) -> Network:
     net = Network(Config().replace(**params), n_items)
     net.initialise()
     return net
 
 
-def uniform(generator: np.random.RandomState, rows: int, columns: int) -> np.ndarray:
+def uniform(generator: np.random.RandomState, rows: int, columns: int) -> NDArray[np.float32]:
     sigma = np.sqrt(6 / (rows + columns))
-    return generator.rand(rows, columns).astype(np.float32) * 2 * sigma - sigma
+    values: NDArray[np.float32] = generator.rand(rows, columns).astype(np.float32)
+    return values * np.float32(2 * sigma) - np.float32(sigma)
 
 
-def assert_values(parameter: torch.Tensor, expected: np.ndarray) -> None:
-    np.testing.assert_allclose(parameter.numpy(), expected, rtol=0, atol=1e-7)
+def assert_values(net: Network, name: str, expected: NDArray[np.float32]) -> None:
+    np.testing.assert_allclose(net.state_dict()[name].numpy(), expected, rtol=0, atol=1e-7)
 
 
 def test_names_are_those_of_saved_models() -> None:
@@ -42,36 +48,37 @@ def test_names_are_those_of_saved_models() -> None:
 def test_shapes_of_unequal_layers_and_embedding() -> None:
     net = network(layers=(4, 6), embedding=3, constrained_embedding=False)
     assert net.E.weight.shape == (11, 3)
-    assert net.G[0].weight_ih.shape == (12, 3)
-    assert net.G[1].weight_ih.shape == (18, 4)
+    assert net.state_dict()["G.0.weight_ih"].shape == (12, 3)
+    assert net.state_dict()["G.1.weight_ih"].shape == (18, 4)
     assert net.Wy.weight.shape == (11, 6)
-    assert network(layers=(4, 6)).G[0].weight_ih.shape == (12, 6)  # shared: rows of Wy go in
+    shared = network(layers=(4, 6))  # rows of Wy go in
+    assert shared.state_dict()["G.0.weight_ih"].shape == (12, 6)
 
 
 def test_compatibility_weights_of_the_shared_mode() -> None:
     net = network(layers=(4, 3))
     draw = np.random.RandomState(42)
-    assert_values(net.G[0].weight_ih, np.vstack([uniform(draw, 4, 3) for _ in range(3)]))
-    assert_values(net.G[0].weight_hh, np.vstack([uniform(draw, 4, 4) for _ in range(3)]))
-    assert_values(net.G[1].weight_ih, np.vstack([uniform(draw, 3, 4) for _ in range(3)]))
-    assert_values(net.G[1].weight_hh, np.vstack([uniform(draw, 3, 3) for _ in range(3)]))
-    assert_values(net.Wy.weight, uniform(draw, 11, 3))
+    assert_values(net, "G.0.weight_ih", np.vstack([uniform(draw, 4, 3) for _ in range(3)]))
+    assert_values(net, "G.0.weight_hh", np.vstack([uniform(draw, 4, 4) for _ in range(3)]))
+    assert_values(net, "G.1.weight_ih", np.vstack([uniform(draw, 3, 4) for _ in range(3)]))
+    assert_values(net, "G.1.weight_hh", np.vstack([uniform(draw, 3, 3) for _ in range(3)]))
+    assert_values(net, "Wy.weight", uniform(draw, 11, 3))
     assert not any(net.state_dict()[n].any() for n in ("By.weight", "G.0.bias_ih", "G.1.bias_hh"))
 
 
 def test_compatibility_weights_of_the_one_hot_mode() -> None:
     net = network(layers=(4,), constrained_embedding=False)
     draw = np.random.RandomState(42)
-    assert_values(net.GE.Wx0.weight, np.hstack([uniform(draw, 11, 4) for _ in range(3)]))
-    assert_values(net.GE.Wrz0, np.hstack([uniform(draw, 4, 4) for _ in range(2)]))
-    assert_values(net.GE.Wh0, uniform(draw, 4, 4))
-    assert_values(net.Wy.weight, uniform(draw, 11, 4))
+    assert_values(net, "GE.Wx0.weight", np.hstack([uniform(draw, 11, 4) for _ in range(3)]))
+    assert_values(net, "GE.Wrz0", np.hstack([uniform(draw, 4, 4) for _ in range(2)]))
+    assert_values(net, "GE.Wh0", uniform(draw, 4, 4))
+    assert_values(net, "Wy.weight", uniform(draw, 11, 4))
     assert not net.GE.Bh0.any()
 
 
 def test_compatibility_weights_of_the_separate_mode_start_with_the_embedding() -> None:
     net = network(layers=(4,), embedding=3, constrained_embedding=False)
-    assert_values(net.E.weight, uniform(np.random.RandomState(42), 11, 3))
+    assert_values(net, "E.weight", uniform(np.random.RandomState(42), 11, 3))
 
 
 def test_seed_counts_only_outside_compatibility_mode() -> None:
@@ -100,7 +107,7 @@ def test_sigma_and_normal_override_the_distribution() -> None:
         {"constrained_embedding": False},
     ],
 )
-def test_forward_replaces_the_states_and_scores_the_asked_items(params: dict[str, object]) -> None:
+def test_forward_replaces_the_states_and_scores_the_asked_items(params: dict[str, Any]) -> None:
     net = network(layers=(4, 6), **params)
     in_idx = torch.tensor([1, 2])
     states = [torch.zeros(2, 4), torch.zeros(2, 6)]

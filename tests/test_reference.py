@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor
 
 from gru4rec_fast import reference
 from gru4rec_fast.config import LOSSES, Config
 from gru4rec_fast.model import Network
 
-EXACT = {"rtol": 1e-12, "atol": 1e-12}
+EXACT: dict[str, Any] = {"rtol": 1e-12, "atol": 1e-12}
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -41,9 +42,7 @@ def test_gru_reset_before_follows_the_papers_equations() -> None:
         return 1 / (1 + math.exp(-x))
 
     for lane in range(3):
-        rz = [
-            [float(h[lane] @ w_rz[:, gate * units + j]) for j in range(units)] for gate in (0, 1)
-        ]
+        rz = [[float(h[lane] @ w_rz[:, gate * units + j]) for j in range(units)] for gate in (0, 1)]
         r = [sigma(float(wx[lane, units + j] + b[units + j]) + rz[0][j]) for j in range(units)]
         z = [
             sigma(float(wx[lane, 2 * units + j] + b[2 * units + j]) + rz[1][j])
@@ -130,7 +129,7 @@ def test_losses_and_cells_have_the_gradients_of_their_values() -> None:
     assert torch.autograd.gradcheck(reference.gru_reset_before, before)
 
 
-MODES = {
+MODES: dict[str, dict[str, Any]] = {
     "shared": {"constrained_embedding": True},
     "separate": {"constrained_embedding": False, "embedding": 5},
     "one-hot": {"constrained_embedding": False},
@@ -208,8 +207,8 @@ def test_sparse_adagrad_moves_the_given_rows_only() -> None:
     for now, then in zip((theta, a, m), before, strict=True):
         assert torch.equal(now[others], then[others])
         assert not torch.equal(now[rows], then[rows])
-    expected = [t[rows] for t in before]
-    reference.adagrad(*expected, g, 0.1, 0.5)
+    expected = theta_rows, a_rows, m_rows = before[0][rows], before[1][rows], before[2][rows]
+    reference.adagrad(theta_rows, a_rows, m_rows, g, 0.1, 0.5)
     for now, then in zip((theta, a, m), expected, strict=True):
         assert torch.equal(now[rows], then)
 

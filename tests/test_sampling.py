@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -57,6 +57,7 @@ def weights_of(size: int, alpha: float) -> NDArray[np.float64]:
         st.floats(0, 1e9) | st.just(0.0) | st.sampled_from([1e-300, 1e300]), min_size=1, max_size=50
     ).filter(lambda weights: sum(weights) > 0)
 )
+@example([0.0, 0.0, 1e300, 1e300, 1e300])
 def test_probabilities_are_exact_to_the_last_unit(weights: list[float]) -> None:
     weight = np.array(weights)
     p = NegativeSampler(weight).probabilities

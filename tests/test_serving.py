@@ -17,13 +17,11 @@ def gru() -> GRU4Rec:
     return model.fit(random_log(n_sessions=60), progress=False)
 
 
-def forward(gru: GRU4Rec, session: list[int]) -> pd.Series:
+def forward(gru: GRU4Rec, session: list[int]) -> pd.Series[float]:
     """Scores of all items after the session, by item id."""
     states = [torch.zeros(1, h) for h in gru.layers]
     for item in session:
-        scores = gru.model.forward(
-            torch.tensor([int(gru.data_iterator.itemidmap[item])]), states
-        )
+        scores = gru.model.forward(torch.tensor([int(gru.data_iterator.itemidmap[item])]), states)
     return pd.Series(scores[0].numpy(), index=gru.data_iterator.itemidmap.index)
 
 
@@ -79,8 +77,15 @@ def test_predict_next_batch_goes_on_within_a_session_and_resets_with_a_new_one(
     first = gru.predict_next_batch([1, 2], [a, b], batch=2)
     assert first.shape == (gru.data_iterator.n_items, 2)
     second = gru.predict_next_batch([1, 3], [c, c], batch=2)
-    for column, session in ((first[0], [a]), (first[1], [b]), (second[0], [a, c]), (second[1], [c])):
-        np.testing.assert_allclose(column, forward(gru, session)[column.index], rtol=1e-4, atol=1e-6)
+    for column, session in (
+        (first[0], [a]),
+        (first[1], [b]),
+        (second[0], [a, c]),
+        (second[1], [c]),
+    ):
+        np.testing.assert_allclose(
+            column, forward(gru, session)[column.index], rtol=1e-4, atol=1e-6
+        )
 
 
 def test_predict_next_batch_for_chosen_items(gru: GRU4Rec) -> None:
@@ -94,7 +99,7 @@ def test_predict_next_batch_for_chosen_items(gru: GRU4Rec) -> None:
 
 def test_bad_batches(gru: GRU4Rec) -> None:
     known = gru.data_iterator.itemidmap.index[0]
-    with pytest.raises(DataError, match="session_ids has 1 entries; expected .* batch=100"):
+    with pytest.raises(DataError, match=r"session_ids has 1 entries; expected .*batch=100"):
         gru.predict_next_batch([1], [known])
     with pytest.raises(DataError, match="input_item_ids holds -9"):
         gru.predict_next_batch([1], [-9], batch=1)

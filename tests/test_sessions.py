@@ -126,7 +126,9 @@ def test_read_only_memory_is_accepted() -> None:
         lambda columns: pd.DataFrame(columns, index=[5, 5, 1, 0, 0, 2]),
         lambda columns: pd.DataFrame(columns).convert_dtypes(),
         lambda columns: pd.DataFrame(columns).convert_dtypes(dtype_backend="pyarrow"),
-        lambda columns: pd.DataFrame(columns).assign(other=[[1], None, {}, "x", 2.0, b""]),
+        lambda columns: pd.DataFrame(columns).assign(
+            other=np.array([[1], None, {}, "x", 2.0, b""], dtype=object)
+        ),
         lambda columns: pd.DataFrame({**columns, 5: 1}),
     ],
 )

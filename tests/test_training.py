@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,14 +15,14 @@ from gru4rec_fast.sessions import load_sessions
 from gru4rec_fast.training import EpochReport, epoch_order
 from tests.logs import random_log
 
-SMALL = {"layers": (10,), "batch_size": 8, "n_sample": 16, "n_epochs": 2}
+SMALL: dict[str, Any] = {"layers": (10,), "batch_size": 8, "n_sample": 16, "n_epochs": 2}
 
 
 def weights(gru: GRU4Rec) -> dict[str, torch.Tensor]:
     return gru.model.state_dict()
 
 
-def trained(log: pd.DataFrame, fit: dict[str, object] | None = None, **params: object) -> GRU4Rec:
+def trained(log: pd.DataFrame, fit: dict[str, Any] | None = None, **params: Any) -> GRU4Rec:
     return GRU4Rec(**{**SMALL, **params}, device="cpu").fit(log, progress=False, **(fit or {}))
 
 

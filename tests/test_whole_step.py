@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,16 +20,16 @@ from gru4rec_fast.sessions import Sessions, load_sessions
 from tests.logs import random_log
 
 STEPS = 20
-EMBEDDINGS = {
+EMBEDDINGS: dict[str, dict[str, Any]] = {
     "shared": {"constrained_embedding": True},
     "separate": {"constrained_embedding": False, "embedding": 10},
     "one-hot": {"constrained_embedding": False},
 }
-LOSSES = {
+LOSSES: dict[str, dict[str, Any]] = {
     "cross-entropy": {"loss": "cross-entropy", "logq": 1.0},
     "bpr-max": {"loss": "bpr-max", "elu_param": 0.5, "bpreg": 1.2},
 }
-DROPOUTS = {
+DROPOUTS: dict[str, dict[str, Any]] = {
     "no-dropout": {},
     "dropout": {"dropout_p_embed": 0.25, "dropout_p_hidden": 0.4},
 }
@@ -37,7 +38,13 @@ MOMENTA = {"plain": 0.0, "momentum": 0.3}
 
 OPTIONS = [
     pytest.param(
-        {**EMBEDDINGS[e], **LOSSES[loss], **DROPOUTS[d], "layers": LAYERS[n], "momentum": MOMENTA[m]},
+        {
+            **EMBEDDINGS[e],
+            **LOSSES[loss],
+            **DROPOUTS[d],
+            "layers": LAYERS[n],
+            "momentum": MOMENTA[m],
+        },
         id="-".join((e, loss, d, n, m)),
     )
     for e, loss, d, n, m in itertools.product(EMBEDDINGS, LOSSES, DROPOUTS, LAYERS, MOMENTA)
@@ -106,7 +113,7 @@ def reference_run(
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-def test_twenty_steps(options: dict[str, object]) -> None:
+def test_twenty_steps(options: dict[str, Any]) -> None:
     config = Config().replace(**options, batch_size=8, n_sample=40, learning_rate=0.1)
     sessions = load_sessions(random_log(n_sessions=32, n_items=60, longest=9))
     block = planned_block(sessions, config)
