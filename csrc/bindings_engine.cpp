@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bindings.h"
+#include "buffer.h"
 #include "dispatch.h"
 
 namespace gru4rec_fast {
@@ -368,6 +369,12 @@ void bind_adagrad(py::module_& m) {
 }
 
 void bind_instruction_sets(py::module_& m) {
+  m.def(
+      "advise_huge_pages",
+      [](const py::array& array) {
+        collapse_huge_pages(array.data(), static_cast<std::size_t>(array.nbytes()));
+      },
+      py::arg("array"));
   m.def("instruction_sets", [] { return instruction_sets(); });
   m.def("instruction_set", [] { return std::string(kernels().name); });
   m.def("use_instruction_set", &use_instruction_set, py::arg("name"));

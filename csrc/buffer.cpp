@@ -39,13 +39,28 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 
 void Buffer::swap(Buffer& other) noexcept { std::swap(data_, other.data_); }
 
-void advise_huge_pages([[maybe_unused]] const void* memory, [[maybe_unused]] std::size_t bytes) {
+namespace {
+
+// Gives the whole huge pages inside the memory the same advice.
+void advise([[maybe_unused]] const void* memory, [[maybe_unused]] std::size_t bytes,
+            [[maybe_unused]] int advice) {
 #if defined(__linux__)
   const auto begin = (reinterpret_cast<std::uintptr_t>(memory) + kHugePage - 1) & ~(kHugePage - 1);
   const auto end = (reinterpret_cast<std::uintptr_t>(memory) + bytes) & ~(kHugePage - 1);
-  // Advice only: where the system refuses, pages stay small.
-  if (begin < end) (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  if (begin < end) (void)madvise(reinterpret_cast<void*>(begin), end - begin, advice);
 #endif
+}
+
+constexpr int kHugePages = 14;  // MADV_HUGEPAGE
+constexpr int kCollapse = 25;   // MADV_COLLAPSE, Linux 6.1; older headers lack it
+
+}  // namespace
+
+void advise_huge_pages(const void* memory, std::size_t bytes) { advise(memory, bytes, kHugePages); }
+
+void collapse_huge_pages(const void* memory, std::size_t bytes) {
+  advise(memory, bytes, kHugePages);
+  advise(memory, bytes, kCollapse);
 }
 
 }  // namespace gru4rec_fast

@@ -24,8 +24,10 @@ class Buffer {
   float* data_ = nullptr;
 };
 
-// Advises the system to back this memory, a parameter's, by huge pages: rows are read at random,
-// and a page table entry for each would be fetched too. Does nothing where that is unknown.
+// Asks the system to back memory by huge pages when it is first touched, or for a parameter at
+// once: rows are read at random, and with small pages a page table entry each is fetched too. Does
+// nothing where the system does not know or refuses it.
 void advise_huge_pages(const void* memory, std::size_t bytes);
+void collapse_huge_pages(const void* memory, std::size_t bytes);
 
 }  // namespace gru4rec_fast

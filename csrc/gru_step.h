@@ -13,9 +13,6 @@
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
-// Fewer multiply-adds than this are not worth waking another thread for (some 20 microseconds).
-inline constexpr Index kWorthSharing = 1000000;
-
 // What a thread needs for the gradient of a few rows, and for a tile of gathered item rows.
 struct Scratch {
   Buffer floats;

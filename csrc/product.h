@@ -13,6 +13,9 @@
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
+// Fewer multiply-adds than this are not worth waking another thread for (some 20 microseconds).
+inline constexpr Index kWorthSharing = 1000000;
+
 // Rows and lengths that keep a tile's share of A in the second and of B in the first cache.
 inline constexpr Index kBlockRows = 48;
 inline constexpr Index kBlockDepth = 256;

@@ -62,7 +62,8 @@ void rank_counts(const float* features, Index rows, Index units, const float* w,
 
   Team team(threads);
   std::vector<GroupCounts> counts(static_cast<std::size_t>(threads * groups));
-  team.run((items + kChunkItems - 1) / kChunkItems, true, [&](Index chunk, int thread) {
+  const bool shared = rows * units * items > kWorthSharing;
+  team.run((items + kChunkItems - 1) / kChunkItems, shared, [&](Index chunk, int thread) {
     alignas(64) float s[ScoreTile::kItems * kRows] = {};
     const Index end = at_most((chunk + 1) * kChunkItems, items);
     for (Index first = chunk * kChunkItems; first < end; first += ScoreTile::kItems) {

@@ -16,13 +16,10 @@ void pause() {
 
 }  // namespace
 
-Team::Team(int threads) : threads_(threads) {
-  for (int thread = 1; thread < threads; ++thread) {
-    helpers_.emplace_back([this, thread] { help(thread); });
-  }
-}
+Team::Team(int threads) : threads_(threads) {}
 
 Team::~Team() {
+  if (helpers_.empty()) return;
   closing_ = true;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -32,6 +29,9 @@ Team::~Team() {
 }
 
 void Team::share(std::ptrdiff_t chunks, const void* context, Call call) {
+  for (int thread = static_cast<int>(helpers_.size()) + 1; thread < threads_; ++thread) {
+    helpers_.emplace_back([this, thread] { help(thread); });
+  }
   call_ = call;
   context_ = context;
   chunks_ = chunks;

@@ -1,7 +1,8 @@
 // A few threads that share the chunks of a loop. The caller always works too and takes every chunk
 // that no helper has begun, so a helper that the system does not schedule delays nothing. Helpers
-// wait for work actively for some 30 microseconds, then sleep. They live as long as the Team: one call from
-// Python. Which thread runs a chunk is left to chance, so what a chunk computes may not depend on it.
+// start with the first shared loop and end with the Team, which lives for one call from Python; they
+// wait actively for some 30 microseconds, then sleep. Which thread runs a chunk is left to chance,
+// so what a chunk computes may not depend on it.
 #pragma once
 
 #include <atomic>

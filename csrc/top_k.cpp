@@ -74,7 +74,8 @@ void top_k(const float* features, Index rows, Index units, const float* w, const
   Team team(threads);
   std::vector<Best> kept(static_cast<std::size_t>(threads * rows));
   for (Best& row : kept) row.kept.reserve(n_best);
-  team.run((items + kChunkItems - 1) / kChunkItems, true, [&](Index chunk, int thread) {
+  const bool shared = rows * units * items > kWorthSharing;
+  team.run((items + kChunkItems - 1) / kChunkItems, shared, [&](Index chunk, int thread) {
     alignas(64) float s[ScoreTile::kItems * kRows] = {};
     const Index end = at_most((chunk + 1) * kChunkItems, items);
     for (Index first = chunk * kChunkItems; first < end; first += ScoreTile::kItems) {

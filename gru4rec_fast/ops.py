@@ -46,6 +46,12 @@ def _say_once(operation: str, reason: str) -> None:
     logger.warning("%s runs the slow reference in plain PyTorch: %s", operation, reason)
 
 
+def settle(table: Tensor) -> None:
+    """Prepare the memory of a parameter, or of its optimiser state, for fast random access."""
+    if table.device.type == "cpu" and table.is_contiguous():
+        _core.advise_huge_pages(table.detach().numpy())
+
+
 def train_block(
     p: Parameters,
     optimiser: Adagrad,
