@@ -28,7 +28,9 @@ class Team {
   // With `shared` false, when there is too little work to be worth waking anyone, the caller alone.
   template <class Work>
   void run(std::ptrdiff_t chunks, bool shared, const Work& work) {
-    if (!shared || chunks < 2 || threads_ == 1) {
+    const bool rests = shared && resting_ > 0;
+    if (rests) --resting_;
+    if (!shared || rests || chunks < 2 || threads_ == 1) {
       for (std::ptrdiff_t chunk = 0; chunk < chunks; ++chunk) work(chunk, 0);
       return;
     }
@@ -45,6 +47,9 @@ class Team {
   void help(int thread);
 
   int threads_;
+  int resting_ = 0;  // loops that the caller still does alone, see team.cpp
+  int next_rest_;
+  int without_help_ = 0;
   Call call_ = nullptr;
   const void* context_ = nullptr;
   std::ptrdiff_t chunks_ = 0;
@@ -53,6 +58,7 @@ class Team {
   std::atomic<bool> closing_{false};  // the Team ends
   std::atomic<int> inside_{0};        // helpers that may read the fields above
   std::atomic<int> asleep_{0};
+  std::atomic<int> helped_{0};  // chunks of this loop that helpers did
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::thread> helpers_;
