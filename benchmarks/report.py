@@ -78,7 +78,9 @@ def measure_step(name: str, n_items: int, rounds: int) -> StepTimes:
 def measure_evaluation(n_items: int, rounds: int) -> dict[str, float]:
     torch.set_num_threads(1)
     runs = scans(n_items)
-    times = {name: [timed(run, time.thread_time) for _ in range(rounds)] for name, run in runs.items()}
+    times = {
+        name: [timed(run, time.thread_time) for _ in range(rounds)] for name, run in runs.items()
+    }
     return {name: float(np.median(t)) for name, t in times.items()}
 
 

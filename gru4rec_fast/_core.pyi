@@ -157,9 +157,7 @@ def rank_counts(
     features (R, H), w (V, H), b (V, 1), targets (R,). A row's counts do not depend on the others.
     """
 
-def top_k(
-    features: Float32, w: Float32, b: Float32, k: int, threads: int
-) -> tuple[Float32, Int64]:
+def top_k(features: Float32, w: Float32, b: Float32, k: int, threads: int) -> tuple[Float32, Int64]:
     """Scores and items (R, min(k, V)) of each row's best items, of equal ones the lower first."""
 
 def sparse_adagrad(
