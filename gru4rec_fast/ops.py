@@ -9,7 +9,6 @@ here, and nothing above this file changes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,8 @@ from torch import Tensor
 from gru4rec_fast import _core, reference
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gru4rec_fast.config import Config
     from gru4rec_fast.optim import Adagrad
     from gru4rec_fast.planning import StepBlock
