@@ -17,7 +17,7 @@ class CMakeBuild(build_ext):
     """Let CMake compile the extension straight into the place where setuptools expects it."""
 
     def build_extension(self, ext: Extension) -> None:
-        """Configure and build `ext`; a failing compiler stops the installation with its own words."""
+        """Configure and build `ext`; a compiler error stops the installation."""
         import cmake
         import ninja
         import pybind11

@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
@@ -128,7 +129,7 @@ struct OwnedScheduler {
   Array<std::int32_t> items;
   Array<std::int64_t> offsets;
   Array<std::int64_t> order;
-  LaneScheduler scheduler;
+  std::unique_ptr<LaneScheduler> scheduler;
 };
 
 void bind_session_store(py::module_& m) {
@@ -191,13 +192,14 @@ void bind_lane_scheduler(py::module_& m) {
   py::class_<OwnedScheduler>(m, "LaneScheduler")
       .def(py::init([](const py::array& items, const py::array& offsets, const py::array& order,
                        std::int64_t n_lanes, std::int64_t min_live) {
-             auto item = array_of<std::int32_t>("items", items, 1);
-             auto offset = array_of<std::int64_t>("offsets", offsets, 1);
-             auto sessions = array_of<std::int64_t>("order", order, 1);
-             // LaneScheduler cannot be moved (it has a mutex), so it is built in place.
-             return std::unique_ptr<OwnedScheduler>(new OwnedScheduler{
-                 item, offset, sessions,
-                 LaneScheduler(span(item), span(offset), span(sessions), n_lanes, min_live)});
+             OwnedScheduler owned{array_of<std::int32_t>("items", items, 1),
+                                  array_of<std::int64_t>("offsets", offsets, 1),
+                                  array_of<std::int64_t>("order", order, 1), nullptr};
+             owned.scheduler = unlocked([&] {
+               return std::make_unique<LaneScheduler>(span(owned.items), span(owned.offsets),
+                                                      span(owned.order), n_lanes, min_live);
+             });
+             return owned;
            }),
            py::arg("items"), py::arg("offsets"), py::arg("order"), py::arg("lanes"),
            py::arg("min_live") = 1)
@@ -205,7 +207,7 @@ void bind_lane_scheduler(py::module_& m) {
           "plan",
           [](OwnedScheduler& self, std::int64_t steps) {
             return unlocked(
-                [&] { return std::make_unique<LaneBlock>(self.scheduler.plan(steps)); });
+                [&] { return std::make_unique<LaneBlock>(self.scheduler->plan(steps)); });
           },
           py::arg("steps"));
 }

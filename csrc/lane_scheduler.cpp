@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "prefetch.h"
+
 namespace gru4rec_fast {
 namespace {
 
@@ -12,13 +14,7 @@ namespace {
 constexpr std::int64_t kOffsetsAhead = 64;
 constexpr std::int64_t kItemsAhead = 32;
 
-inline void prefetch_read(const void* address) {
-#if defined(__GNUC__) || defined(__clang__)
-  __builtin_prefetch(address);
-#else
-  (void)address;
-#endif
-}
+constexpr std::int64_t kFirstRoom = 256;  // steps
 
 std::string text(std::int64_t value) {
   return std::to_string(value);
@@ -67,16 +63,17 @@ LaneScheduler::LaneScheduler(Span<std::int32_t> items, Span<std::int64_t> offset
   for (std::size_t b = 0; b < lanes_.size(); ++b) lanes_[b].source = static_cast<std::int32_t>(b);
 }
 
-void LaneScheduler::prefetch() const {
-  if (next_ + kOffsetsAhead < order_.size()) {
-    prefetch_read(&offsets_[order_[next_ + kOffsetsAhead]]);
-    prefetch_read(&items_[0] + offsets_[order_[next_ + kItemsAhead]]);
-  }
-}
-
 // Puts the next session of the order into `lane`; false when it has no pair.
 inline bool LaneScheduler::take_session(Lane& lane) {
-  prefetch();
+  if (next_ + kOffsetsAhead < order_.size()) {
+    // A session may straddle two cache lines, and so may its two offsets.
+    const std::int64_t* far = offsets_.data() + order_[next_ + kOffsetsAhead];
+    GRU4REC_FAST_PREFETCH(far);
+    GRU4REC_FAST_PREFETCH(far + 1);
+    const std::int64_t* near = offsets_.data() + order_[next_ + kItemsAhead];
+    GRU4REC_FAST_PREFETCH(items_.data() + near[0]);
+    GRU4REC_FAST_PREFETCH(items_.data() + near[1] - 1);
+  }
   const std::int64_t session = order_[next_++];
   const std::int64_t first = offsets_[session];
   const std::int64_t last = offsets_[session + 1] - 1;
@@ -118,21 +115,24 @@ LaneBlock LaneScheduler::plan(std::int64_t steps) {
     throw std::invalid_argument("steps is " + text(steps) + "; expected at least 0");
   }
   const std::lock_guard<std::mutex> lock(mutex_);
-  // No epoch has more steps than events: a huge `steps` must not ask for memory that is not used.
-  const std::int64_t bound = std::min(steps, items_.size());
-  const auto width = static_cast<std::size_t>(capacity_);
-  const auto room = static_cast<std::size_t>(bound) * width;
   LaneBlock block{0, capacity_, {}, {}, {}, {}, {}, {}};
-  if (lanes_.size() < min_live_) return block;
-  block.inputs.resize(room);
-  block.targets.resize(room);
-  block.restarts.resize(room);
-  block.source.resize(room);
-  block.events.resize(room);
-  block.live.reserve(static_cast<std::size_t>(bound));
+  const auto width = static_cast<std::size_t>(capacity_);
+  const auto resize = [&](std::int64_t rows) {
+    const std::size_t room = static_cast<std::size_t>(rows) * width;
+    block.inputs.resize(room);
+    block.targets.resize(room);
+    block.restarts.resize(room);
+    block.source.resize(room);
+    block.events.resize(room);
+  };
 
+  std::int64_t room = 0;
   std::int64_t t = 0;
-  for (; t < bound && lanes_.size() >= min_live_; ++t) {
+  for (; t < steps && lanes_.size() >= min_live_; ++t) {
+    if (t == room) {  // `steps` may lie far beyond the end of the epoch: grow as needed
+      room = std::min(steps, std::max(kFirstRoom, 2 * room));
+      resize(room);
+    }
     const std::size_t row = static_cast<std::size_t>(t) * width;
     std::int32_t* inputs = block.inputs.data() + row;
     std::int32_t* targets = block.targets.data() + row;
@@ -158,13 +158,8 @@ LaneBlock LaneScheduler::plan(std::int64_t steps) {
     if (!free_.empty()) fill(free_);
   }
 
-  const std::size_t used = static_cast<std::size_t>(t) * width;
   block.steps = t;
-  block.inputs.resize(used);
-  block.targets.resize(used);
-  block.restarts.resize(used);
-  block.source.resize(used);
-  block.events.resize(used);
+  resize(t);
   return block;
 }
 

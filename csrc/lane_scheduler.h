@@ -52,7 +52,6 @@ class LaneScheduler {
 
   bool take_session(Lane& lane);
   void fill(std::vector<std::int32_t>& free);
-  void prefetch() const;
 
   Span<std::int32_t> items_;
   Span<std::int64_t> offsets_;

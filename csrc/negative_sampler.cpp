@@ -7,19 +7,12 @@
 #include <string>
 
 #include "philox.h"
+#include "prefetch.h"
 
 namespace gru4rec_fast {
 namespace {
 
 constexpr std::uint64_t kSlotMass = std::uint64_t{1} << 32;
-
-inline void prefetch_read(const void* address) {
-#if defined(__GNUC__) || defined(__clang__)
-  __builtin_prefetch(address);
-#else
-  (void)address;
-#endif
-}
 
 double checked_sum(Span<double> weights) {
   if (weights.size() < 1 || weights.size() > INT32_MAX) {
@@ -62,7 +55,7 @@ std::vector<std::uint64_t> integer_masses(Span<double> weights) {
     if (weight == 0.0) continue;
     // The quotient first: a weight near the largest double times V * 2^32 would overflow.
     const double wanted = weight / sum * total + carry;
-    const double mass = std::max(1.0, std::floor(wanted));
+    const double mass = std::max(1.0, std::round(wanted));
     carry = wanted - mass;
     masses[i] = static_cast<std::uint64_t>(mass);
     spent += masses[i];
@@ -128,9 +121,12 @@ std::vector<double> NegativeSampler::probabilities() const {
 
 std::vector<std::int32_t> NegativeSampler::draw(std::uint64_t seed, std::uint64_t first_step,
                                                 std::int64_t steps, std::int64_t n) const {
-  if (steps < 0 || n < 0) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 33;  // two samples for each value of word 0
+  if (steps < 0 || n < 0 || (n > 0 && steps > kMost / n)) {
     throw std::invalid_argument("steps is " + std::to_string(steps) + " and n is " +
-                                std::to_string(n) + "; expected both at least 0");
+                                std::to_string(n) +
+                                "; expected both at least 0 and at most 2^33 samples at once, "
+                                "draw fewer steps in a call");
   }
   // A table of millions of items does not fit the cache: slots are chosen and asked for a chunk at
   // a time, and read when they have arrived.
@@ -142,7 +138,7 @@ std::vector<std::int32_t> NegativeSampler::draw(std::uint64_t seed, std::uint64_
     const std::uint64_t product = high * size + ((low * size) >> 32);  // u * V, bits 32 and up
     slot[i] = static_cast<std::uint32_t>(product >> 32);
     fraction[i] = static_cast<std::uint32_t>(product);
-    prefetch_read(&slots_[slot[i]]);
+    GRU4REC_FAST_PREFETCH(&slots_[slot[i]]);
   };
 
   const auto columns = static_cast<std::size_t>(n);

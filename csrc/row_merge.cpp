@@ -7,12 +7,12 @@
 namespace gru4rec_fast {
 namespace {
 
-// Open addressing with linear probing, at most two thirds full.
+// Open addressing with linear probing, at most a third full: most look-ups end at once.
 class RowIndex {
  public:
   explicit RowIndex(std::size_t most_rows) {
     bits_ = 4;
-    while ((std::size_t{1} << bits_) * 2 < most_rows * 3) ++bits_;
+    while ((std::size_t{1} << bits_) < 3 * most_rows) ++bits_;
     entries_.resize(std::size_t{1} << bits_);
   }
 
@@ -59,14 +59,16 @@ std::int32_t checked_item(const char* name, std::int32_t item) {
   return item;
 }
 
-// (T, U) from rows of `stride` elements of which the first touched[t] count.
-std::vector<std::int32_t> padded(const std::vector<std::int32_t>& from, std::size_t stride,
-                                 const std::vector<std::int32_t>& touched, std::size_t width) {
-  std::vector<std::int32_t> to(touched.size() * width);
+// Narrows rows of `stride` elements, of which the first touched[t] count, to rows of `width`
+// with zeros behind them. In place: row t moves to the left, and never beyond the start of t + 1.
+void narrow(std::vector<std::int32_t>& values, std::size_t stride,
+            const std::vector<std::int32_t>& touched, std::size_t width) {
   for (std::size_t t = 0; t < touched.size(); ++t) {
-    std::copy_n(from.data() + t * stride, touched[t], to.data() + t * width);
+    const std::int32_t* from = values.data() + t * stride;
+    std::int32_t* to = values.data() + t * width;
+    std::fill(std::copy(from, from + touched[t], to), to + width, 0);
   }
-  return to;
+  values.resize(touched.size() * width);
 }
 
 }  // namespace
@@ -92,9 +94,9 @@ MergedRows merge_rows(Span<std::int32_t> inputs, Span<std::int32_t> targets,
   merged.input_row.assign(T * B, -1);
   merged.scored.resize(T);
   merged.touched.resize(T);
-  std::vector<std::int32_t> rows(T * most);
-  std::vector<std::int32_t> target_count(T * most);
-  std::vector<std::int32_t> sample_count(T * most);
+  merged.rows.resize(T * most);
+  merged.target_count.resize(T * most);
+  merged.sample_count.resize(T * most);
   RowIndex index(most);
 
   for (std::size_t t = 0; t < T; ++t) {
@@ -105,9 +107,9 @@ MergedRows merge_rows(Span<std::int32_t> inputs, Span<std::int32_t> targets,
                                   std::to_string(lanes) + ", pass the arrays of one block");
     }
     const auto M = static_cast<std::size_t>(live_lanes);
-    std::int32_t* row = rows.data() + t * most;
-    std::int32_t* n_target = target_count.data() + t * most;
-    std::int32_t* n_sample = sample_count.data() + t * most;
+    std::int32_t* row = merged.rows.data() + t * most;
+    std::int32_t* n_target = merged.target_count.data() + t * most;
+    std::int32_t* n_sample = merged.sample_count.data() + t * most;
     std::int32_t unique = 0;
     const auto place = [&](std::int32_t item) {
       const std::int32_t r = index.find_or_add(item, unique);
@@ -137,9 +139,9 @@ MergedRows merge_rows(Span<std::int32_t> inputs, Span<std::int32_t> targets,
   }
 
   const auto U = static_cast<std::size_t>(merged.width);
-  merged.rows = padded(rows, most, merged.touched, U);
-  merged.target_count = padded(target_count, most, merged.touched, U);
-  merged.sample_count = padded(sample_count, most, merged.touched, U);
+  narrow(merged.rows, most, merged.touched, U);
+  narrow(merged.target_count, most, merged.touched, U);
+  narrow(merged.sample_count, most, merged.touched, U);
   return merged;
 }
 

@@ -2,7 +2,9 @@
 
 Letters: E events, B lanes, T planned steps of a block, M live lanes of a step, S negatives,
 U unique rows of a step, V items. Every function releases the GIL while it works; every array
-it returns is freshly allocated, C-contiguous, and owned by the caller.
+it returns is freshly allocated, C-contiguous, and owned by the caller, but for the views of a
+`SessionStore`, which are read-only. Arguments must have the dtype stated here: nothing is cast.
+Errors are `ValueError`s that name the value, what was expected and the remedy.
 """
 
 import numpy as np
@@ -60,7 +62,8 @@ class LaneScheduler:
 
     Lanes are filled in rounds: all free lanes, in lane order, take the next sessions of
     `order`; a lane that got a session without a pair is free again in the next round.
-    The epoch ends when fewer than `min_live` lanes live.
+    The epoch ends when fewer than `min_live` lanes live. `order` may name any of the sessions, and
+    a plan does not depend on the blocks it is cut into.
     """
 
     def __init__(
@@ -72,10 +75,12 @@ class LaneScheduler:
 class NegativeSampler:
     """Items drawn with probability weight / sum(weights), with replacement (Walker's alias table).
 
-    Weights are rounded to integers that sum to V * 2^32 exactly, so no item of positive weight
-    is out of reach and each probability is off by less than 2^-32 / V. The draw is a function of
-    (seed, step, position) alone: word pairs of Philox 4x32-10 with key = seed and counter
-    (position // 2, step low, step high, stream 0).
+    Weights are rounded to integers that sum to V * 2^32 exactly, and no item of positive weight
+    is out of reach. Each probability is off by less than 2^-32 / V, plus what float64 rounds,
+    unless millions of weights lie below 2^-32 of the mean weight. The draw is a function of
+    (seed, step, position) alone: word pairs (w0, w1) of Philox 4x32-10 with key = seed and counter
+    (position // 2, step low, step high, stream 0), the first pair for even positions. With
+    u = w0 * 2^32 + w1, the slot is u * V >> 64 and the fraction bits 32..63 of u * V.
     """
 
     def __init__(self, weights: NDArray[np.float64]) -> None: ...

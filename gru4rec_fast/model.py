@@ -7,14 +7,16 @@ with them stands in `reference.py`, and which implementation computes it in `ops
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gru4rec_fast import ops, reference
-from gru4rec_fast.config import Config
+from gru4rec_fast import reference
+
+if TYPE_CHECKING:
+    from gru4rec_fast.config import Config
 
 COMPATIBILITY_SEED = 42
 
@@ -51,9 +53,7 @@ class Network(nn.Module):
         elif not config.constrained_embedding:
             self.GE = OneHotGRU(n_items, layers[0])
             first = 1
-        self.G = nn.ModuleList(
-            nn.GRUCell(widths[i], layers[i]) for i in range(first, len(layers))
-        )
+        self.G = nn.ModuleList(nn.GRUCell(widths[i], layers[i]) for i in range(first, len(layers)))
         self.requires_grad_(False)
 
     def parameter_dict(self) -> reference.Parameters:
@@ -75,13 +75,14 @@ class Network(nn.Module):
             if hasattr(self, "E"):
                 draw.fill([self.E.weight])
             if hasattr(self, "GE"):
-                units = self.config.layers[0]
-                draw.fill(self.GE.Wx0.weight.split(units, dim=1))
-                draw.fill(self.GE.Wrz0.split(units, dim=1))
-                draw.fill([self.GE.Wh0])
+                weights = self.GE.state_dict()
+                draw.fill(weights["Wx0.weight"].chunk(3, dim=1))
+                draw.fill(weights["Wrz0"].chunk(2, dim=1))
+                draw.fill([weights["Wh0"]])
             for cell in self.G:
-                draw.fill(cell.weight_ih.chunk(3))
-                draw.fill(cell.weight_hh.chunk(3))
+                weights = cell.state_dict()
+                draw.fill(weights["weight_ih"].chunk(3))
+                draw.fill(weights["weight_hh"].chunk(3))
             draw.fill([self.Wy.weight])
 
     def forward(
@@ -91,9 +92,9 @@ class Network(nn.Module):
         out_idx: Tensor | None = None,
         training: bool = False,
     ) -> Tensor:
-        """Scores (M, len(out_idx)) of the given items, or (M, V) of all, after an event of each lane.
+        """Scores (M, len(out_idx)) of the given items, or (M, V) of all, after one event a lane.
 
-        in_idx (M,) and out_idx int64 items; H a list of per-layer states (M, H_l), replaced in the
+        in_idx (M,) and out_idx int64 items; H a list of states (M, H_l) by layer, replaced in the
         list. `training` applies dropout from torch's generator.
         """
         p = self.parameter_dict()

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from gru4rec_fast import _core, reference
-from gru4rec_fast.reference import Gradient, Parameters
 
 if TYPE_CHECKING:
     from gru4rec_fast.config import Config
     from gru4rec_fast.optim import Adagrad
     from gru4rec_fast.planning import StepBlock
+    from gru4rec_fast.reference import Gradient, Parameters
 
 
 def train_block(

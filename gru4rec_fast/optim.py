@@ -6,12 +6,16 @@ too (spec section 6); the gradient of a row comes in already summed over its occ
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from gru4rec_fast import ops
-from gru4rec_fast.config import Config
-from gru4rec_fast.reference import Gradient, Parameters
+
+if TYPE_CHECKING:
+    from gru4rec_fast.config import Config
+    from gru4rec_fast.reference import Gradient, Parameters
 
 
 class Adagrad:

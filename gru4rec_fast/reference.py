@@ -17,17 +17,19 @@ Without `E.weight` and `GE.*` the input is a row of Wy (shared, "constrained" em
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
+import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gru4rec_fast.config import Config
 
 Parameters = dict[str, Tensor]
@@ -37,6 +39,63 @@ ADAGRAD_EPSILON = 1e-6
 
 # The tables of which a step touches a few rows only; everything else is dense.
 TABLES = ("Wy.weight", "By.weight", "E.weight", "GE.Wx0.weight")
+
+
+# ---- Mini-batches (2016, section 3.1.1) -----------------------------------------------------
+
+
+class LaneStep(NamedTuple):
+    """One step of M live lanes; every array has shape (M,). Fields as in `_core.LaneBlock`."""
+
+    inputs: NDArray[np.int32]
+    targets: NDArray[np.int32]
+    restarts: NDArray[np.uint8]
+    source: NDArray[np.int32]
+    events: NDArray[np.int64]
+
+
+@dataclass
+class Lane:
+    """Where a lane stands in its session; without a next event it is free."""
+
+    event: int = 0
+    last: int = 0
+    restart: int = 1
+    source: int | None = None
+
+
+def session_parallel_batches(
+    items: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    order: NDArray[np.int64],
+    batch_size: int,
+    min_live: int = 1,
+) -> Iterator[LaneStep]:
+    """The steps of one epoch (spec section 2), the plain twin of the C++ lane scheduler.
+
+    Session s of `order` holds items[offsets[s]:offsets[s + 1]]. The epoch ends when fewer than
+    `min_live` lanes live.
+    """
+    waiting = iter(order)
+    lanes = [Lane() for _ in range(min(batch_size, len(order)))]
+    while True:
+        # In rounds: a lane that got a session without a pair is free again.
+        while free := [lane for lane in lanes if lane.event >= lane.last]:
+            sessions = list(itertools.islice(waiting, len(free)))
+            for lane, s in zip(free, sessions, strict=False):
+                lane.event, lane.last, lane.restart = offsets[s], offsets[s + 1] - 1, 1
+            if len(sessions) < len(free):
+                lanes = [lane for lane in lanes if lane.event < lane.last]
+        if len(lanes) < max(1, min_live):
+            return
+        events = np.array([lane.event for lane in lanes], dtype=np.int64)
+        restarts = np.array([lane.restart for lane in lanes], dtype=np.uint8)
+        source = [b if lane.source is None else lane.source for b, lane in enumerate(lanes)]
+        yield LaneStep(
+            items[events], items[events + 1], restarts, np.array(source, dtype=np.int32), events
+        )
+        for b, lane in enumerate(lanes):
+            lane.source, lane.event, lane.restart = b, lane.event + 1, 0
 
 
 # ---- Cells ----------------------------------------------------------------------------------
@@ -169,7 +228,7 @@ def bpr_max(s: Tensor, bpreg: float) -> Tensor:
 
 
 LOSSES: dict[str, Callable[[Tensor, Config], Tensor]] = {
-    "cross-entropy": lambda s, config: cross_entropy(s),
+    "cross-entropy": lambda s, _: cross_entropy(s),
     "bpr-max": lambda s, config: bpr_max(elu(s, config.elu_param), config.bpreg),
 }
 
@@ -187,6 +246,7 @@ class Touched:
     """(occurrences,) position in `rows` of each occurrence, int64."""
 
     def to(self, device: torch.device) -> Touched:
+        """The same on another device."""
         return Touched(
             self.rows.to(device, non_blocking=True), self.index.to(device, non_blocking=True)
         )
@@ -228,9 +288,9 @@ def loss_and_gradients(
 ) -> tuple[Tensor, list[Tensor], dict[str, Gradient]]:
     """Loss of a step, the new states, and the gradient of every parameter.
 
-    states: list of (M, H_l), constants of the step (no back-propagation through time). columns (N,):
-    the M targets, then the S negatives. support (V,): events per item. The loss is the sum over
-    rows divided by B, also when M < B (spec section 5). Each touched row is one leaf, so that
+    states: list of (M, H_l), constants of the step (no back-propagation through time). columns
+    (N,): the M targets, then the S negatives. support (V,): events per item. The loss is the sum
+    over rows divided by B, also when M < B (spec section 5). Each touched row is one leaf, so that
     autograd sums the gradients of a row that occurs several times; in shared mode those of input
     and output too.
     """
@@ -278,7 +338,7 @@ def sparse_adagrad(
     learning_rate: float,
     momentum: float,
 ) -> None:
-    """`adagrad` on the unique `rows` (U,) of a table (V, H), with their summed gradients g (U, H)."""
+    """`adagrad` on the unique `rows` (U,) of a table (V, H), g (U, H) their summed gradients."""
     theta_rows, a_rows, m_rows = theta[rows], a[rows], None if m is None else m[rows]
     adagrad(theta_rows, a_rows, m_rows, g, learning_rate, momentum)
     theta[rows], a[rows] = theta_rows, a_rows
@@ -301,11 +361,11 @@ def item_scores(w: Tensor, b: Tensor) -> ScoreTile:
 def rank_counts(
     features: Tensor, targets: Tensor, score_tile: ScoreTile, n_items: int, tile: int = 4096
 ) -> tuple[Tensor, Tensor]:
-    """How many of all items score above each row's target, and how many equal it, itself included.
+    """How many items score above each row's target, and how many equal it, itself included.
 
-    features (R, F), targets (R,) int64 -> two int64 tensors (R,). The catalogue is scored in tiles:
-    memory is R * tile. The target's own score is put into its tile, so that rounding can't make
-    an item differ from itself.
+    features (R, F), targets (R,) int64 -> two int64 tensors (R,). The catalogue is scored in
+    tiles: memory is R * tile. The target's own score is put into its tile, so that rounding can't
+    make an item differ from itself.
     """
     own = score_tile(features, targets).diagonal()[:, None]
     row = torch.arange(len(targets), device=targets.device)
@@ -322,10 +382,10 @@ def rank_counts(
 
 
 RANKS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "standard": lambda greater, equal, u: 1.0 + greater,
-    "conservative": lambda greater, equal, u: (greater + equal).double(),
-    "median": lambda greater, equal, u: 1 + greater + (equal - 1) / 2,
-    "tiebreaking": lambda greater, equal, u: 1 + greater + torch.floor(u * equal),
+    "standard": lambda greater, _, __: 1 + greater.double(),
+    "conservative": lambda greater, equal, _: (greater + equal).double(),
+    "median": lambda greater, equal, _: 1 + greater + (equal - 1).double() / 2,
+    "tiebreaking": lambda greater, equal, u: 1 + greater + torch.floor(u.double() * equal),
 }
 """Rank by tie mode (spec section 8) from the counts of `rank_counts` and u uniform in [0, 1)."""
 
@@ -333,7 +393,7 @@ RANKS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 def top_k(
     features: Tensor, k: int, score_tile: ScoreTile, n_items: int, tile: int = 4096
 ) -> tuple[Tensor, Tensor]:
-    """Scores and items (R, k) of the best items, best first; of equal ones the lower index first."""
+    """Scores and items (R, k) of the best items, best first; equal ones by ascending index."""
     best = features.new_empty((len(features), 0))
     best_items = torch.empty_like(best, dtype=torch.int64)
     for first in range(0, n_items, tile):
@@ -344,6 +404,3 @@ def top_k(
         order = torch.sort(s, dim=1, descending=True, stable=True).indices[:, :k]
         best, best_items = s.gather(1, order), candidates.gather(1, order)
     return best, best_items
-
-
-# ---- Mini-batches ---------------------------------------------------------------------------

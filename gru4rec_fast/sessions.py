@@ -7,8 +7,10 @@ never changed (spec section 1).
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,7 +121,7 @@ def load_sessions(
     if not isinstance(data, str | os.PathLike):
         return _sessions(_select(data, keys), keys, itemidmap, time_sort)
     try:
-        text_items = itemidmap is not None and not _holds_integers(itemidmap.index)
+        text_items = itemidmap is not None and not holds_integers(itemidmap.index)
         frame = nw.from_native(_read(Path(data), keys, text_items), eager_only=True)
         return _sessions(frame, keys, itemidmap, time_sort)
     except DataError as error:
@@ -138,6 +140,33 @@ def require_pairs(sessions: Sessions) -> None:
             "to predict: expected sessions of two events and more; check that the session column "
             "(session_key=...) holds the id of a session, not of an event"
         )
+
+
+def numbered_items(ids: Sequence[str] | NDArray[Any], item_key: str) -> pd.Series[int]:
+    """The itemidmap in which item i is ids[i]."""
+    itemidmap: pd.Series[int] = pd.Series(
+        np.arange(len(ids)), index=pd.Index(ids, name=item_key), name="ItemIdx", dtype="int64"
+    )
+    return itemidmap
+
+
+def require_numbering(itemidmap: pd.Series[int]) -> None:
+    """Refuse a map that does not number its items.
+
+    Raises:
+        DataError: an id occurs twice in the index, or the values are not 0..V-1 in some order.
+    """
+    indices = np.sort(itemidmap.to_numpy())
+    if not (itemidmap.index.is_unique and np.array_equal(indices, np.arange(len(indices)))):
+        raise DataError(
+            "itemidmap: expected each item id once in its index and the values "
+            f"0..{len(indices) - 1}; take it from the trained model"
+        )
+
+
+def holds_integers(index: pd.Index[Any]) -> bool:
+    """Whether ids are integers (of any width) rather than text."""
+    return pd.api.types.infer_dtype(index) == "integer"
 
 
 def _sessions(
@@ -159,9 +188,7 @@ def _sessions(
                 f"column {item_key!r} holds {len(ids)} different items: expected at most "
                 f"{INT32_MAX}; is it the id of an event?"
             )
-        itemidmap = pd.Series(
-            np.arange(len(ids)), index=pd.Index(ids, name=item_key), name="ItemIdx", dtype="int64"
-        )
+        itemidmap = numbered_items(ids, item_key)
     else:
         codes = _known_items(items, itemidmap, item_key)
         if codes.min() < 0:
@@ -190,17 +217,11 @@ def _known_items(
     items: NDArray[Any], itemidmap: pd.Series[int], item_key: str
 ) -> NDArray[np.int64]:
     """Item index of each event, -1 for items that the map lacks."""
+    require_numbering(itemidmap)
     indices = itemidmap.to_numpy(dtype=np.int64)
-    if not (
-        itemidmap.index.is_unique and np.array_equal(np.sort(indices), np.arange(len(indices)))
-    ):
-        raise DataError(
-            "itemidmap: expected each item id once in its index and the values "
-            f"0..{len(indices) - 1}; take it from the trained model"
-        )
     kinds = [
         "integers" if integers else "text"
-        for integers in (items.dtype != object, _holds_integers(itemidmap.index))
+        for integers in (items.dtype != object, holds_integers(itemidmap.index))
     ]
     if kinds[0] != kinds[1]:
         raise DataError(
@@ -216,10 +237,6 @@ def _known_items(
             f"first: {itemidmap.index[0]!s}): expected ids of the log it was trained on"
         )
     return np.where(found < 0, -1, indices[found])[positions]
-
-
-def _holds_integers(index: pd.Index[Any]) -> bool:
-    return pd.api.types.infer_dtype(index) == "integer"
 
 
 # -- Tables ------------------------------------------------------------------------------------
@@ -396,22 +413,27 @@ def _read(path: Path, keys: dict[str, str], text_items: bool) -> pl.DataFrame:
         if separator is None:
             _require_columns(list(pl.read_parquet_schema(path)), keys)
             return pl.read_parquet(path, columns=list(keys.values()))
-        return _read_text(path, separator, keys, text_items)
+        packed = suffixes[-1] == ".gz"
+        source = gzip.decompress(path.read_bytes()) if packed else path
+        return _read_text(source, separator, keys, text_items)
     except pl.exceptions.NoDataError as error:
         raise DataError("the file is empty: expected a header line and events") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"cannot be read as {suffixes[-1]}: {error}; expected an intact file in UTF-8 of the "
             "kind that its name says"
         ) from error
 
 
-def _read_text(path: Path, separator: str, keys: dict[str, str], text_items: bool) -> pl.DataFrame:
-    _require_columns(pl.read_csv(path, separator=separator, n_rows=0).columns, keys)
+def _read_text(
+    source: Path | bytes, separator: str, keys: dict[str, str], text_items: bool
+) -> pl.DataFrame:
+    header = pl.read_csv(source, separator=separator, n_rows=0, infer_schema_length=0)
+    _require_columns(header.columns, keys)
 
     def read(rows_for_types: int | None) -> pl.DataFrame:
         return pl.read_csv(
-            path,
+            source,
             separator=separator,
             columns=list(keys.values()),
             infer_schema_length=rows_for_types,
@@ -425,6 +447,6 @@ def _read_text(path: Path, separator: str, keys: dict[str, str], text_items: boo
         frame = read(None)
     time = frame[keys["time_key"]]
     # Other notations are left as text, to be refused: 07/04 may be April or July.
-    if time.dtype == pl.String and re.match(r"\d{4}-\d\d-\d\d", str(time.drop_nulls().first())):
+    if time.dtype == pl.String and re.match(r"\d{4}-\d\d-\d\d", "".join(time.drop_nulls().head(1))):
         frame = frame.with_columns(time.str.to_datetime())
     return frame

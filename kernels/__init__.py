@@ -1,1 +1,1 @@
-"""Triton kernels, one fused idea a file. Triton is imported here and nowhere else in the package."""
+"""Triton kernels, one fused idea a file. Triton is imported here and nowhere else."""

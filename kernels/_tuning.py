@@ -36,4 +36,4 @@ def tiles_for(lanes: int, units: int) -> Tiles:
     """The configuration for B lanes and a widest layer of H units."""
     if lanes <= 32:
         return Tiles(lanes=32, gate_units=16, columns=32, depth=32, rows=64, loss_lanes=32, softmax_lanes=1)
-    return Tiles(lanes=64, gate_units=32, columns=64, depth=32, rows=128, loss_lanes=64, softmax_lanes=2, warps=8)
+    return Tiles(lanes=64, gate_units=32, columns=64, depth=32, rows=64, loss_lanes=64, softmax_lanes=2, warps=8)

@@ -44,7 +44,8 @@ def _update_tile(
 
     # load and maths: the sum over all lanes
     g = tl.zeros((BLOCK_P, BLOCK_Q), dtype=tl.float32)
-    g_bias = tl.zeros((BLOCK_P,), dtype=tl.float32)
+    # The bias sums in a tile, over lanes at the end: a running tl.sum asserts in triton 3.7's compiler.
+    lefts = tl.zeros((BLOCK_P, BLOCK_B), dtype=tl.float32)
     for first in range(0, B, BLOCK_B):
         lane = first + tl.arange(0, BLOCK_B)
         mask = (p < P)[:, None] & (lane < B)[None, :]
@@ -52,7 +53,7 @@ def _update_tile(
         mask = (lane < B)[:, None] & (q < Q)[None, :]
         right = tl.load(right_ptr + lane[:, None] * Q + q[None, :], mask=mask, other=0.0)
         g = tl.dot(left, right, g, input_precision=PRECISION)
-        g_bias += tl.sum(left, axis=1)
+        lefts += left
 
     # store
     mask = (p < P)[:, None] & (q < Q)[None, :]
@@ -64,7 +65,7 @@ def _update_tile(
     mask = (p < P) & (tile % tiles_q == 0)
     bias = tl.load(bias_ptr + p, mask=mask, other=0.0)
     adagrad_update(
-        bias_ptr, bias_a_ptr, bias_m_ptr, p, bias, g_bias, mask,
+        bias_ptr, bias_a_ptr, bias_m_ptr, p, bias, tl.sum(lefts, axis=1), mask,
         learning_rate, momentum, HAS_MOMENTUM,
     )  # fmt: skip
 

@@ -370,5 +370,5 @@ def sampled_loss_backward(
         B=plan.lanes, U=plan.rows, H=units, **options.constants(),
         UPDATE=kept_bias is None, SHARED=shared, HAS_MOMENTUM=w.m is not None, PRECISION=precision,
         BLOCK_U=tiles.rows, BLOCK_H=block_h, BLOCK_B=tiles.loss_lanes,
-        num_warps=tiles.warps, num_stages=tiles.stages,
+        num_warps=tiles.warps, num_stages=1,  # few rounds to overlap, and registers are short
     )  # fmt: skip

@@ -175,6 +175,8 @@ def sparse_adagrad(
         m: momentum, like theta, or None for plain Adagrad.
         rows: (U,) int64, unique, each in 0..V-1 (not checked: that would wait for the device).
         g: (U, H) float32 gradients of these rows.
+        learning_rate: eta.
+        momentum: mu; no part is played by it where m is None.
 
     Raises:
         ValueError: a tensor of another dtype, shape, layout or device than stated.

@@ -86,6 +86,32 @@ class StepPlan:
         return cls(records, torch.zeros(2, dtype=torch.int64, device=device), lanes, rows)
 
 
+class PlannedStep:
+    """Fills the one step of a plan from tensors on its device; all lanes are alive.
+
+    Names and meanings of the fields are those of the module's docstring.
+    """
+
+    LANES = ("item", "source", "restart", "input_row", "target_row")
+    ROWS = ("row_item", "target_count", "sample_count", "input_lane")
+
+    def __init__(self, plan: StepPlan) -> None:
+        self.record, self.plan = plan.records[0], plan
+        self.record[LIVE.value] = plan.lanes
+
+    def set_lanes(self, **fields: Tensor) -> None:
+        for name, values in fields.items():
+            at = ALIGNMENT.value + self.LANES.index(name) * _round_up(self.plan.lanes)
+            self.record[at : at + len(values)] = values
+
+    def set_rows(self, **fields: Tensor) -> None:
+        first = ALIGNMENT.value + LANE_FIELDS.value * _round_up(self.plan.lanes)
+        for name, values in fields.items():
+            at = first + self.ROWS.index(name) * _round_up(self.plan.rows)
+            self.record[at : at + len(values)] = values
+            self.record[SCORED.value] = len(values)
+
+
 def record_words(lanes: int, rows: int) -> int:
     """Length of a record in int32 words."""
     fields = LANE_FIELDS.value * _round_up(lanes) + ROW_FIELDS.value * _round_up(rows)

@@ -258,7 +258,7 @@ class TrainStep:
     def _run_steps(self, steps: int) -> None:
         if self.upload is None or not self.warm:
             for _ in range(steps):
-                self._launch()
+                self.launch_step()
             self.warm = True  # every kernel is compiled now: capturing may begin
             return
         if not self.graphs:
@@ -272,10 +272,10 @@ class TrainStep:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             for _ in range(steps):
-                self._launch()
+                self.launch_step()
         return graph
 
-    def _launch(self) -> None:
+    def launch_step(self) -> None:
         """The kernels of one step, in order."""
         run, loss, top = self.run, self.loss, self.layers[-1]
         for layer in self.layers:

@@ -126,7 +126,9 @@ def test_read_only_memory_is_accepted() -> None:
         lambda columns: pd.DataFrame(columns, index=[5, 5, 1, 0, 0, 2]),
         lambda columns: pd.DataFrame(columns).convert_dtypes(),
         lambda columns: pd.DataFrame(columns).convert_dtypes(dtype_backend="pyarrow"),
-        lambda columns: pd.DataFrame(columns).assign(other=[[1], None, {}, "x", 2.0, b""]),
+        lambda columns: pd.DataFrame(columns).assign(
+            other=np.array([[1], None, {}, "x", 2.0, b""], dtype=object)
+        ),
         lambda columns: pd.DataFrame({**columns, 5: 1}),
     ],
 )
@@ -293,16 +295,16 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     refused_file(tmp_path, "header.csv", header, "the log has no rows")
     refused_file(tmp_path, "bytes.csv", header + b"1,\xff\xfe,2\n", r"cannot be read as \.csv")
     refused_file(tmp_path, "ragged.csv", header + b"1,2,3,4,5\n", r"cannot be read as \.csv")
-    refused_file(tmp_path, "torn.csv.gz", gzip.compress(header * 9)[:-9], "cannot be read as .gz")
+    packed = gzip.compress(header + b"1,2,3\n")
+    for torn in (packed[:-9], packed[:9], packed[:12] + b"\xff" + packed[13:], header):
+        refused_file(tmp_path, "torn.csv.gz", torn, r"cannot be read as \.gz")
     refused_file(tmp_path, "torn.parquet", b"PAR1", r"cannot be read as \.parquet")
     refused_file(tmp_path, "comma.tsv", header + b"1,2,3\n", "columns there: SessionId,ItemId,Time")
     refused_file(tmp_path, "gap.csv", header + b"1,2,3\n1,,4\n", "column 'ItemId', row 1")
     refused_file(
         tmp_path, "dmy.csv", header + b"1,2,07/04/2014\n", "column 'Time' is of type String"
     )
-    refused_file(
-        tmp_path, "huge.csv", header + b"1,9223372036854775808,1\n", "holds 9223372036854775808"
-    )
+    refused_file(tmp_path, "huge.csv", header + b"1,9223372036854775808,1\n", "9223372036854775808")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

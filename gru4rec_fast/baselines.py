@@ -1,0 +1,66 @@
+"""Baselines behind the same evaluation as the model: each is an `evaluation.Scorer`.
+
+A scorer keeps the state of its lanes, turns each event into features, and counts the items that
+outrank a target; a baseline that needs no state or no features has empty ones.
+"""
+
+# ruff: noqa: ARG002 - the methods take what every scorer is given
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gru4rec_fast.errors import ParameterError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+class Pop:
+    """Popularity (2016, section 4): every session is answered with the items of highest support.
+
+    Args:
+        support: (V,) events of each item index in the training log, `Sessions.support`.
+
+    Raises:
+        ParameterError: `support` is not a finite number for each of one or more items.
+    """
+
+    rows_per_block = 2**20
+    device = torch.device("cpu")
+
+    def __init__(self, support: ArrayLike) -> None:
+        counts = np.asarray(support, dtype=np.float64)
+        if counts.ndim != 1 or counts.size == 0 or not np.isfinite(counts).all():
+            raise ParameterError(
+                f"support has shape {counts.shape}: expected (V,), a count for each item; "
+                "take Sessions.support of the training log"
+            )
+        self.n_items = len(counts)
+        self._support = torch.from_numpy(counts)
+        self._ascending = self._support.sort().values
+
+    def start(self, lanes: int) -> list[Tensor]:
+        """No state."""
+        return []
+
+    def step(
+        self,
+        state: list[Tensor],
+        inputs: Tensor,
+        restarts: Tensor,
+        source: Tensor,
+    ) -> Tensor:
+        """Features (M, 0): the answer does not depend on the session."""
+        return torch.empty(len(inputs), 0)
+
+    def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Items of higher support than each target (R,), and of equal one, itself included (R,)."""
+        own = self._support[targets]
+        below = torch.searchsorted(self._ascending, own, side="left")
+        up_to = torch.searchsorted(self._ascending, own, side="right")
+        return self.n_items - up_to, up_to - below

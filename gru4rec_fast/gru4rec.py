@@ -1,0 +1,423 @@
+"""`GRU4Rec` and `batch_eval`: the surface that users of the original have, by the same names."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from gru4rec_fast import checkpoint, serving
+from gru4rec_fast.batching import DEFAULT_BLOCK_STEPS
+from gru4rec_fast.config import Config
+from gru4rec_fast.errors import CheckpointError, ParameterError
+from gru4rec_fast.evaluation import check_cutoffs, evaluate
+from gru4rec_fast.model import Network
+from gru4rec_fast.optim import Adagrad
+from gru4rec_fast.sampling import FixedNegatives, Negatives, negative_sampler
+from gru4rec_fast.scoring import ForwardScorer, NetworkScorer
+from gru4rec_fast.sessions import Sessions, load_sessions, require_pairs
+from gru4rec_fast.training import EpochReport, NonFiniteLossError, train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DataIterator:
+    """What scripts of the original read from a trained model's `data_iterator`."""
+
+    itemidmap: pd.Series[int]
+    """Index: item ids; values: their index 0..V-1."""
+
+    @property
+    def n_items(self) -> int:
+        """V."""
+        return len(self.itemidmap)
+
+
+class GRU4Rec:
+    """A GRU that reads a session's events and ranks the next item.
+
+    Parameters are those of `config.Config`, with the names of the original; beyond its own, any
+    other field of Config (`seed`, `time_sort`, ...) is taken as a keyword too, and all can be read
+    as attributes. `device` is a torch.device or its name, by default the GPU where there is one.
+
+    Attributes:
+        model: the trained `Network`.
+        data_iterator: `itemidmap`, the items that the model knows.
+        error_during_train: whether the last `fit` ended early by a loss that is not finite.
+
+    Raises:
+        ParameterError: an unknown parameter, a value out of range, a device that is not there.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[int] | int | str = (100,),
+        loss: str = "cross-entropy",
+        batch_size: int = 64,
+        dropout_p_embed: float = 0.0,
+        dropout_p_hidden: float = 0.0,
+        learning_rate: float = 0.05,
+        momentum: float = 0.0,
+        sample_alpha: float = 0.5,
+        n_sample: int = 2048,
+        embedding: int | str = 0,
+        constrained_embedding: bool = True,
+        n_epochs: int = 10,
+        bpreg: float = 1.0,
+        elu_param: float = 0.5,
+        logq: float = 0.0,
+        device: torch.device | str | None = None,
+        **more: Any,
+    ) -> None:
+        self.config = Config().replace(
+            layers=layers,
+            loss=loss,
+            batch_size=batch_size,
+            dropout_p_embed=dropout_p_embed,
+            dropout_p_hidden=dropout_p_hidden,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            sample_alpha=sample_alpha,
+            n_sample=n_sample,
+            embedding=embedding,
+            constrained_embedding=constrained_embedding,
+            n_epochs=n_epochs,
+            bpreg=bpreg,
+            elu_param=elu_param,
+            logq=logq,
+            **more,
+        )
+        self.device = resolve_device(device)
+        self.error_during_train = False
+        self._network: Network | None = None
+        self._data_iterator: DataIterator | None = None
+        self._predictor: serving.BatchPredictor | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        # Only reached for names that are no attribute: the hyper-parameters.
+        config = self.__dict__.get("config")
+        if config is not None and name in config.to_dict():
+            return getattr(config, name)
+        raise AttributeError(f"GRU4Rec has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        changed = ", ".join(
+            f"{name}={value!r}"
+            for name, value in self.config.to_dict().items()
+            if value != Config().to_dict()[name]
+        )
+        return f"GRU4Rec({changed})"
+
+    @property
+    def model(self) -> Network:
+        """The network, once trained or loaded."""
+        return self._fitted()[0]
+
+    @property
+    def data_iterator(self) -> DataIterator:
+        """The items that the model knows, once trained or loaded."""
+        return self._fitted()[1]
+
+    def set_params(self, **params: Any) -> None:
+        """Change hyper-parameters, before `fit`; text is parsed ('200/200', 'True', '0.2').
+
+        Raises:
+            ParameterError: an unknown name or a value out of range; nothing is changed then.
+        """
+        self.config = self.config.replace(**params)
+
+    def fit(
+        self,
+        data: Any,
+        sample_cache_max_size: int = 10_000_000,
+        compatibility_mode: bool = True,
+        item_key: str = "ItemId",
+        session_key: str = "SessionId",
+        time_key: str = "Time",
+        *,
+        negatives: ArrayLike | None = None,
+        on_epoch: Callable[[EpochReport], None] | None = None,
+        progress: bool = True,
+    ) -> GRU4Rec:
+        """Train on a session log, from new weights.
+
+        Args:
+            data: a pandas, polars or Arrow table, or the path of a TSV, CSV or Parquet file, with a
+                row (session, item, time) for each event; it is not changed.
+            sample_cache_max_size: most negatives that are drawn ahead.
+            item_key: the item column.
+            session_key: the session column.
+            time_key: the time column.
+            compatibility_mode: start from the weights that the original starts from, whatever
+                `seed`; False draws them by `seed`.
+            negatives: item indices (T, n_sample) to use instead of sampling; step t, counted
+                through all epochs, takes row t mod T.
+            on_epoch: called after each epoch with its loss and speed; it may evaluate the model.
+            progress: show a progress bar.
+
+        A loss that is not finite stops training within a block of steps: the error is logged with
+        the step, and `error_during_train` is set.
+
+        Raises:
+            DataError: a column is missing, of the wrong type or has missing values; nothing to
+                train on.
+            ParameterError: `negatives` of another shape or with indices out of range.
+        """
+        sessions = load_sessions(
+            data,
+            item_key=item_key,
+            session_key=session_key,
+            time_key=time_key,
+            time_sort=self.config.time_sort,
+        )
+        require_pairs(sessions)
+        if sessions.n_single:
+            warnings.warn(
+                f"{sessions.n_single} of {sessions.n_sessions} sessions have a single event: they "
+                "have no next item and train nothing",
+                stacklevel=2,
+            )
+        sampler = self._sampler(sessions, negatives)
+        network = Network(self.config, sessions.n_items)
+        network.initialise(compatibility_mode)
+        network.to(self.device)
+        self._network = network
+        self._data_iterator = DataIterator(sessions.itemidmap)
+        self._predictor = None
+        self.error_during_train = False
+        drawn_a_step = max(1, self.config.n_sample)
+        try:
+            train(
+                network,
+                Adagrad(network.parameter_dict(), self.config),
+                sessions,
+                sampler,
+                block_steps=max(1, min(DEFAULT_BLOCK_STEPS, sample_cache_max_size // drawn_a_step)),
+                on_epoch=on_epoch,
+                progress=progress,
+            )
+        except NonFiniteLossError as error:
+            self.error_during_train = True
+            logger.error("%s", error)
+        return self
+
+    def savemodel(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one safetensors file, complete or not at all.
+
+        Raises:
+            CheckpointError: the path cannot be written.
+        """
+        network, items = self._fitted()
+        checkpoint.save(path, network.parameter_dict(), self.config, items.itemidmap)
+
+    @classmethod
+    def loadmodel(
+        cls,
+        path: str | os.PathLike[str],
+        device: torch.device | str | None = None,
+        *,
+        itemidmap: pd.Series[int] | None = None,
+    ) -> GRU4Rec:
+        """Read a saved model, or a plain state_dict (safetensors, or torch.save of tensors only).
+
+        A state_dict names neither items nor hyper-parameters: pass the `itemidmap` of its
+        training, else items are known by their index; layers and embedding follow from the shapes.
+
+        Raises:
+            CheckpointError: no such file, or not a model that this version reads.
+        """
+        saved = checkpoint.load(path)
+        config = saved.config or Config().replace(**checkpoint.infer_config(saved.tensors))
+        gru = cls(**config.to_dict(), device=device)
+        n_items = len(saved.tensors["Wy.weight"])
+        items = saved.itemidmap if itemidmap is None else itemidmap
+        if items is None:
+            warnings.warn(
+                f"{os.fspath(path)} is a plain state_dict without item ids: items are known by "
+                f"their index 0..{n_items - 1}; pass itemidmap= to give them their ids",
+                stacklevel=2,
+            )
+            items = pd.Series(range(n_items), index=pd.RangeIndex(n_items, name="ItemId"))
+        if len(items) != n_items:
+            raise CheckpointError(
+                f"itemidmap has {len(items)} items but {os.fspath(path)} has {n_items}; pass the "
+                "itemidmap of that model's training"
+            )
+        network = Network(config, n_items)
+        network.load_state_dict(saved.tensors)
+        gru._network = network.to(gru.device)
+        gru._data_iterator = DataIterator(items)
+        return gru
+
+    def to(self, device: torch.device | str) -> GRU4Rec:
+        """Move the model to a device; the same object comes back."""
+        self.device = resolve_device(device)
+        if self._network is not None:
+            self._network.to(self.device)
+        self._predictor = None
+        return self
+
+    def recommend(
+        self, session_items: Sequence[Any], k: int = 20, *, exclude_seen: bool = False
+    ) -> pd.DataFrame:
+        """The k best next items of a session, given by its item ids, oldest first.
+
+        Returns:
+            A DataFrame, best first: the item ids, under the name of the training log's column, and
+            'Score'. Unknown items of the session are passed over; `exclude_seen` leaves the
+            session's own items out.
+
+        Raises:
+            DataError: the session is empty or the model knows none of its items.
+        """
+        network, items = self._fitted()
+        return serving.recommend(
+            NetworkScorer(network), items.itemidmap, session_items, k, exclude_seen
+        )
+
+    def predict_next_batch(
+        self,
+        session_ids: Sequence[Any],
+        input_item_ids: Sequence[Any],
+        predict_for_item_ids: Sequence[Any] | None = None,
+        batch: int = 100,
+    ) -> pd.DataFrame:
+        """Scores after one more event of each of `batch` lanes, as in the Theano version.
+
+        A lane whose session id differs from that of the call before starts from the zero state.
+
+        Returns:
+            DataFrame (items x events): the scores of the asked items, or of all.
+
+        Raises:
+            DataError: another number of events than `batch`, or an unknown item.
+        """
+        network, items = self._fitted()
+        if self._predictor is None or self._predictor.batch != batch:
+            self._predictor = serving.BatchPredictor(NetworkScorer(network), items.itemidmap, batch)
+        return self._predictor.predict_next(session_ids, input_item_ids, predict_for_item_ids)
+
+    def _adjust_hidden(
+        self,
+        n_valid: int,
+        finished_mask: Tensor | NDArray[Any],
+        valid_mask: Tensor | NDArray[Any],
+        H: list[Tensor],
+    ) -> bool:
+        """Zero the states of finished lanes, then keep the valid ones; True when none is left."""
+        if n_valid == 0:
+            return True
+        finished, valid = (
+            torch.as_tensor(mask, dtype=torch.bool, device=H[0].device)
+            for mask in (finished_mask, valid_mask)
+        )
+        H[:] = [h.masked_fill(finished[:, None], 0.0) for h in H]
+        if n_valid < len(valid):
+            H[:] = [h[valid] for h in H]
+        return False
+
+    def _sampler(self, sessions: Sessions, negatives: ArrayLike | None) -> Negatives:
+        if negatives is None:
+            return negative_sampler(sessions.support, self.config.sample_alpha)
+        try:
+            fixed = FixedNegatives(np.asarray(negatives), sessions.n_items)
+        except ValueError as error:
+            raise ParameterError(str(error)) from error
+        if fixed.n_sample != self.config.n_sample:
+            raise ParameterError(
+                f"negatives have {fixed.n_sample} columns but n_sample={self.config.n_sample}; "
+                f"expected shape (T, {self.config.n_sample}). Set n_sample={fixed.n_sample}"
+            )
+        return fixed
+
+    def _fitted(self) -> tuple[Network, DataIterator]:
+        if self._network is None or self._data_iterator is None:
+            raise RuntimeError(
+                "this GRU4Rec has no model yet: call fit(data), or GRU4Rec.loadmodel(path)"
+            )
+        return self._network, self._data_iterator
+
+
+def resolve_device(device: torch.device | str | None) -> torch.device:
+    """The device, by default the GPU where there is one.
+
+    Raises:
+        ParameterError: no such device on this machine.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        known = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        raise ParameterError(
+            f"device {str(device)!r} is not there ({str(error).splitlines()[0]}); "
+            f"expected one of {', '.join(known)}"
+        ) from error
+    return resolved
+
+
+def batch_eval(
+    gru: GRU4Rec,
+    test_data: Any,
+    cutoff: Iterable[int] = (20,),
+    batch_size: int = 512,
+    mode: str = "conservative",
+    item_key: str = "ItemId",
+    session_key: str = "SessionId",
+    time_key: str = "Time",
+) -> tuple[dict[int, float], dict[int, float]]:
+    """Recall and MRR of the next-item predictions on a test log, over the whole catalogue.
+
+    Args:
+        gru: the trained model.
+        test_data: a table or path as for `GRU4Rec.fit`; events of items that the model does not
+            know are left out, and a warning counts them.
+        cutoff: the K of recall@K and mrr@K.
+        batch_size: sessions evaluated side by side; the answer does not depend on it.
+        mode: what a tie with the target counts: 'standard', 'conservative', 'median',
+            'tiebreaking'.
+        item_key: the item column.
+        session_key: the session column.
+        time_key: the time column.
+
+    Returns:
+        recall and mrr, each a dict cut-off -> value.
+
+    Raises:
+        DataError: a bad log, or one without a pair of known items.
+        ParameterError: an unknown mode or cut-off.
+    """
+    cutoff = check_cutoffs(cutoff)
+    sessions = load_sessions(
+        test_data,
+        item_key=item_key,
+        session_key=session_key,
+        time_key=time_key,
+        itemidmap=gru.data_iterator.itemidmap,
+    )
+    if sessions.dropped_events:
+        total = sessions.n_events + sessions.dropped_events
+        warnings.warn(
+            f"{sessions.dropped_events} of {total} events are of items that the model does not "
+            "know: left out",
+            stacklevel=2,
+        )
+    network = gru.model
+    scorer = NetworkScorer(network) if isinstance(network, Network) else ForwardScorer(gru)
+    result = evaluate(scorer, sessions, cutoff, batch_size=batch_size, mode=mode)
+    return result.recall, result.mrr

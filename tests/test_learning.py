@@ -1,0 +1,59 @@
+"""Behaviour: structure is learned, a session's past counts, and noise teaches nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gru4rec_fast import GRU4Rec, batch_eval
+
+N_ITEMS = 60
+
+
+def log_of(sessions: list[list[int]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "SessionId": np.repeat(np.arange(len(sessions)), [len(s) for s in sessions]),
+            "ItemId": np.concatenate(sessions),
+            "Time": np.arange(sum(map(len, sessions))),
+        }
+    )
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "bpr-max"])
+@pytest.mark.parametrize(
+    "mode",
+    [{}, {"embedding": 32, "constrained_embedding": False}, {"constrained_embedding": False}],
+)
+def test_a_cycle_is_learned_exactly(loss: str, mode: dict[str, Any]) -> None:
+    """Item i is always followed by i + 1: the next item of every event is certain."""
+    rng = np.random.default_rng(0)
+    sessions = [[(s + i) % N_ITEMS for i in range(6)] for s in rng.integers(0, N_ITEMS, 300)]
+    log = log_of(sessions)
+    gru = GRU4Rec(layers=(32,), loss=loss, batch_size=16, n_sample=32, n_epochs=8,
+                  learning_rate=0.1, device="cpu", **mode).fit(log, progress=False)  # fmt: skip
+    recall, _ = batch_eval(gru, log, cutoff=[1])
+    assert recall[1] > 0.98
+
+
+def test_the_state_remembers_the_start_of_a_session() -> None:
+    """The last item is told by the first alone; between them all sessions look alike."""
+    rng = np.random.default_rng(0)
+    log = log_of([[int(s), 20, 40 + int(s)] for s in rng.integers(0, 6, 800)])
+    gru = GRU4Rec(layers=(32,), batch_size=16, n_sample=32, n_epochs=8, learning_rate=0.1,
+                  device="cpu").fit(log, progress=False)  # fmt: skip
+    for start in range(6):
+        assert gru.recommend([start, 20], k=1).ItemId[0] == 40 + start
+
+
+def test_noise_teaches_nothing() -> None:
+    """Items drawn uniformly: no model may beat chance on new sessions by more than chance."""
+    rng = np.random.default_rng(0)
+    train, test = (log_of(rng.integers(0, N_ITEMS, (n, 5)).tolist()) for n in (400, 500))
+    gru = GRU4Rec(layers=(16,), batch_size=16, n_sample=32, n_epochs=3, device="cpu")
+    recall, _ = batch_eval(gru.fit(train, progress=False), test, cutoff=[10])
+    chance, deviation = 10 / N_ITEMS, (10 / N_ITEMS * 50 / N_ITEMS / 2000) ** 0.5
+    assert abs(recall[10] - chance) < 5 * deviation
