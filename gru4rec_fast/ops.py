@@ -1,7 +1,7 @@
 """The only place that chooses an implementation of what `reference.py` specifies.
 
-Row updates on CUDA and ROCm devices run the Triton kernel `kernels/sparse_adagrad.py`; all else
-runs the reference, on any device. A faster path for an operation is a branch here, and nothing
+Float32 tensors on CUDA and ROCm devices run the Triton kernels (`triton_engine.py` says when); all
+else runs the reference, on any device. A faster path for an operation is a branch here, and nothing
 above this file changes.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gru4rec_fast import _core, reference
+from gru4rec_fast import _core, reference, triton_engine
 
 if TYPE_CHECKING:
     from gru4rec_fast.config import Config
@@ -34,6 +34,9 @@ def train_block(
     p, the optimiser's state and the list `states` are updated in place; on entry its tensors hold
     the states of the step before the block. Nothing here waits for the device.
     """
+    by_kernels = triton_engine.train_block(p, optimiser, states, block, support, config)
+    if by_kernels is not None:
+        return by_kernels
     device = states[0].device
     losses = torch.empty(len(block), dtype=states[0].dtype, device=device)
     sites = reference.dropout_sites(p, config)
@@ -85,7 +88,7 @@ def adagrad(
             theta, accumulator, momentum_buffer, gradient.values, learning_rate, momentum
         )
         return
-    if theta.is_cuda:
+    if triton_engine.runs_kernels("Adagrad", [theta, accumulator, gradient.values]):
         from gru4rec_fast.kernels.sparse_adagrad import sparse_adagrad
     else:
         sparse_adagrad = reference.sparse_adagrad
@@ -105,9 +108,18 @@ def rank_counts(features: Tensor, w: Tensor, b: Tensor, targets: Tensor) -> tupl
 
     features (R, H), w (V, H), b (V, 1), targets (R,) int64 -> two int64 tensors (R,).
     """
+    if triton_engine.runs_kernels("ranking", [features, w, b]):
+        from gru4rec_fast.kernels import target_rank
+
+        return target_rank.rank_counts(features, w, b, targets)
     return reference.rank_counts(features, targets, reference.item_scores(w, b), len(w))
 
 
 def top_k(features: Tensor, w: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Scores and items (R, k) of the best items of each row, best first (`reference.top_k`)."""
+    if triton_engine.runs_kernels("top-k", [features, w, b]):
+        from gru4rec_fast.kernels import top_k as kernel
+
+        if k <= kernel.MOST:
+            return kernel.top_k(features, w, b, k)
     return reference.top_k(features, k, reference.item_scores(w, b), len(w))

@@ -38,17 +38,29 @@ def dropout_factor(
     seed,
     step,
     row,
-    column,
+    first,
     COLUMNS: tl.constexpr,
     SITE: tl.constexpr,
     THRESHOLD: tl.constexpr,
     SCALE: tl.constexpr,
+    ROWS: tl.constexpr,
+    WIDTH: tl.constexpr,
 ):
-    """Factors, 0 or SCALE, of the elements (row, column); `row` and `column` broadcast."""
-    element = row * COLUMNS + column
+    """Factors, 0 or SCALE, of the given rows (ROWS,) and of WIDTH columns from `first` on.
+
+    `first` and WIDTH are multiples of 4. Where the width of the whole mask is one too, a block of
+    Philox serves the four columns that share it; else each element draws its own.
+    """
     low = (step & 0xFFFFFFFF).to(tl.uint32)
     high = (step >> 32).to(tl.uint32)
-    w0, w1, w2, w3 = tl.philox(seed, element // 4, low, high, 1 + SITE)
-    place = element % 4
-    word = tl.where(place < 2, tl.where(place == 0, w0, w1), tl.where(place == 2, w2, w3))
+    if COLUMNS % 4 == 0:
+        group = first // 4 + tl.arange(0, WIDTH // 4)
+        block = row[:, None] * (COLUMNS // 4) + group[None, :]
+        w0, w1, w2, w3 = tl.philox(seed, block, low, high, 1 + SITE)
+        word = tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), (ROWS, WIDTH))
+    else:
+        element = row[:, None] * COLUMNS + (first + tl.arange(0, WIDTH))[None, :]
+        w0, w1, w2, w3 = tl.philox(seed, element // 4, low, high, 1 + SITE)
+        place = element % 4
+        word = tl.where(place < 2, tl.where(place == 0, w0, w1), tl.where(place == 2, w2, w3))
     return tl.where(word < THRESHOLD, 0.0, SCALE)

@@ -107,7 +107,7 @@ def gru_step_fwd_kernel(
         x = tl.load(x_ptr + x_row[:, None] * K + k[None, :], mask=mask, other=0.0)
         if THRESHOLD_X > 0:
             x *= dropout_factor(
-                seed, step, lane[:, None], k[None, :], K, SITE_X, THRESHOLD_X, SCALE_X
+                seed, step, lane, k0, K, SITE_X, THRESHOLD_X, SCALE_X, BLOCK_B, BLOCK_X
             )
         tl.store(kept_x_ptr + lane[:, None] * K + k[None, :], x, mask=mask & keeps)
         weights = inside[:, None] & (k < K)[None, :]
@@ -127,8 +127,9 @@ def gru_step_fwd_kernel(
     h = (1 - z) * n + z * h
     if THRESHOLD_H > 0:
         h *= dropout_factor(
-            seed, step, lane[:, None], unit[None, :], H, SITE_H, THRESHOLD_H, SCALE_H
-        )
+            seed, step, lane, tl.program_id(1) * BLOCK_H, H, SITE_H, THRESHOLD_H, SCALE_H,
+            BLOCK_B, BLOCK_H,
+        )  # fmt: skip
 
     # store
     mask = alive[:, None] & inside[None, :]
@@ -183,8 +184,9 @@ def gru_gates_bwd_kernel(
     # maths
     if THRESHOLD_H > 0:
         d *= dropout_factor(
-            seed, step, lane[:, None], unit[None, :], H, SITE_H, THRESHOLD_H, SCALE_H
-        )
+            seed, step, lane, tl.program_id(1) * BLOCK_H, H, SITE_H, THRESHOLD_H, SCALE_H,
+            BLOCK_B, BLOCK_H,
+        )  # fmt: skip
     d_n = d * (1 - z) * (1 - n * n)
     d_z = d * (h - n) * z * (1 - z)
     d_r = d_n * n_h * r * (1 - r)
@@ -224,8 +226,9 @@ def gru_input_bwd_kernel(
     if THRESHOLD_X > 0:
         step = tl.load(clock_ptr + 1)
         d_x *= dropout_factor(
-            seed, step, lane[:, None], column[None, :], K, SITE_X, THRESHOLD_X, SCALE_X
-        )
+            seed, step, lane, tl.program_id(1) * BLOCK_X, K, SITE_X, THRESHOLD_X, SCALE_X,
+            BLOCK_B, BLOCK_X,
+        )  # fmt: skip
 
     # store
     mask = (lane < B)[:, None] & (column < K)[None, :]

@@ -124,8 +124,9 @@ def one_hot_state_fwd_kernel(
     h = (1 - z) * h + z * n
     if THRESHOLD_H > 0:
         h *= dropout_factor(
-            seed, step, lane[:, None], unit[None, :], H, SITE_H, THRESHOLD_H, SCALE_H
-        )
+            seed, step, lane, tl.program_id(1) * BLOCK_H, H, SITE_H, THRESHOLD_H, SCALE_H,
+            BLOCK_B, BLOCK_H,
+        )  # fmt: skip
 
     # store
     tl.store(state_ptr + (step + 1) % 2 * B * H + at, h, mask=mask)
@@ -160,8 +161,9 @@ def one_hot_state_bwd_kernel(
     # maths
     if THRESHOLD_H > 0:
         d *= dropout_factor(
-            seed, step, lane[:, None], unit[None, :], H, SITE_H, THRESHOLD_H, SCALE_H
-        )
+            seed, step, lane, tl.program_id(1) * BLOCK_H, H, SITE_H, THRESHOLD_H, SCALE_H,
+            BLOCK_B, BLOCK_H,
+        )  # fmt: skip
     d_n = d * z * (1 - n * n)
     d_z = d * (n - h) * z * (1 - z)
 

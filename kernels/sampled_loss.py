@@ -22,7 +22,8 @@ logarithms and their gradients; products in PRECISION.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import torch
 import triton
@@ -46,6 +47,9 @@ from gru4rec_fast.kernels.step_plan import (
     step_record,
 )
 from gru4rec_fast.reference import LOG_EPSILON
+
+if TYPE_CHECKING:
+    from gru4rec_fast.config import Config
 
 TINY = tl.constexpr(LOG_EPSILON)
 CROSS_ENTROPY, BPR_MAX = tl.constexpr(0), tl.constexpr(1)
@@ -273,6 +277,10 @@ class LossOptions:
     elu_param: float
     logq: float
     sample_alpha: float
+
+    @classmethod
+    def of(cls, config: Config) -> LossOptions:
+        return cls(*(getattr(config, field.name) for field in fields(cls)))
 
     @property
     def corrects(self) -> bool:

@@ -200,6 +200,8 @@ class TrainStep:
             name: Learned(value.detach(), accumulators[name], momenta.get(name))
             for name, value in p.items()
         }
+        pointers = {name: (v.data_ptr(), accumulators[name].data_ptr()) for name, v in p.items()}
+        self.made_of = (pointers, config)
         lanes = config.batch_size
         rows = 2 * lanes + config.n_sample
         tiles = tiles_for(lanes, max(config.layers))
@@ -208,9 +210,7 @@ class TrainStep:
             plan, config.seed, config.learning_rate, config.momentum, tiles, precision
         )
         self.layers = _layers(self.run, learned, config)
-        self.options = LossOptions(
-            config.loss, config.bpreg, config.elu_param, config.logq, config.sample_alpha
-        )
+        self.options = LossOptions.of(config)
         self.loss = LossBuffers.empty(block_steps, lanes, rows, wy.shape[1], tiles, device)
         self.log_support = torch.log(support.to(device, torch.float64).clamp(min=1)).float()
         self.w, self.bias = learned["Wy.weight"], learned["By.weight"]
@@ -222,6 +222,13 @@ class TrainStep:
         self.upload = _Upload(plan) if device.type == "cuda" else None
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
         self.warm = False
+
+    def serves(
+        self, p: dict[str, Tensor], accumulators: dict[str, Tensor], config: Config, steps: int
+    ) -> bool:
+        """Whether this step was made of these very tensors and options, and has room for a block."""
+        theirs = {name: (p[name].data_ptr(), accumulators[name].data_ptr()) for name in p}
+        return self.made_of == (theirs, config) and steps <= len(self.run.plan.records)
 
     def train_block(self, states: list[Tensor], block: StepBlock) -> Tensor:
         """Train the T steps of a planned block; returns their losses (T,), on the device.
