@@ -156,7 +156,7 @@ def lane_loss_kernel(
             square = square * shrink + tl.sum(e * s * s, axis=1)
         top = new_top
     total = tl.where(alive, total, 1.0)
-    log_total = top + tl.log(total)
+    log_total = tl.where(alive, top, 0.0) + tl.log(total)
     if LOSS == CROSS_ENTROPY:
         likelihood = tl.exp(positive - log_total)
         loss = -tl.log(likelihood + TINY)

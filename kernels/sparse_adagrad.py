@@ -7,9 +7,9 @@ of a row that occurs several times are summed first, then squared, and no row is
 programs, so there are no atomics. Two ways lead here:
 
 `sparse_adagrad`: rows (U,) unique, g (U, H) already summed; theta, a, m (V, H).
-`lane_rows_adagrad`: the input rows of a planned step. The gradients d (B, K) come by lane; the
-lowest lane that reads a row owns it, sums over the lanes that read the same row (a product with
-a 0/1 matrix, exact in float32), and adds what the row got as a scored one, kept (B, K) by owner.
+`lane_rows_adagrad`: the input rows of a planned step. The gradients d (B, K) come by lane; of
+the lanes that read a row one owns it, sums over all of them (a product with a 0/1 matrix, exact in
+float32), and adds what the row got as a scored one, kept (B, K) by owner.
 
 Numerics: float32 throughout: the accumulator grows without bound and feeds a square root, which
 half precision does not bear. Offsets are 64-bit, as V * H passes 2^31 at ten million items.

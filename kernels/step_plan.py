@@ -7,7 +7,7 @@ each field at a multiple of 16 words, so that loads stay aligned:
     item, source, restart, input_row, target_row                   (B each, as in _core.LaneBlock)
     row_item, target_count, sample_count, input_lane               (U each, as in _core.MergedRows)
 
-`input_lane[u]` is the lowest lane whose input is row u, -1 if none: that lane owns the update of
+`input_lane[u]` is one of the lanes whose input is row u, -1 if none: that lane owns the update of
 the row. Dead lanes and padding rows are masked by the header, never by shapes, so the launches of
 a step are always the same and a CUDA graph can hold them.
 
@@ -144,11 +144,10 @@ def pack_block(block: StepBlock, rows: int, out: NDArray[np.int32]) -> None:
 
 
 def input_lanes(block: StepBlock) -> NDArray[np.int32]:
-    """(T, U) lowest lane whose input is each row, -1 for rows that no lane reads."""
+    """(T, U) a lane whose input is each row, -1 for rows that no lane reads."""
     steps, lanes = block.inputs.shape
     width = block.rows.shape[1]
     # One column more takes what the dead lanes write, as their input_row is -1.
     owner = np.full((steps, width + 1), -1, dtype=np.int32)
-    # NumPy keeps the last of several writes to one place, so lanes go in descending order.
-    owner[np.arange(steps)[:, None], block.input_row[:, ::-1]] = np.arange(lanes)[::-1]
+    owner[np.arange(steps)[:, None], block.input_row] = np.arange(lanes)
     return owner[:, :width]
