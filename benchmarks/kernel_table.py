@@ -65,7 +65,7 @@ class Compiled:
 
 def compile_launch(preset: str, index: int, target_name: str) -> Compiled:
     """Compile one launch of a setting's step; processes share nothing but these names."""
-    launch = launches.record(launches.configs()[preset])[index]
+    launch = launches.all_launches(launches.configs()[preset])[index]
     target = TARGETS[target_name]
     names = launch.kernel.arg_names
     source = ASTSource(
@@ -139,7 +139,7 @@ def jobs(presets: Sequence[str], targets: Sequence[str]) -> list[tuple[str, int,
     """(preset, launch, target), each code once: settings of equal shape share their kernels."""
     found, seen = [], set()
     for preset in presets:
-        for index, launch in enumerate(launches.record(launches.configs()[preset])):
+        for index, launch in enumerate(launches.all_launches(launches.configs()[preset])):
             if launch.key() not in seen:
                 seen.add(launch.key())
                 found += [(preset, index, target) for target in targets]

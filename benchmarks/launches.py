@@ -17,6 +17,8 @@ import torch
 from triton.runtime.jit import JITFunction
 
 from gru4rec_fast.config import PRESETS, Config
+from gru4rec_fast.kernels.target_rank import rank_counts
+from gru4rec_fast.kernels.top_k import top_k
 from gru4rec_fast.kernels.train_step import TrainStep
 from gru4rec_fast.model import Network
 from gru4rec_fast.optim import Adagrad
@@ -73,6 +75,21 @@ def record(config: Config, precision: str = "tf32") -> list[Launch]:
     with recording() as launches:
         engine.launch_step()
     return launches
+
+
+def record_evaluation(config: Config) -> list[Launch]:
+    """The launches that rank targets and find the 20 best items, for 512 states of a model."""
+    units = config.layers[-1]
+    features, w, b = torch.zeros(512, units), torch.zeros(N_ITEMS, units), torch.zeros(N_ITEMS, 1)
+    with recording() as launches:
+        rank_counts(features, w, b, torch.zeros(512, dtype=torch.int64))
+        top_k(features, w, b, 20)
+    return launches
+
+
+def all_launches(config: Config) -> list[Launch]:
+    """Every launch of a model: a training step's, then those of evaluation."""
+    return record(config) + record_evaluation(config)
 
 
 @contextmanager
