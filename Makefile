@@ -1,0 +1,57 @@
+# Every target sets up what it needs: .venv, the compiled module, the tools.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+SOURCES := pyproject.toml setup.py CMakeLists.txt constraints.txt $(wildcard csrc/*)
+
+# OpenMP threads that wait for a busy core should sleep, not spin: the difference is tenfold.
+export OMP_WAIT_POLICY ?= PASSIVE
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint format bench wheel clean
+
+help:  ## this list
+	@echo 'make TARGET [ARGS="more arguments"] [PYTHON=python3.12]'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## build everything into .venv
+
+demo: $(STAMP)  ## train, evaluate, compare; DATA=train.tsv TEST=test.tsv for your own log
+	@$(BIN)/gru4rec-fast demo $(if $(DATA),--data '$(DATA)') $(if $(TEST),--test '$(TEST)') $(ARGS)
+
+test: $(STAMP)  ## all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)  ## ruff, mypy, clang-format; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror csrc/*.cpp csrc/*.h
+
+format: $(STAMP)  ## put the sources into the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i csrc/*.cpp csrc/*.h
+
+bench: $(STAMP)  ## all benchmarks; ARGS="-k sampling" for some
+	@$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' --benchmark-only $(ARGS)
+
+wheel: $(STAMP)  ## dist/*.whl for this platform
+	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
+
+clean:  ## remove what was built; what was downloaded into .venv stays
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -f gru4rec_fast/_core*.so $(STAMP)
+
+$(STAMP): $(SOURCES)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo 'Python 3.10 or newer is needed: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)'; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo 'No virtual environment could be made; on Debian and Ubuntu: apt install python3-venv'; exit 1; }
+	@echo 'Setting up $(VENV): downloads PyTorch the first time, then builds the C++ module'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@

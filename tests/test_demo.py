@@ -1,0 +1,169 @@
+"""The demo, small: what it prints, writes and refuses; the model nears the best reachable."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gru4rec_fast import DataError, GRU4Rec, ParameterError, batch_eval, cli, demo
+from gru4rec_fast.config import PRESETS
+from tests.logs import random_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A generated log that trains in seconds, and presets that do."""
+    monkeypatch.setitem(demo.GENERATED, "n_sessions", 7000)
+    monkeypatch.setitem(demo.GENERATED, "n_items", 100)
+    tiny = {"layers": (8,), "batch_size": 8, "n_sample": 16, "n_epochs": 2}
+    for name in ("retailrocket", "rsc15"):
+        monkeypatch.setitem(PRESETS, name, PRESETS[name] | tiny)
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["demo", "--device", "cpu", *arguments])
+    return int(exit_.value.code or 0)
+
+
+def printed_rows(printed: str) -> dict[str, list[float]]:
+    """The closing table, name -> figures."""
+    closing = printed[printed.index("recall@1 ") :]
+    found = re.findall(r"^(GRU4Rec|best reachable|popularity)((?: +\d\.\d{4}){5})$", closing, re.M)
+    return {name: [float(cell) for cell in cells.split()] for name, cells in found}
+
+
+def markov_recall(train: pd.DataFrame, test: pd.DataFrame, k: int) -> float:
+    """recall@k of counting which item followed which."""
+
+    def pairs(log: pd.DataFrame) -> tuple[Any, Any]:
+        ordered = log.sort_values(["SessionId", "Time"], kind="stable")
+        same = ordered.SessionId.to_numpy()[1:] == ordered.SessionId.to_numpy()[:-1]
+        items = ordered.ItemId.to_numpy()
+        return items[:-1][same], items[1:][same]
+
+    counts = np.zeros((100, 100))
+    np.add.at(counts, pairs(train), 1)
+    item, target = pairs(test)
+    rank = (counts[item] >= counts[item, target][:, None]).sum(axis=1)
+    return float((rank <= k).mean())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small")
+def test_generated_sessions_are_learned_nearly_as_well_as_can_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "demo"
+    assert run("--out", str(out)) == 0
+    printed = capsys.readouterr().out
+    rows = printed_rows(printed)
+    assert list(rows) == ["GRU4Rec", "best reachable", "popularity"]
+    model, best, popularity = (np.array(row) for row in rows.values())
+    assert (popularity + 0.1 < model).all()
+    assert (model < best + 0.01).all(), "better than the best: the bound or the test log is wrong"
+    assert best[3] - model[3] < 0.04
+    assert len(re.findall(r"^[1-6] +\d", printed, re.M)) == 6
+
+    train, test = (pd.read_csv(out / f"{name}.tsv", sep="\t") for name in ("train", "test"))
+    assert model[1] > markov_recall(train, test, 5) + 0.01, "nothing but the last item is used"
+    recall, mrr = batch_eval(
+        GRU4Rec.loadmodel(out / "model.safetensors", "cpu"), test, cutoff=[1, 5, 10, 20]
+    )
+    assert [*recall.values(), mrr[20]] == pytest.approx(model, abs=1e-4)
+    assert (out / "learning-curve.png").read_bytes().startswith(PNG)
+    assert {path.name for path in out.iterdir()} == {
+        "train.tsv", "test.tsv", "model.safetensors", "learning-curve.png",
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("small")
+def test_ones_own_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = {"SessionId": "visit", "ItemId": "sku", "Time": "at"}
+    for seed, name in enumerate(("train.csv", "test.csv")):
+        log = random_log(n_sessions=60, seed=seed).rename(columns=names)
+        log.to_csv(tmp_path / name, index=False)
+    data = ["--data", str(tmp_path / "train.csv"), "--test", str(tmp_path / "test.csv")]
+    keys = ["--item-key", "sku", "--session-key", "visit", "--time-key", "at"]
+    assert run(*data, *keys, "--preset", "rsc15", "--epochs", "1", "--out", str(tmp_path)) == 0
+    rows = printed_rows(capsys.readouterr().out)
+    assert list(rows) == ["GRU4Rec", "popularity"]
+    gru = GRU4Rec.loadmodel(tmp_path / "model.safetensors", "cpu")
+    assert (gru.loss, gru.layers, gru.n_epochs) == ("cross-entropy", (8,), 1)
+    recall, _ = batch_eval(
+        gru, tmp_path / "test.csv", item_key="sku", session_key="visit", time_key="at"
+    )
+    assert rows["GRU4Rec"][3] == pytest.approx(recall[20], abs=1e-4)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.filterwarnings("ignore:.*single event")
+def test_without_a_test_log_the_latest_sessions_are_held_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = random_log(n_sessions=60)
+    before = log.copy()
+    result = demo.run_demo(log, out=tmp_path, device="cpu")
+    pd.testing.assert_frame_equal(log, before)
+    assert "54 sessions" in capsys.readouterr().out
+    assert [report.epoch for report, _ in result.epochs] == [1, 2]
+    assert result.rows["GRU4Rec"] == result.epochs[-1][1]
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.filterwarnings("ignore:.*single event")
+def test_without_matplotlib_only_the_picture_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    result = demo.run_demo(random_log(), out=tmp_path, device="cpu")
+    assert result.picture is None
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+    assert "pip install 'gru4rec-fast[demo]'" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("small")
+def test_bad_input_is_refused_before_anything_is_trained_or_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GRU4Rec, "fit", None)
+    log = random_log()
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(ParameterError, match=r"file' cannot be written .* choose another"):
+        demo.run_demo(log, out=tmp_path / "file")
+    with pytest.raises(ParameterError, match=r"test='t\.tsv' needs a training log"):
+        demo.run_demo(test="t.tsv", out=tmp_path)
+    with pytest.raises(ParameterError, match="preset='rsc15' needs a training log"):
+        demo.run_demo(preset="rsc15", out=tmp_path)
+    with pytest.raises(
+        ParameterError, match=r"preset='rsc': did you mean 'rsc15'.*expected one of"
+    ):
+        demo.run_demo(log, preset="rsc", out=tmp_path)
+    with pytest.raises(ParameterError, match="n_epochs=0"):
+        demo.run_demo(epochs=0, out=tmp_path)
+    with pytest.raises(DataError, match="no column 'ItemId'"):
+        demo.run_demo(log, log.drop(columns="ItemId"), out=tmp_path)
+    with pytest.raises(DataError, match="no such file"):
+        demo.run_demo(tmp_path / "none.tsv", out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.filterwarnings("ignore:.*single event")
+def test_a_loss_that_is_not_finite_leaves_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wild = PRESETS["retailrocket"] | {"learning_rate": 1e20, "elu_param": 0.0}
+    monkeypatch.setitem(PRESETS, "retailrocket", wild)
+    with pytest.raises(ArithmeticError, match="lower learning_rate"):
+        demo.run_demo(random_log(), out=tmp_path, device="cpu")
+    assert list(tmp_path.iterdir()) == []
