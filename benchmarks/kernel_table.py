@@ -16,15 +16,18 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import launches
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "KERNELS.md"
 
@@ -119,8 +122,10 @@ def _read_hip(assembly: str) -> tuple[int, int, str]:
     def value(name: str) -> int:
         return int(re.findall(rf"\.{name}:\s+(\d+)", assembly)[-1])
 
-    return value("vgpr_count"), value("private_segment_fixed_size"), _instructions(
-        r"\b(v_mfma)_", assembly
+    return (
+        value("vgpr_count"),
+        value("private_segment_fixed_size"),
+        _instructions(r"\b(v_mfma)_", assembly),
     )
 
 
@@ -172,8 +177,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--check", action="store_true", help="check only, write nothing")
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS))
-    parser.add_argument("--presets", nargs="+", choices=launches.configs(),
-                        default=list(launches.configs()))
+    parser.add_argument(
+        "--presets", nargs="+", choices=launches.configs(), default=list(launches.configs())
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes that compile")
     arguments = parser.parse_args()
     work = jobs(arguments.presets, arguments.targets)

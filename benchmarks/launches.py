@@ -7,21 +7,23 @@ nor the interpreter, and is the one source of the kernel table, the cost model a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import torch
-from triton.runtime.jit import JITFunction
-
-from gru4rec_fast.config import PRESETS, Config
 from gru4rec_fast.kernels.target_rank import rank_counts
 from gru4rec_fast.kernels.top_k import top_k
 from gru4rec_fast.kernels.train_step import TrainStep
+from triton.runtime.jit import JITFunction
+
+from gru4rec_fast.config import PRESETS, Config
 from gru4rec_fast.model import Network
 from gru4rec_fast.optim import Adagrad
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 N_ITEMS = 1000
 """V of the recorded models: large enough for every row index, small enough to build at once."""
@@ -42,6 +44,7 @@ class Launch:
 
     @property
     def name(self) -> str:
+        """The kernel's name without `_kernel`."""
         return str(self.kernel.__name__).removesuffix("_kernel")
 
     def key(self) -> str:
@@ -97,7 +100,8 @@ def recording() -> Iterator[list[Launch]]:
     """Within it kernels are noted in the list instead of being launched."""
     launches: list[Launch] = []
 
-    def note(kernel: JITFunction[Any], *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> None:
+    def note(kernel: JITFunction[Any], *args: Any, grid: Any, **kwargs: Any) -> None:
+        kwargs.pop("warmup")
         options = {name: kwargs.pop(name) for name in OPTIONS if name in kwargs}
         values = dict(zip(kernel.arg_names, args, strict=False)) | kwargs
         constant = {p.name for p in kernel.params if p.is_constexpr}

@@ -10,7 +10,6 @@ import importlib.util
 import logging
 import os
 import weakref
-from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,8 @@ from torch import Tensor
 from gru4rec_fast.batching import DEFAULT_BLOCK_STEPS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gru4rec_fast.config import Config
     from gru4rec_fast.kernels.train_step import TrainStep
     from gru4rec_fast.optim import Adagrad

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
+
 import triton
 import triton.language as tl
-from torch import Tensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 LOWEST = tl.constexpr(-1e30)
 """Stands for minus infinity in a running maximum: finite, so that LOWEST - LOWEST is no NaN."""
@@ -22,7 +26,7 @@ def width_block(width: int, most: int) -> int:
 
 @triton.jit
 def tanh(x):
-    """tanh without libdevice, which the interpreter lacks; off by at most about 1e-7."""
+    """Tanh without libdevice, which the interpreter lacks; off by at most about 1e-7."""
     return 2 * tl.sigmoid(2 * x) - 1
 
 

@@ -1,6 +1,6 @@
-"""Tile sizes of the kernels, pinned by shape; nothing is tuned at run time.
+"""Tile sizes of the kernels, pinned by B; nothing is tuned at run time.
 
-A configuration is chosen from B and H alone, so that a run is repeatable and every configuration
+A configuration is chosen from B alone, so that a run is repeatable and every configuration
 that can be chosen for a published setting is compiled ahead of time and shown in docs/KERNELS.md:
 no spills, shared memory within the target's limit. Widths are cut further by `_tile.width_block`.
 """
@@ -32,8 +32,13 @@ class Tiles:
     stages: int = 2
 
 
-def tiles_for(lanes: int, units: int) -> Tiles:
-    """The configuration for B lanes and a widest layer of H units."""
+def tiles_for(lanes: int) -> Tiles:
+    """The configuration for B lanes."""
     if lanes <= 32:
-        return Tiles(lanes=32, gate_units=16, columns=32, depth=32, rows=64, loss_lanes=32, softmax_lanes=1)
-    return Tiles(lanes=64, gate_units=32, columns=64, depth=32, rows=64, loss_lanes=64, softmax_lanes=2, warps=8)
+        return Tiles(
+            lanes=32, gate_units=16, columns=32, depth=32, rows=64, loss_lanes=32, softmax_lanes=1
+        )
+    return Tiles(
+        lanes=64, gate_units=32, columns=64, depth=32, rows=64, loss_lanes=64, softmax_lanes=2,
+        warps=8,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Gradients of a cell's two weight matrices and its biases, and their Adagrad update, in one launch.
+"""Gradients of a cell's two weight matrices and its biases, and their Adagrad update, at once.
 
     G = left^T right          left (B, P) gate gradients, right (B, Q) what the gates multiplied
     g_b = sum of left over the lanes
@@ -17,15 +17,17 @@ Numerics: float32, products in PRECISION.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import triton
 import triton.language as tl
-from torch import Tensor
-
 from gru4rec_fast.kernels._tile import width_block
-from gru4rec_fast.kernels._tuning import Tiles
 from gru4rec_fast.kernels.sparse_adagrad import Learned, adagrad_update
-from gru4rec_fast.kernels.step_plan import StepPlan
+
+if TYPE_CHECKING:
+    from gru4rec_fast.kernels._tuning import Tiles
+    from gru4rec_fast.kernels.step_plan import StepPlan
+    from torch import Tensor
 
 
 @triton.jit
@@ -44,7 +46,7 @@ def _update_tile(
 
     # load and maths: the sum over all lanes
     g = tl.zeros((BLOCK_P, BLOCK_Q), dtype=tl.float32)
-    # The bias sums in a tile, over lanes at the end: a running tl.sum asserts in triton 3.7's compiler.
+    # Summed over lanes at the end: a running tl.sum asserts in the compiler of triton 3.7.
     lefts = tl.zeros((BLOCK_P, BLOCK_B), dtype=tl.float32)
     for first in range(0, B, BLOCK_B):
         lane = first + tl.arange(0, BLOCK_B)
@@ -82,6 +84,7 @@ def dense_adagrad_kernel(
     ADVANCE: tl.constexpr, HAS_MOMENTUM: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_P: tl.constexpr, BLOCK_Q0: tl.constexpr, BLOCK_Q1: tl.constexpr, BLOCK_B: tl.constexpr,
 ):  # fmt: skip
+    """A program updates a tile of the first matrix, or of the second after those."""
     tile = tl.program_id(0)
     tiles0: tl.constexpr = ((P0 + BLOCK_P - 1) // BLOCK_P) * ((Q0 + BLOCK_Q0 - 1) // BLOCK_Q0)
     if tile < tiles0:
@@ -116,7 +119,13 @@ class MatrixUpdate:
     right: Tensor
     transposed: bool = False
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(P, Q)"""
+        return self.left.shape[1], self.right.shape[1]
+
     def tensors(self) -> tuple[Tensor, ...]:
+        """The kernel's arguments, in its order."""
         return self.left, self.right, *self.weight.pointers(), *self.bias.pointers()
 
 
@@ -135,11 +144,15 @@ def dense_adagrad(
     The left sides of both are parts of rows of equal length, contiguous in a row.
     """
     sizes = [(u.left.shape[1], u.right.shape[1]) for u in (first, second)]
-    strides = [(1, p) if u.transposed else (q, 1) for u, (p, q) in zip((first, second), sizes)]
+    strides = [
+        (1, p) if u.transposed else (q, 1) for u, (p, q) in zip((first, second), sizes, strict=True)
+    ]
     blocks = [width_block(q, tiles.columns) for _, q in sizes]
     block_p = tiles.columns
-    n_tiles = sum(triton.cdiv(p, block_p) * triton.cdiv(q, block)
-                  for (p, q), block in zip(sizes, blocks))
+    n_tiles = sum(
+        triton.cdiv(p, block_p) * triton.cdiv(q, block)
+        for (p, q), block in zip(sizes, blocks, strict=True)
+    )
     dense_adagrad_kernel[(n_tiles,)](
         plan.clock, *first.tensors(), *second.tensors(), learning_rate, momentum,
         B=plan.lanes, PITCH=first.left.stride(0),

@@ -1,9 +1,9 @@
 """Inverted-dropout factors from the Philox stream of `_core.dropout_mask`, element by element.
 
-Element e = row * COLUMNS + column of site `SITE` in step `step` is word e % 4 of Philox 4x32-10 with
-key = seed and counter (e // 4, step low, step high, 1 + SITE), and is dropped where word < round(p
-2^32). So a mask is never stored: forward and backward draw the same factors again, equal bit for
-bit to those of the C++ engine.
+Element e = row * COLUMNS + column of site SITE is word e % 4 of Philox 4x32-10 with key = seed and
+counter (e // 4, step low, step high, 1 + SITE), and is dropped where word < round(p 2^32). So a
+mask is never stored: forward and backward draw the same factors again, equal bit for bit to those
+of the C++ engine.
 """
 
 from __future__ import annotations

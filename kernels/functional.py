@@ -11,8 +11,6 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from gru4rec_fast.kernels._tile import check
 from gru4rec_fast.kernels._tuning import tiles_for
 from gru4rec_fast.kernels.dropout import Dropout
@@ -23,14 +21,11 @@ from gru4rec_fast.kernels.gru_step import (
     gru_input_backward,
     gru_step_forward,
 )
-from gru4rec_fast.kernels.sampled_loss import (
-    LossBuffers,
-    LossOptions,
-    sampled_loss_backward,
-    sampled_loss_forward,
-)
+from gru4rec_fast.kernels.row_gradients import sampled_loss_backward
+from gru4rec_fast.kernels.sampled_loss import LossBuffers, LossOptions, sampled_loss_forward
 from gru4rec_fast.kernels.sparse_adagrad import Learned
 from gru4rec_fast.kernels.step_plan import PlannedStep, StepPlan
+from torch import Tensor
 
 
 class _GRUStep(torch.autograd.Function):
@@ -44,10 +39,8 @@ class _GRUStep(torch.autograd.Function):
         weights = GRUWeights(w_ih, w_hh, b_ih, b_hh)
         kept = GRUStepBuffers.empty(lanes, inputs, units, x.device)
         state = torch.stack([h, h])  # read from the first, written to the second
-        no_dropout, tiles = Dropout(), tiles_for(lanes, units)
-        gru_step_forward(
-            plan, x, state, weights, kept, 0, no_dropout, no_dropout, tiles, precision
-        )
+        no_dropout, tiles = Dropout(), tiles_for(lanes)
+        gru_step_forward(plan, x, state, weights, kept, 0, no_dropout, no_dropout, tiles, precision)
         ctx.save_for_backward(w_ih, w_hh)
         ctx.kept, ctx.precision = kept, precision
         return state[1]
@@ -56,7 +49,7 @@ class _GRUStep(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (w_ih, w_hh), kept, d = ctx.saved_tensors, ctx.kept, gradients[0].contiguous()
         plan = _all_alive(len(d), d.device)
-        tiles = tiles_for(*d.shape)
+        tiles = tiles_for(len(d))
         gru_gates_backward(plan, d, kept, 0, Dropout(), rows_a_part=0)
         d_x, d_h = torch.empty_like(kept.x), torch.empty_like(kept.h)
         for gates, w, out in ((kept.d_x_gates, w_ih, d_x), (kept.d_h_gates, w_hh, d_h)):
@@ -111,7 +104,7 @@ class _SampledLoss(torch.autograd.Function):
             target_count=torch.bincount(index[:lanes], minlength=len(rows)),
             sample_count=torch.bincount(index[lanes:], minlength=len(rows)),
         )
-        tiles = tiles_for(lanes, units)
+        tiles = tiles_for(lanes)
         buffers = LossBuffers.empty(1, lanes, len(columns), units, tiles, h.device)
         state = torch.stack([h, h])
         sampled_loss_forward(plan, state, w, b, log_support, buffers, options, tiles, precision)
@@ -139,7 +132,9 @@ class _SampledLoss(torch.autograd.Function):
 def _of_table(rows: Tensor, g: Tensor, table: Tensor, sparse: bool) -> Tensor:
     """Gradient of a table of which only `rows` have one, g."""
     if sparse:
-        return torch.sparse_coo_tensor(rows[None], g, table.shape, is_coalesced=True, check_invariants=False)
+        return torch.sparse_coo_tensor(
+            rows[None], g, table.shape, is_coalesced=True, check_invariants=False
+        )
     return torch.zeros_like(table).index_copy_(0, rows, g)
 
 

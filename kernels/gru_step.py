@@ -6,8 +6,8 @@
     n = tanh(W_n x + b_n + r * (U_n h + c_n))
     h' = dropout((1 - z) * n + z * h)
 
-`reference.gru_reset_after` and what surrounds it. Shapes: table (V, K), state (2, B, H) by parity of
-the step, W_ih (3H, K), W_hh (3H, H), biases (3H,), gates stacked as (reset, update, new).
+`reference.gru_reset_after` and what surrounds it. Shapes: table (V, K), state (2, B, H) by parity
+of the step, W_ih (3H, K), W_hh (3H, H), biases (3H,), gates stacked as (reset, update, new).
 
 Forward is one kernel: row gather, restart mask, both dropouts, the six products in four
 accumulators (the reset and update gates add x's and h's product in one; the new gate needs them
@@ -25,14 +25,12 @@ Numerics: float32 throughout; PRECISION says how products multiply, 'ieee' or 't
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
-
 from gru4rec_fast.kernels._tile import tanh, width_block
-from gru4rec_fast.kernels._tuning import Tiles
 from gru4rec_fast.kernels.dropout import Dropout, dropout_factor
 from gru4rec_fast.kernels.step_plan import (
     ITEM,
@@ -44,13 +42,17 @@ from gru4rec_fast.kernels.step_plan import (
     lane_field,
     step_record,
 )
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from gru4rec_fast.kernels._tuning import Tiles
 
 
 @triton.jit
 def _add_gate_products(
     a, w_ptr, unit, k, mask, r, z, n, H: tl.constexpr, K: tl.constexpr, PRECISION: tl.constexpr
 ):
-    """Add a (lanes, k) times the three gates' weights (3H, K) to the accumulators (lanes, units)."""
+    """Add a (lanes, k) times the gates' weights (3H, K) to the accumulators (lanes, units)."""
     w = w_ptr + unit[:, None] * K + k[None, :]
     w_r = tl.load(w, mask=mask, other=0.0)
     w_z = tl.load(w + H * K, mask=mask, other=0.0)
@@ -73,6 +75,7 @@ def gru_step_fwd_kernel(
     PRECISION: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_X: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
+    """A program computes the gates and new state of a tile of lanes and units."""
     # tile: BLOCK_B lanes, BLOCK_H units
     record = step_record(plan_ptr, clock_ptr, B, U)
     step = tl.load(clock_ptr + 1)
@@ -162,6 +165,7 @@ def gru_gates_bwd_kernel(
     SITE_H: tl.constexpr, THRESHOLD_H: tl.constexpr, SCALE_H: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr,
 ):  # fmt: skip
+    """A program computes the gate gradients of a tile of lanes and units."""
     # tile: BLOCK_B lanes, BLOCK_H units; dead lanes get gradients of zero
     record = step_record(plan_ptr, clock_ptr, B, U)
     step = tl.load(clock_ptr + 1)
@@ -210,6 +214,7 @@ def gru_input_bwd_kernel(
     PRECISION: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_X: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
+    """A program computes the input gradient of a tile of lanes and columns."""
     # tile: BLOCK_B lanes, BLOCK_X columns of x
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     column = tl.program_id(1) * BLOCK_X + tl.arange(0, BLOCK_X)
@@ -254,6 +259,7 @@ class GRUStepBuffers:
 
     @classmethod
     def empty(cls, lanes: int, inputs: int, units: int, device: torch.device) -> GRUStepBuffers:
+        """Buffers for B lanes, K inputs and H units."""
         # Zeros: dead lanes are never written, and 0 * what they hold must be 0.
         shapes = ((lanes, inputs), (lanes, units), (4, lanes, units))
         shapes += ((lanes, 3 * units), (lanes, 3 * units), (lanes, inputs))

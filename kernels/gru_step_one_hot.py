@@ -18,14 +18,12 @@ Numerics: float32 throughout; PRECISION says how products multiply, 'ieee' or 't
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
-
 from gru4rec_fast.kernels._tile import tanh, width_block
-from gru4rec_fast.kernels._tuning import Tiles
 from gru4rec_fast.kernels.dropout import Dropout, dropout_factor
 from gru4rec_fast.kernels.gru_step import sum_parts
 from gru4rec_fast.kernels.step_plan import (
@@ -38,6 +36,10 @@ from gru4rec_fast.kernels.step_plan import (
     lane_field,
     step_record,
 )
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from gru4rec_fast.kernels._tuning import Tiles
 
 
 @triton.jit
@@ -46,6 +48,7 @@ def one_hot_gates_fwd_kernel(
     B: tl.constexpr, U: tl.constexpr, H: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
+    """A program computes the reset and update gates of a tile of lanes and units."""
     # tile: BLOCK_B lanes, BLOCK_H units
     record = step_record(plan_ptr, clock_ptr, B, U)
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
@@ -96,6 +99,7 @@ def one_hot_state_fwd_kernel(
     PRECISION: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
+    """A program computes the candidate and new state of a tile of lanes and units."""
     # tile: BLOCK_B lanes, BLOCK_H units
     record = step_record(plan_ptr, clock_ptr, B, U)
     step = tl.load(clock_ptr + 1)
@@ -141,6 +145,7 @@ def one_hot_state_bwd_kernel(
     SITE_H: tl.constexpr, THRESHOLD_H: tl.constexpr, SCALE_H: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr,
 ):  # fmt: skip
+    """A program computes the new and update gates' gradients of a tile."""
     # tile: BLOCK_B lanes, BLOCK_H units; dead lanes get gradients of zero
     record = step_record(plan_ptr, clock_ptr, B, U)
     step = tl.load(clock_ptr + 1)
@@ -180,6 +185,7 @@ def one_hot_reset_bwd_kernel(
     B: tl.constexpr, H: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
+    """A program computes the reset gate's gradients of a tile of lanes and units."""
     # tile: BLOCK_B lanes, BLOCK_H units
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
@@ -218,6 +224,7 @@ class OneHotBuffers:
 
     @classmethod
     def empty(cls, lanes: int, units: int, device: torch.device) -> OneHotBuffers:
+        """Buffers for B lanes and H units."""
         shapes = ((lanes, units), (lanes, units), (3, lanes, units), (lanes, 3 * units))
         return cls(*(torch.zeros(shape, device=device) for shape in shapes))
 

@@ -1,23 +1,20 @@
-"""Sampled losses of a planned step, and what they send to the state and the item rows.
+"""Sampled losses of a planned step: scores of the unique rows, and the online softmax over them.
 
     s = h' W[u]^T + b[u]                                    over the step's U unique scored rows u
     loss = sum over lanes of cross_entropy(s) or bpr_max(elu(s)), divided by B
 
-`reference.scores`, `correct_logq`, `cross_entropy`, `elu`, `bpr_max`, and their gradients. An item
-that occurs several times among the N columns has equal scores, so the softmax over columns is one
-over unique rows, each with a weight: how often it occurs, and with logq the sum of q^-logq over its
-occurrences, exactly. Own positives leave BPR-max's softmax by one less in the weight of their row.
+`reference.scores`, `correct_logq`, `cross_entropy`, `elu`, `bpr_max`. An item that occurs several
+times among the N columns has equal scores, so the softmax over columns is one over unique rows,
+each with a weight: how often it occurs, and with logq the sum of q^-logq over its occurrences,
+exactly. Own positives leave BPR-max's softmax by one less in the weight of their row.
 
-Three kernels, on scores kept as (B, U) - 0.3 MB at rsc15, 2.4 MB at rees46, which stays in L2:
-`scores_kernel`      a tile of rows x lanes: the product, bias, and the weight of each row;
-`lane_loss_kernel`   a few lanes: online softmax over their rows -> loss and lane statistics;
-`row_gradients_kernel`  a tile of rows x columns: score gradients drawn anew from scores and
-    statistics; the rows' gradients go into Adagrad at once, with neither atomics nor a buffer,
-    except rows that are inputs of the step too: those wait for the cell's backward. The tile's
-    share of the state's gradient becomes one part of (parts, B, H), summed in order by the cell.
+Two kernels, on scores kept as (B, U), 0.3 MB at rsc15 and 2.4 MB at rees46, which stays in L2:
+`scores_kernel`     a tile of rows x lanes: the product, bias, and the weight of each row;
+`lane_loss_kernel`  a few lanes: online softmax over all their rows -> loss and lane statistics,
+    from which `row_gradients` draws the gradient of every score anew.
 
 Numerics: float32, running maximum over rows of weight > 0, the reference's epsilon of 1e-24 in the
-logarithms and their gradients; products in PRECISION.
+logarithms; products in PRECISION.
 """
 
 from __future__ import annotations
@@ -28,13 +25,8 @@ from typing import TYPE_CHECKING
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
-
 from gru4rec_fast.kernels._tile import LOWEST, width_block
-from gru4rec_fast.kernels._tuning import Tiles
-from gru4rec_fast.kernels.sparse_adagrad import Learned, adagrad_update
 from gru4rec_fast.kernels.step_plan import (
-    INPUT_LANE,
     LIVE,
     ROW_ITEM,
     SAMPLE_COUNT,
@@ -46,9 +38,13 @@ from gru4rec_fast.kernels.step_plan import (
     row_field,
     step_record,
 )
+from torch import Tensor
+
 from gru4rec_fast.reference import LOG_EPSILON
 
 if TYPE_CHECKING:
+    from gru4rec_fast.kernels._tuning import Tiles
+
     from gru4rec_fast.config import Config
 
 TINY = tl.constexpr(LOG_EPSILON)
@@ -64,6 +60,7 @@ def scores_kernel(
     PRECISION: tl.constexpr,
     BLOCK_U: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
+    """A program scores a tile of rows for a tile of lanes."""
     # tile: BLOCK_U unique rows, BLOCK_B lanes
     record = step_record(plan_ptr, clock_ptr, B, U)
     state = (tl.load(clock_ptr + 1) + 1) % 2 * B
@@ -101,7 +98,7 @@ def scores_kernel(
 
 
 @triton.jit
-def _elu(s, ELU: tl.constexpr):
+def elu(s, ELU: tl.constexpr):
     """Exponential linear unit of parameter ELU; 0 means no activation at all."""
     if ELU == 0:
         return s
@@ -115,6 +112,7 @@ def lane_loss_kernel(
     BPREG: tl.constexpr, ELU: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_U: tl.constexpr,
 ):  # fmt: skip
+    """A program computes the loss and the statistics of a few lanes."""
     # tile: BLOCK_B lanes, all their rows, BLOCK_U at a time
     record = step_record(plan_ptr, clock_ptr, B, U)
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
@@ -125,7 +123,7 @@ def lane_loss_kernel(
     own = tl.load(lane_field(record, TARGET_ROW, B) + lane, mask=alive, other=0)
     positive = tl.load(scores_ptr + lane * U + own, mask=alive, other=0.0)
     if LOSS == BPR_MAX:
-        positive = _elu(positive, ELU)
+        positive = elu(positive, ELU)
     if CORRECT:
         item = tl.load(row_field(record, ROW_ITEM, B, U) + own, mask=alive, other=0)
         positive -= logq * tl.load(log_support_ptr + item, mask=alive, other=0.0)
@@ -142,7 +140,7 @@ def lane_loss_kernel(
         s = tl.load(scores_ptr + lane[:, None] * U + u[None, :], mask=mask, other=0.0)
         weight = tl.load(weights_ptr + u, mask=u < scored, other=0.0)[None, :]
         if LOSS == BPR_MAX:
-            s = _elu(s, ELU)
+            s = elu(s, ELU)
             weight = weight - (u[None, :] == own[:, None]).to(tl.float32)
         counted = mask & (weight > 0)
         new_top = tl.maximum(top, tl.max(tl.where(counted, s, LOWEST), axis=1))
@@ -175,99 +173,6 @@ def lane_loss_kernel(
         tl.store(statistics_ptr + 4 * B + lane, square, mask=alive)
 
 
-@triton.jit
-def _score_gradients(
-    s, weight, is_own, statistics_ptr, lane, alive,
-    B: tl.constexpr, LOSS: tl.constexpr, BPREG: tl.constexpr, ELU: tl.constexpr,
-):  # fmt: skip
-    """B times the gradient of the loss by the scores s (rows, lanes)."""
-    log_total = tl.load(statistics_ptr + lane, mask=alive, other=0.0)[None, :]
-    likelihood = tl.load(statistics_ptr + B + lane, mask=alive, other=0.0)[None, :]
-    if LOSS == CROSS_ENTROPY:
-        w = weight[:, None] * tl.exp(s - log_total)
-        d = (w - is_own) * (likelihood / (likelihood + TINY))
-    else:
-        positive = tl.load(statistics_ptr + 2 * B + lane, mask=alive, other=0.0)[None, :]
-        slope = tl.load(statistics_ptr + 3 * B + lane, mask=alive, other=0.0)[None, :]
-        square = tl.load(statistics_ptr + 4 * B + lane, mask=alive, other=0.0)[None, :]
-        y = _elu(s, ELU)
-        count = weight[:, None] - is_own
-        # A row that is no negative of a lane may score far above its negatives: no inf * 0.
-        w = tl.where(count > 0, count * tl.exp(tl.where(count > 0, y - log_total, 0.0)), 0.0)
-        sigma = tl.sigmoid(positive - y)
-        d = w * BPREG * (y * y - square + 2 * y)
-        d -= (w * (sigma - likelihood - sigma * (1 - sigma)) + is_own * slope) / (likelihood + TINY)
-        if ELU > 0:
-            d *= tl.where(s > 0, 1.0, ELU * tl.exp(tl.minimum(s, 0.0)))
-    return d
-
-
-@triton.jit
-def row_gradients_kernel(
-    plan_ptr, clock_ptr, state_ptr, scores_ptr, weights_ptr, statistics_ptr,
-    w_ptr, w_a_ptr, w_m_ptr, bias_ptr, bias_a_ptr, bias_m_ptr,
-    kept_ptr, kept_bias_ptr, d_state_ptr, learning_rate, momentum,
-    B: tl.constexpr, U: tl.constexpr, H: tl.constexpr,
-    LOSS: tl.constexpr, BPREG: tl.constexpr, ELU: tl.constexpr,
-    UPDATE: tl.constexpr, SHARED: tl.constexpr, HAS_MOMENTUM: tl.constexpr,
-    PRECISION: tl.constexpr,
-    BLOCK_U: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_B: tl.constexpr,
-):  # fmt: skip
-    # tile: BLOCK_U unique rows, BLOCK_H columns
-    record = step_record(plan_ptr, clock_ptr, B, U)
-    state = (tl.load(clock_ptr + 1) + 1) % 2 * B
-    live, scored = tl.load(record + LIVE), tl.load(record + SCORED)
-    u = tl.program_id(0) * BLOCK_U + tl.arange(0, BLOCK_U)
-    column = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
-    if tl.program_id(0) * BLOCK_U >= scored:
-        return
-
-    # load: the rows before their update
-    in_u, in_h = u < scored, column < H
-    mask = in_u[:, None] & in_h[None, :]
-    item = tl.load(row_field(record, ROW_ITEM, B, U) + u, mask=in_u, other=0).to(tl.int64)
-    weight = tl.load(weights_ptr + u, mask=in_u, other=0.0)
-    at = item[:, None] * H + column[None, :]
-    w = tl.load(w_ptr + at, mask=mask, other=0.0)
-
-    # maths: gradient of the rows, and their share of the state's, BLOCK_B lanes at a time
-    g = tl.zeros((BLOCK_U, BLOCK_H), dtype=tl.float32)
-    g_bias = tl.zeros((BLOCK_U,), dtype=tl.float32)
-    for first in range(0, live, BLOCK_B):
-        lane = first + tl.arange(0, BLOCK_B)
-        alive = lane < live
-        pair = in_u[:, None] & alive[None, :]
-        s = tl.load(scores_ptr + lane[None, :] * U + u[:, None], mask=pair, other=0.0)
-        own = tl.load(lane_field(record, TARGET_ROW, B) + lane, mask=alive, other=-1)
-        is_own = (u[:, None] == own[None, :]).to(tl.float32)
-        d = _score_gradients(s, weight, is_own, statistics_ptr, lane, alive, B, LOSS, BPREG, ELU)
-        d = tl.where(pair, d / B, 0.0)
-        hidden = alive[:, None] & in_h[None, :]
-        h = state_ptr + (state + lane[:, None]) * H + column[None, :]
-        g = tl.dot(d, tl.load(h, mask=hidden, other=0.0), g, input_precision=PRECISION)
-        g_bias += tl.sum(d, axis=1)
-        part = tl.dot(tl.trans(d), w, input_precision=PRECISION)
-        part_at = (tl.program_id(0) * B + lane[:, None]) * H + column[None, :]
-        tl.store(d_state_ptr + part_at, part, mask=hidden)
-
-    # store: update the rows; those that are inputs too keep their gradient for the cell's backward
-    if UPDATE:
-        if SHARED:
-            owner = tl.load(row_field(record, INPUT_LANE, B, U) + u, mask=in_u, other=-1)
-            kept = mask & (owner >= 0)[:, None]
-            tl.store(kept_ptr + owner[:, None] * H + column[None, :], g, mask=kept)
-            mask = mask & (owner < 0)[:, None]
-        adagrad_update(w_ptr, w_a_ptr, w_m_ptr, at, w, g, mask, learning_rate, momentum,
-                       HAS_MOMENTUM)  # fmt: skip
-        mask = in_u & (tl.program_id(1) == 0)
-        bias = tl.load(bias_ptr + item, mask=mask, other=0.0)
-        adagrad_update(bias_ptr, bias_a_ptr, bias_m_ptr, item, bias, g_bias, mask, learning_rate,
-                       momentum, HAS_MOMENTUM)  # fmt: skip
-    else:
-        tl.store(kept_ptr + u[:, None] * H + column[None, :], g, mask=mask)
-        tl.store(kept_bias_ptr + u, g_bias, mask=in_u & (tl.program_id(1) == 0))
-
-
 @dataclass(frozen=True)
 class LossOptions:
     """What is computed: the loss and its parameters, by the names of `Config`."""
@@ -280,13 +185,16 @@ class LossOptions:
 
     @classmethod
     def of(cls, config: Config) -> LossOptions:
+        """The loss of a model's options."""
         return cls(*(getattr(config, field.name) for field in fields(cls)))
 
     @property
     def corrects(self) -> bool:
+        """Whether scores are corrected by logq."""
         return self.logq > 0 and self.loss == "cross-entropy"
 
     def constants(self) -> dict[str, float]:
+        """The kernels' compile-time constants."""
         return {"LOSS": LOSSES[self.loss], "BPREG": self.bpreg, "ELU": self.elu_param}
 
 
@@ -310,6 +218,7 @@ class LossBuffers:
     def empty(
         cls, steps: int, lanes: int, rows: int, units: int, tiles: Tiles, device: torch.device
     ) -> LossBuffers:
+        """Buffers for blocks of so many steps, B lanes, U rows and H units."""
         parts = triton.cdiv(rows, tiles.rows)
         shapes = ((lanes, rows), (rows,), (5, lanes), (steps, lanes), (parts, lanes, units))
         return cls(*(torch.zeros(shape, device=device) for shape in shapes))
@@ -344,39 +253,4 @@ def sampled_loss_forward(
         buffers.losses, options.logq,
         B=plan.lanes, U=plan.rows, CORRECT=options.corrects, **options.constants(),
         BLOCK_B=tiles.softmax_lanes, BLOCK_U=1024, num_warps=4,
-    )  # fmt: skip
-
-
-def sampled_loss_backward(
-    plan: StepPlan,
-    state: Tensor,
-    w: Learned,
-    bias: Learned,
-    buffers: LossBuffers,
-    options: LossOptions,
-    tiles: Tiles,
-    precision: str,
-    *,
-    kept: Tensor,
-    kept_bias: Tensor | None = None,
-    shared: bool = False,
-    learning_rate: float = 0.0,
-    momentum: float = 0.0,
-) -> None:
-    """Gradient of the state into `buffers.d_state`, and the update of the scored rows in place.
-
-    With `shared`, rows that are inputs of the step too are not updated: their gradient goes to
-    `kept` (B, H), at the lane that owns the row. With `kept_bias` (U,) nothing is updated: the
-    rows' gradients go to `kept` (U, H) and `kept_bias`.
-    """
-    units = w.theta.shape[1]
-    block_h = width_block(units, tiles.columns)
-    row_gradients_kernel[(triton.cdiv(plan.rows, tiles.rows), triton.cdiv(units, block_h))](
-        plan.records, plan.clock, state, buffers.scores, buffers.weights, buffers.statistics,
-        *w.pointers(), *bias.pointers(), kept, kept if kept_bias is None else kept_bias,
-        buffers.d_state, learning_rate, momentum,
-        B=plan.lanes, U=plan.rows, H=units, **options.constants(),
-        UPDATE=kept_bias is None, SHARED=shared, HAS_MOMENTUM=w.m is not None, PRECISION=precision,
-        BLOCK_U=tiles.rows, BLOCK_H=block_h, BLOCK_B=tiles.loss_lanes,
-        num_warps=tiles.warps, num_stages=1,  # few rounds to overlap, and registers are short
     )  # fmt: skip

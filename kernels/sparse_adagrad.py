@@ -22,8 +22,6 @@ from dataclasses import dataclass
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
-
 from gru4rec_fast.kernels._tile import check, width_block
 from gru4rec_fast.kernels.step_plan import (
     INPUT_LANE,
@@ -36,6 +34,8 @@ from gru4rec_fast.kernels.step_plan import (
     row_field,
     step_record,
 )
+from torch import Tensor
+
 from gru4rec_fast.reference import ADAGRAD_EPSILON
 
 EPSILON = tl.constexpr(ADAGRAD_EPSILON)
@@ -50,6 +50,7 @@ class Learned:
     m: Tensor | None = None
 
     def pointers(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The kernels' arguments, in their order."""
         # without momentum the third is never read
         return self.theta, self.a, self.theta if self.m is None else self.m
 
@@ -78,6 +79,7 @@ def sparse_adagrad_kernel(
     theta_ptr, a_ptr, m_ptr, rows_ptr, g_ptr, n_rows, learning_rate, momentum,
     H: tl.constexpr, HAS_MOMENTUM: tl.constexpr, BLOCK_U: tl.constexpr, BLOCK_H: tl.constexpr,
 ):  # fmt: skip
+    """A program updates BLOCK_U rows."""
     # tile: BLOCK_U gradients, and of their rows the whole width
     u = tl.program_id(0) * BLOCK_U + tl.arange(0, BLOCK_U)
     column = tl.arange(0, BLOCK_H)
@@ -102,6 +104,7 @@ def lane_rows_adagrad_kernel(
     SHARED: tl.constexpr, HAS_MOMENTUM: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
+    """A program updates the rows that a tile of lanes owns, in a tile of columns."""
     # tile: BLOCK_B lanes, of which the owners of their row count, BLOCK_K columns
     record = step_record(plan_ptr, clock_ptr, B, U)
     live = tl.load(record + LIVE)

@@ -26,10 +26,11 @@ import numpy as np
 import torch
 import triton
 import triton.language as tl
-from numpy.typing import NDArray
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gru4rec_fast.planning import StepBlock
 
 ALIGNMENT = tl.constexpr(16)
@@ -52,11 +53,13 @@ def step_record(plan_ptr, clock_ptr, B: tl.constexpr, U: tl.constexpr):
 
 @triton.jit
 def lane_field(record, FIELD: tl.constexpr, B: tl.constexpr):
+    """Where the B values of a field of the lanes begin."""
     return record + ALIGNMENT + FIELD * ((B + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
 
 
 @triton.jit
 def row_field(record, FIELD: tl.constexpr, B: tl.constexpr, U: tl.constexpr):
+    """Where the U values of a field of the unique rows begin."""
     lanes: tl.constexpr = LANE_FIELDS * ((B + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
     return record + ALIGNMENT + lanes + FIELD * ((U + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
 
@@ -100,11 +103,13 @@ class PlannedStep:
         self.record[LIVE.value] = plan.lanes
 
     def set_lanes(self, **fields: Tensor) -> None:
+        """Fill fields of the lanes."""
         for name, values in fields.items():
             at = ALIGNMENT.value + self.LANES.index(name) * _round_up(self.plan.lanes)
             self.record[at : at + len(values)] = values
 
     def set_rows(self, **fields: Tensor) -> None:
+        """Fill fields of the unique rows, of which as many are scored."""
         first = ALIGNMENT.value + LANE_FIELDS.value * _round_up(self.plan.lanes)
         for name, values in fields.items():
             at = first + self.ROWS.index(name) * _round_up(self.plan.rows)

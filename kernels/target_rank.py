@@ -16,9 +16,8 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
-
 from gru4rec_fast.kernels._tile import check, width_block
+from torch import Tensor
 
 BLOCK_R, BLOCK_V = 64, 64
 SHARES = 256
@@ -50,6 +49,7 @@ def target_rank_kernel(
     H: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_R: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
+    """A program counts a share of the catalogue for a tile of rows."""
     # tile: BLOCK_R rows, `share` items from `first` on
     row = (tl.program_id(0) * BLOCK_R + tl.arange(0, BLOCK_R)).to(tl.int64)
     in_row = row < n_rows
@@ -93,8 +93,11 @@ def rank_counts(
     """Items that score above each row's target, and that equal it, itself included.
 
     Args:
-        features: (R, H) float32. w: (V, H) float32. b: (V, 1) float32.
+        features: (R, H) float32.
+        w: (V, H) float32.
+        b: (V, 1) float32.
         targets: (R,) int64, each in 0..V-1 (not checked: that would wait for the device).
+        precision: of the product, 'ieee' or 'tf32'.
 
     Returns:
         Two int64 tensors (R,).

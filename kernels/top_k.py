@@ -1,6 +1,6 @@
 """The k best items of each row, without the scores of all.
 
-    s = features W^T + b          the k largest of each row, best first, of equal ones the lower item
+    s = features W^T + b         the k largest of each row, best first, of equal ones the lower item
 
 `reference.top_k`. Shapes: features (R, H), W (V, H), b (V, 1) -> scores and items (R, k).
 A program scores a tile of items for a tile of rows and keeps the tile's own best k, found one by
@@ -15,10 +15,9 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
-
 from gru4rec_fast.kernels._tile import check, width_block
 from gru4rec_fast.kernels.target_rank import score_tile
+from torch import Tensor
 
 BLOCK_R, BLOCK_V = 16, 256
 MOST = 100
@@ -31,6 +30,7 @@ def top_k_kernel(
     H: tl.constexpr, N_BEST: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_R: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
+    """A program finds the best of a tile of items for a tile of rows."""
     # tile: BLOCK_R rows, BLOCK_V items
     row = (tl.program_id(0) * BLOCK_R + tl.arange(0, BLOCK_R)).to(tl.int64)
     column = tl.arange(0, BLOCK_V)
@@ -61,8 +61,11 @@ def top_k(
     """Scores (R, k) float32 and items (R, k) int64 of the best items of each row, best first.
 
     Args:
-        features: (R, H) float32. w: (V, H) float32. b: (V, 1) float32.
+        features: (R, H) float32.
+        w: (V, H) float32.
+        b: (V, 1) float32.
         k: 1..min(V, 100).
+        precision: of the product, 'ieee' or 'tf32'.
 
     Raises:
         ValueError: k out of range; a tensor of another dtype, shape, layout or device than stated.
@@ -72,8 +75,10 @@ def top_k(
     check("w", w, (n_items, width), torch.float32, features.device)
     check("b", b, (n_items, 1), torch.float32, features.device)
     if not 1 <= k <= min(n_items, MOST):
-        raise ValueError(f"k is {k}; expected 1 to {min(n_items, MOST)}, the items of the model "
-                         f"and at most {MOST}; the reference takes any")
+        raise ValueError(
+            f"k is {k}; expected 1 to {min(n_items, MOST)}, the items of the model "
+            f"and at most {MOST}; the reference takes any"
+        )
     tiles = triton.cdiv(n_items, BLOCK_V)
     best = torch.empty((n_rows, tiles * k), device=features.device)
     items = torch.empty((n_rows, tiles * k), dtype=torch.int64, device=features.device)

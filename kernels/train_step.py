@@ -20,12 +20,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from torch import Tensor
-
 from gru4rec_fast.kernels._tile import check
 from gru4rec_fast.kernels._tuning import Tiles, tiles_for
+from gru4rec_fast.kernels.block_upload import BlockUpload
 from gru4rec_fast.kernels.dense_adagrad import MatrixUpdate, dense_adagrad
 from gru4rec_fast.kernels.dropout import Dropout
 from gru4rec_fast.kernels.gru_step import (
@@ -41,14 +39,11 @@ from gru4rec_fast.kernels.gru_step_one_hot import (
     one_hot_backward,
     one_hot_forward,
 )
-from gru4rec_fast.kernels.sampled_loss import (
-    LossBuffers,
-    LossOptions,
-    sampled_loss_backward,
-    sampled_loss_forward,
-)
+from gru4rec_fast.kernels.row_gradients import sampled_loss_backward
+from gru4rec_fast.kernels.sampled_loss import LossBuffers, LossOptions, sampled_loss_forward
 from gru4rec_fast.kernels.sparse_adagrad import Learned, lane_rows_adagrad
-from gru4rec_fast.kernels.step_plan import StepPlan, pack_block, record_words
+from gru4rec_fast.kernels.step_plan import StepPlan, pack_block
+from torch import Tensor
 
 if TYPE_CHECKING:
     from gru4rec_fast.config import Config
@@ -204,11 +199,9 @@ class TrainStep:
         self.made_of = (pointers, config)
         lanes = config.batch_size
         rows = 2 * lanes + config.n_sample
-        tiles = tiles_for(lanes, max(config.layers))
+        tiles = tiles_for(lanes)
         plan = StepPlan.empty(block_steps, lanes, rows, device)
-        self.run = _Run(
-            plan, config.seed, config.learning_rate, config.momentum, tiles, precision
-        )
+        self.run = _Run(plan, config.seed, config.learning_rate, config.momentum, tiles, precision)
         self.layers = _layers(self.run, learned, config)
         self.options = LossOptions.of(config)
         self.loss = LossBuffers.empty(block_steps, lanes, rows, wy.shape[1], tiles, device)
@@ -219,14 +212,14 @@ class TrainStep:
         )
         self.shared = self.table is self.w
         self.kept = torch.zeros((lanes, wy.shape[1]), device=device)
-        self.upload = _Upload(plan) if device.type == "cuda" else None
+        self.upload = BlockUpload(plan) if device.type == "cuda" else None
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
         self.warm = False
 
     def serves(
         self, p: dict[str, Tensor], accumulators: dict[str, Tensor], config: Config, steps: int
     ) -> bool:
-        """Whether this step was made of these very tensors and options, and has room for a block."""
+        """Whether it was made of these very tensors and options, and has room for a block."""
         theirs = {name: (p[name].data_ptr(), accumulators[name].data_ptr()) for name in p}
         return self.made_of == (theirs, config) and steps <= len(self.run.plan.records)
 
@@ -330,38 +323,3 @@ def unsupported(config: Config) -> str:
     if config.loss not in ("cross-entropy", "bpr-max"):
         return f"there is no kernel for loss={config.loss!r}"
     return ""
-
-
-class _Upload:
-    """Sends planned blocks to the device: pinned memory, a side stream, two blocks in flight."""
-
-    def __init__(self, plan: StepPlan) -> None:
-        self.plan = plan
-        # a row more than the block has steps carries the clock
-        shape = (len(plan.records) + 1, record_words(plan.lanes, plan.rows))
-        self.host = [torch.zeros(shape, dtype=torch.int32, pin_memory=True) for _ in range(2)]
-        device = plan.records.device
-        self.staged = [torch.zeros(shape, dtype=torch.int32, device=device) for _ in range(2)]
-        self.stream = torch.cuda.Stream(device)
-        self.sent = [torch.cuda.Event() for _ in range(2)]
-        self.used = [torch.cuda.Event() for _ in range(2)]
-        self.turn = 0
-
-    def send(self, block: StepBlock) -> None:
-        i, steps, plan = self.turn, len(block), self.plan
-        self.turn = 1 - i
-        # Waits only if the host is two blocks ahead of the copy engine.
-        self.sent[i].synchronize()
-        host, staged = self.host[i], self.staged[i]
-        words = host.numpy()
-        pack_block(block, plan.rows, words[1:])
-        words[0, :4] = np.array([0, block.first_step], dtype=np.int64).view(np.int32)
-        with torch.cuda.stream(self.stream):
-            self.stream.wait_event(self.used[i])
-            staged[: steps + 1].copy_(host[: steps + 1], non_blocking=True)
-            self.sent[i].record(self.stream)
-        current = torch.cuda.current_stream()
-        current.wait_event(self.sent[i])
-        plan.clock.copy_(staged[0, :4].view(torch.int64))
-        plan.records[:steps].copy_(staged[1 : steps + 1])
-        self.used[i].record(current)

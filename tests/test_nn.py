@@ -52,8 +52,8 @@ def test_bpr_max_trains_a_model_to_rank_its_targets_first() -> None:
 
 
 def test_wrong_options_are_named() -> None:
-    with pytest.raises(ValueError, match="loss is 'bpr'; expected one of .*did you mean 'bpr-max'"):
+    with pytest.raises(ValueError, match="did you mean 'bpr-max'"):
         SampledLoss("bpr")
-    with pytest.raises(ValueError, match="logq is 1.0; expected support"):
+    with pytest.raises(ValueError, match=r"logq is 1\.0; expected support"):
         SampledLoss(logq=1.0)
     assert Config().loss == SampledLoss().config.loss

@@ -11,7 +11,7 @@ import torch
 if not torch.cuda.is_available():
     if "triton" in sys.modules and os.environ.get("TRITON_INTERPRET") != "1":
         raise pytest.UsageError(
-            "Triton was imported before its interpreter was chosen: run `pytest tests/kernels` alone"
+            "Triton was imported before its interpreter was chosen: run tests/kernels alone"
         )
     os.environ["TRITON_INTERPRET"] = "1"
 

@@ -7,18 +7,16 @@ import pytest
 import torch
 import triton
 import triton.language as tl
-
-from gru4rec_fast import _core
 from gru4rec_fast.kernels.dropout import Dropout, dropout_factor
 from gru4rec_fast.kernels.functional import gru_step
+
+from gru4rec_fast import _core
 
 
 @pytest.mark.parametrize(
     ("lanes", "inputs", "units"), [(1, 1, 1), (5, 20, 20), (7, 13, 33), (70, 48, 17)]
 )
-def test_step_and_every_gradient(
-    lanes: int, inputs: int, units: int, device: torch.device
-) -> None:
+def test_step_and_every_gradient(lanes: int, inputs: int, units: int, device: torch.device) -> None:
     torch.manual_seed(0)
     cell = torch.nn.GRUCell(inputs, units).double()
     x = torch.randn(lanes, inputs, dtype=torch.float64, requires_grad=True)
@@ -32,7 +30,8 @@ def test_step_and_every_gradient(
     ours = [t.detach().float().to(device).requires_grad_() for t in truth]
     new = gru_step(*ours, precision="ieee")
     torch.testing.assert_close(new.cpu().double(), expected, rtol=0, atol=1e-6)
-    for got, want in zip(torch.autograd.grad(new, ours, d.float().to(device)), gradients):
+    computed = torch.autograd.grad(new, ours, d.float().to(device))
+    for got, want in zip(computed, gradients, strict=True):
         torch.testing.assert_close(got.cpu().double(), want, rtol=1e-5, atol=2e-5)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from gru4rec_fast import reference
 from gru4rec_fast.kernels.sparse_adagrad import sparse_adagrad
 from gru4rec_fast.kernels.target_rank import rank_counts
 from gru4rec_fast.kernels.top_k import top_k
+
+from gru4rec_fast import reference
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.3])
@@ -25,9 +25,8 @@ def test_rows_are_updated_and_no_others(
         truth[0], truth[1], truth[2] if momentum else None, rows, g.double(), 0.1, momentum
     )
     ours = [t.clone().to(device) for t in (theta, a, m)]
-    sparse_adagrad(
-        ours[0], ours[1], ours[2] if momentum else None, rows.to(device), g.to(device), 0.1, momentum
-    )
+    buffer = ours[2] if momentum else None
+    sparse_adagrad(ours[0], ours[1], buffer, rows.to(device), g.to(device), 0.1, momentum)
     for got, want in zip(ours, truth, strict=True):
         torch.testing.assert_close(got.cpu().double(), want, rtol=1e-5, atol=1e-6)
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from gru4rec_fast.kernels.functional import sampled_loss
+from gru4rec_fast.kernels.sampled_loss import LossOptions
 from torch import Tensor
 
 from gru4rec_fast import reference
 from gru4rec_fast.config import Config
-from gru4rec_fast.kernels.functional import sampled_loss
-from gru4rec_fast.kernels.sampled_loss import LossOptions
 
 LOSSES: dict[str, dict[str, Any]] = {
     "cross-entropy": {"loss": "cross-entropy"},
@@ -87,5 +87,5 @@ def test_sparse_gradients_are_those_of_the_touched_rows(device: torch.device) ->
 def test_logq_without_support_is_refused(device: torch.device) -> None:
     h, w, b = (torch.zeros(s, device=device) for s in ((2, 4), (9, 4), (9, 1)))
     items = torch.tensor([1, 2], device=device)
-    with pytest.raises(ValueError, match="logq is 1.0; expected log_support"):
+    with pytest.raises(ValueError, match="expected log_support"):
         sampled_loss(h, w, b, items, items, LossOptions.of(Config(logq=1.0)))

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gru4rec_fast.kernels import step_plan, train_step
 
 from gru4rec_fast.config import Config
-from gru4rec_fast.kernels import step_plan, train_step
 from tests.kernels.cases import (
     assert_same_training,
     by_kernels,
@@ -88,9 +88,7 @@ def test_more_lanes_and_rows_than_a_tile(device: torch.device) -> None:
 def test_blocks_follow_each_other(device: torch.device) -> None:
     config = Config(layers=(12,), batch_size=5, n_sample=8, **DROPOUT)
     whole = planned_block(40, config, steps=6)
-    fields = {
-        name: value for name, value in vars(whole).items() if isinstance(value, np.ndarray)
-    }
+    fields = {name: value for name, value in vars(whole).items() if isinstance(value, np.ndarray)}
     halves = [
         replace(whole, first_step=whole.first_step + i, **{k: v[part] for k, v in fields.items()})
         for i, part in ((0, slice(0, 3)), (3, slice(3, 6)))
