@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from gru4rec_fast import reference
-from gru4rec_fast.config import LOSSES, Config, closest
+from gru4rec_fast.config import LOSSES, Config
+from gru4rec_fast.errors import closest
 from gru4rec_fast.triton_engine import runs_kernels
 
 
@@ -36,10 +37,10 @@ class GRUStep(nn.GRUCell):
 
         if hx is None:
             hx = input.new_zeros(len(input), self.hidden_size)
-        b_ih, b_hh = self.bias_ih, self.bias_hh
-        if not self.bias:
-            b_ih = b_hh = input.new_zeros(3 * self.hidden_size)
-        return gru_step(input, hx, *weights, b_ih, b_hh, precision=self.precision)
+        none = input.new_zeros(3 * self.hidden_size)
+        biases = [self.bias_ih, self.bias_hh] if self.bias else [none, none]
+        state: Tensor = gru_step(input, hx, *weights, *biases, precision=self.precision)
+        return state
 
 
 class SampledLoss(nn.Module):
@@ -99,10 +100,11 @@ class SampledLoss(nn.Module):
             from gru4rec_fast.kernels.functional import sampled_loss
             from gru4rec_fast.kernels.sampled_loss import LossOptions
 
-            return sampled_loss(
+            loss: Tensor = sampled_loss(
                 h, weight, bias, targets, negatives, LossOptions.of(config),
                 self.log_support, self.sparse, self.precision,
             )  # fmt: skip
+            return loss
         columns = torch.cat([targets, negatives])
         w = nn.functional.embedding(columns, weight, sparse=self.sparse)
         s = reference.scores(h, w, nn.functional.embedding(columns, bias, sparse=self.sparse))

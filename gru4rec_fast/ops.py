@@ -111,7 +111,8 @@ def rank_counts(features: Tensor, w: Tensor, b: Tensor, targets: Tensor) -> tupl
     if triton_engine.runs_kernels("ranking", [features, w, b]):
         from gru4rec_fast.kernels import target_rank
 
-        return target_rank.rank_counts(features, w, b, targets)
+        counts: tuple[Tensor, Tensor] = target_rank.rank_counts(features, w, b, targets)
+        return counts
     return reference.rank_counts(features, targets, reference.item_scores(w, b), len(w))
 
 
@@ -121,5 +122,6 @@ def top_k(features: Tensor, w: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tenso
         from gru4rec_fast.kernels import top_k as kernel
 
         if k <= kernel.MOST:
-            return kernel.top_k(features, w, b, k)
+            best: tuple[Tensor, Tensor] = kernel.top_k(features, w, b, k)
+            return best
     return reference.top_k(features, k, reference.item_scores(w, b), len(w))

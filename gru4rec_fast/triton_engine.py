@@ -85,7 +85,13 @@ def train_block(
             precision=PRECISION,
         )
         _steps[optimiser] = step
-    return step.train_block(states, block)
+    losses: Tensor = step.train_block(states, block)
+    return losses
+
+
+def step_of(optimiser: Adagrad) -> TrainStep:
+    """The training step kept with this optimiser; KeyError before its first block."""
+    return _steps[optimiser]
 
 
 @cache

@@ -121,7 +121,7 @@ class MatrixUpdate:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(P, Q)"""
+        """Shape (P, Q) of the gradient."""
         return self.left.shape[1], self.right.shape[1]
 
     def tensors(self) -> tuple[Tensor, ...]:

@@ -79,12 +79,12 @@ def gru_step(
     """
     (lanes, inputs), units = x.shape, h.shape[1]
     x, h = x.contiguous(), h.contiguous()
-    shapes = ((lanes, inputs), (lanes, units), (3 * units, inputs), (3 * units, units))
-    shapes += ((3 * units,), (3 * units,))
+    shapes: list[tuple[int, ...]] = [(lanes, inputs), (lanes, units)]
+    shapes += [(3 * units, inputs), (3 * units, units), (3 * units,), (3 * units,)]
     names = ("x", "h", "w_ih", "w_hh", "b_ih", "b_hh")
     for name, tensor, shape in zip(names, (x, h, w_ih, w_hh, b_ih, b_hh), shapes, strict=True):
         check(name, tensor, shape, torch.float32, x.device)
-    return _GRUStep.apply(x, h, w_ih, w_hh, b_ih, b_hh, precision)  # type: ignore[no-any-return]
+    return _GRUStep.apply(x, h, w_ih, w_hh, b_ih, b_hh, precision)
 
 
 class _SampledLoss(torch.autograd.Function):
@@ -168,9 +168,7 @@ def sampled_loss(
         if options.corrects:
             raise ValueError(f"logq is {options.logq}; expected log_support (V,) with it")
         log_support = b
-    return _SampledLoss.apply(  # type: ignore[no-any-return]
-        h, w, b, targets, negatives, log_support, options, sparse, precision
-    )
+    return _SampledLoss.apply(h, w, b, targets, negatives, log_support, options, sparse, precision)
 
 
 @lru_cache(maxsize=32)

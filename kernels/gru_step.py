@@ -261,8 +261,8 @@ class GRUStepBuffers:
     def empty(cls, lanes: int, inputs: int, units: int, device: torch.device) -> GRUStepBuffers:
         """Buffers for B lanes, K inputs and H units."""
         # Zeros: dead lanes are never written, and 0 * what they hold must be 0.
-        shapes = ((lanes, inputs), (lanes, units), (4, lanes, units))
-        shapes += ((lanes, 3 * units), (lanes, 3 * units), (lanes, inputs))
+        shapes = [(lanes, inputs), (lanes, units), (4, lanes, units)]
+        shapes += [(lanes, 3 * units), (lanes, 3 * units), (lanes, inputs)]
         return cls(*(torch.zeros(shape, device=device) for shape in shapes))
 
 

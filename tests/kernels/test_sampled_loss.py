@@ -21,9 +21,8 @@ LOSSES: dict[str, dict[str, Any]] = {
 }
 
 
-def of_reference(
-    h: Tensor, w: Tensor, b: Tensor, columns: Tensor, support: Tensor, config: Config
-) -> Tensor:
+def of_reference(truth: list[Tensor], columns: Tensor, support: Tensor, config: Config) -> Tensor:
+    h, w, b = truth
     s = reference.scores(h, w[columns], b[columns])
     if config.logq > 0:
         s = reference.correct_logq(s, support, columns, config.logq, config.sample_alpha)
@@ -41,7 +40,7 @@ def check(
     targets = torch.randint(n_items, (lanes,))
     negatives = torch.randint(n_items, (samples,))
     support = torch.randint(1, 100, (n_items,))
-    expected = of_reference(*truth, torch.cat([targets, negatives]), support, config)
+    expected = of_reference(truth, torch.cat([targets, negatives]), support, config)
     gradients = torch.autograd.grad(expected, truth)
 
     ours = [t.detach().float().to(device).requires_grad_() for t in truth]

@@ -22,11 +22,11 @@ from tests.kernels.cases import (
 )
 
 SHARED: dict[str, Any] = {}
-SEPARATE = {"constrained_embedding": False, "embedding": 13}
-ONE_HOT = {"constrained_embedding": False}
-CROSS_ENTROPY = {"loss": "cross-entropy", "logq": 1.0}
-BPR_MAX = {"loss": "bpr-max", "elu_param": 0.5, "bpreg": 1.5}
-DROPOUT = {"dropout_p_embed": 0.25, "dropout_p_hidden": 0.4}
+SEPARATE: dict[str, Any] = {"constrained_embedding": False, "embedding": 13}
+ONE_HOT: dict[str, Any] = {"constrained_embedding": False}
+CROSS_ENTROPY: dict[str, Any] = {"loss": "cross-entropy", "logq": 1.0}
+BPR_MAX: dict[str, Any] = {"loss": "bpr-max", "elu_param": 0.5, "bpreg": 1.5}
+DROPOUT: dict[str, Any] = {"dropout_p_embed": 0.25, "dropout_p_hidden": 0.4}
 
 
 @pytest.mark.parametrize(
