@@ -9,7 +9,7 @@ costs 1 to 2 microseconds on an H100; eight of them bound a small step more than
 
 Model: one GRU layer, shared embedding, every lane alive, every sampled item another one, float32
 everywhere, products in tf32. Buffers between kernels count as if they went to memory, though the
-L2 cache holds them at these sizes; so the floor is one of the kernels as they are, not of the maths.
+L2 cache holds them at these sizes: the floor is one of the kernels as they are, not of the maths.
 Rates are from the makers' datasheets, dense, without sparsity.
 """
 
