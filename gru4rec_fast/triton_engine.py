@@ -47,7 +47,7 @@ def runs_kernels(operation: str, tensors: Iterable[Tensor]) -> bool:
             return _no(operation, f"a tensor is {tensor.dtype}, the kernels take torch.float32")
         if not tensor.is_contiguous():
             return _no(operation, "a tensor is not contiguous, as the kernels need it")
-    if importlib.util.find_spec("triton") is None:
+    if not _has_triton():
         return _no(operation, "Triton is not installed; pip install 'gru4rec-fast[gpu]' brings it")
     return True
 
@@ -82,7 +82,7 @@ def train_block(
             support,
             config,
             block_steps=max(DEFAULT_BLOCK_STEPS, len(block)),
-            precision=PRECISION,
+            precision=_precision(states[0].device),
         )
         _steps[optimiser] = step
     losses: Tensor = step.train_block(states, block)
@@ -92,6 +92,22 @@ def train_block(
 def step_of(optimiser: Adagrad) -> TrainStep:
     """The training step kept with this optimiser; KeyError before its first block."""
     return _steps[optimiser]
+
+
+@cache
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
+
+
+@cache
+def _precision(device: torch.device) -> str:
+    """PRECISION, or 'ieee' on a chip whose tensor cores have no tf32."""
+    if PRECISION == "tf32" and torch.version.hip:
+        chip = torch.cuda.get_device_properties(device).gcnArchName
+        if not chip.startswith(("gfx94", "gfx95")):
+            logger.warning("products are exact float32, as %s has no tf32", chip)
+            return "ieee"
+    return PRECISION
 
 
 @cache

@@ -28,17 +28,18 @@ class Tiles:
     """Lanes that a program of the loss works through at a time."""
     softmax_lanes: int
     """Lanes of a program of the online softmax."""
+    stages: int
     warps: int = 4
-    stages: int = 2
 
 
 def tiles_for(lanes: int) -> Tiles:
     """The configuration for B lanes."""
     if lanes <= 32:
         return Tiles(
-            lanes=32, gate_units=16, columns=32, depth=32, rows=64, loss_lanes=32, softmax_lanes=1
-        )
+            lanes=32, gate_units=16, columns=32, depth=32, rows=64, loss_lanes=32, softmax_lanes=1,
+            stages=4,
+        )  # fmt: skip
     return Tiles(
         lanes=64, gate_units=32, columns=64, depth=32, rows=64, loss_lanes=64, softmax_lanes=2,
-        warps=8,
+        warps=8, stages=3,
     )  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 import torch
 from gru4rec_fast.kernels import step_plan, train_step
 
+from benchmarks import roofline
 from gru4rec_fast.config import Config
 from tests.kernels.cases import (
     assert_same_training,
@@ -141,6 +142,9 @@ def test_launches_of_a_step(
     step = train_step.TrainStep(p, a, {}, torch.ones(50), config, block_steps=1)
     step.launch_step()
     assert len(launched) == expected
+    if config.constrained_embedding and len(config.layers) == 1:
+        names = [kernel.__name__.removesuffix("_kernel") for kernel in launched]
+        assert names == [cost.kernel for cost in roofline.step_costs(config)]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
