@@ -154,7 +154,7 @@ def engine_step_seconds(model: Model) -> float:
     steps, graph = max(step.graphs.items())
 
     def replay() -> None:
-        step.run.plan.clock.zero_()  # the last block's records are still there: train them again
+        step.run.plan.next.zero_()  # the last block's records are still there: train them again
         graph.replay()
 
     return device_seconds(replay) / steps
@@ -163,7 +163,7 @@ def engine_step_seconds(model: Model) -> float:
 def kernel_seconds(model: Model) -> dict[str, float]:
     """Device time of each kernel of a step, launched again and again; the model is spoilt by it."""
     step = triton_engine.step_of(model.optimiser)
-    step.run.plan.clock.zero_()
+    step.run.plan.next.zero_()
     with launches.recording() as recorded:
         step.launch_step()
     seconds: dict[str, float] = {}

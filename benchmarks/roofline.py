@@ -5,7 +5,7 @@
 Each kernel of a step reads what it needs once and writes what it makes once; its floor on a chip is
 the larger of bytes / bandwidth and operations / rate, and the step's floor is their sum. A measured
 time over it is how far a kernel is from the chip's limit. Launches come on top: in a CUDA graph one
-costs 1 to 2 microseconds on an H100; eight of them bound a small step more than its maths.
+costs 1 to 2 microseconds on an H100; seven of them bound a small step more than its maths.
 
 Model: one GRU layer, shared embedding, every lane alive, every sampled item another one, float32
 everywhere, products in tf32. Buffers between kernels count as if they went to memory, though the
@@ -83,10 +83,12 @@ def step_costs(config: Config, rows_a_part: int = 64) -> list[Cost]:
         ),
         "gru_gates_bwd": (parts * state + 5 * state + 6 * state, parts * state),
         "gru_input_bwd": (weights / 2 + 3 * state + state, lanes * weights),
-        "lane_rows_adagrad": ((learned + 2) * state, 2 * lanes * state),
-        "dense_adagrad": (learned * weights + 8 * state, 2 * lanes * weights),
+        "cell_update": (
+            learned * weights + 8 * state + (learned + 2) * state,
+            2 * lanes * weights,
+        ),
     }
-    no_tensor_cores = ("lane_loss", "gru_gates_bwd", "lane_rows_adagrad")
+    no_tensor_cores = ("lane_loss", "gru_gates_bwd")
     return [
         Cost(kernel, FLOAT * floats, operations, kernel not in no_tensor_cores)
         for kernel, (floats, operations) in floats_and_operations.items()

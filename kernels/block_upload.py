@@ -50,6 +50,6 @@ class BlockUpload:
             self.sent[i].record(self.stream)
         current = torch.cuda.current_stream()
         current.wait_event(self.sent[i])
-        plan.clock.copy_(staged[0, :4].view(torch.int64))
+        plan.next.copy_(staged[0, :4].view(torch.int64))
         plan.records[:steps].copy_(staged[1 : steps + 1])
         self.used[i].record(current)

@@ -17,7 +17,7 @@ rows of the table change before the weight gradient is taken, and r, z, n, U_n h
 Backward is two: gate gradients from those of the new state, which `sampled_loss` leaves in one part
 per tile of rows, summed here in a fixed order; and the input gradient with the weights as they
 were. The carried state is a constant of the step, so nothing goes back to it. The weight gradient
-and its update follow in `dense_adagrad`.
+and its update follow in `cell_update`.
 
 Numerics: float32 throughout; PRECISION says how products multiply, 'ieee' or 'tf32'.
 """
@@ -39,6 +39,7 @@ from gru4rec_fast.kernels.step_plan import (
     SCORED,
     SOURCE,
     StepPlan,
+    begin_step,
     lane_field,
     step_record,
 )
@@ -104,6 +105,8 @@ def gru_step_fwd_kernel(
     n = zero + tl.load(b_ih + 2 * H, mask=inside, other=0.0)[None, :]
     n_h = zero + tl.load(b_hh + 2 * H, mask=inside, other=0.0)[None, :]
     keeps = tl.program_id(1) == 0
+    if keeps & (tl.program_id(0) == 0):
+        begin_step(clock_ptr)
     for k0 in range(0, K, BLOCK_X):
         k = k0 + tl.arange(0, BLOCK_X)
         mask = alive[:, None] & (k < K)[None, :]
@@ -296,7 +299,7 @@ def gru_step_forward(
     units, inputs = state.shape[2], source.shape[-1]
     block_h = width_block(units, tiles.gate_units)
     gru_step_fwd_kernel[(triton.cdiv(plan.lanes, tiles.lanes), triton.cdiv(units, block_h))](
-        plan.records, plan.clock, source, state,
+        plan.records, plan.next, source, state,
         weights.w_ih, weights.w_hh, weights.b_ih, weights.b_hh,
         kept.x, kept.h, kept.gates, seed,
         B=plan.lanes, U=plan.rows, K=inputs, H=units, FROM_TABLE=from_table,
@@ -324,7 +327,7 @@ def gru_gates_backward(
     units = kept.h.shape[1]
     block_b, block_h = 16, width_block(units, 32)
     gru_gates_bwd_kernel[(triton.cdiv(plan.lanes, block_b), triton.cdiv(units, block_h))](
-        plan.records, plan.clock, d_state, kept.gates, kept.h, kept.d_x_gates, kept.d_h_gates, seed,
+        plan.records, plan.now, d_state, kept.gates, kept.h, kept.d_x_gates, kept.d_h_gates, seed,
         B=plan.lanes, U=plan.rows, H=units, ROWS_A_PART=rows_a_part,
         SITE_H=dropout_h.site, THRESHOLD_H=dropout_h.threshold, SCALE_H=dropout_h.scale,
         BLOCK_B=block_b, BLOCK_H=block_h, num_warps=4,
@@ -345,7 +348,7 @@ def gru_input_backward(
     gates, inputs = w.shape
     block_x = width_block(inputs, tiles.columns)
     gru_input_bwd_kernel[(triton.cdiv(plan.lanes, tiles.lanes), triton.cdiv(inputs, block_x))](
-        plan.clock, d_gates, w, d_x, seed,
+        plan.now, d_gates, w, d_x, seed,
         B=plan.lanes, H3=gates, K=inputs,
         SITE_X=dropout_x.site, THRESHOLD_X=dropout_x.threshold, SCALE_X=dropout_x.scale,
         PRECISION=precision, BLOCK_B=tiles.lanes, BLOCK_X=block_x,

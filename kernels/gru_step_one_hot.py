@@ -10,7 +10,7 @@
 
 The second product needs r * h of all units, so forward and backward are two kernels each, cut at
 that product. Kept for backward: h, r * h, r, z, n. The input is no product, so the gate gradients
-(B, 3H) are at once the gradients of the selected rows, which `lane_rows_adagrad` applies.
+(B, 3H) are at once the gradients of the selected rows, which `cell_update` applies.
 
 Numerics: float32 throughout; PRECISION says how products multiply, 'ieee' or 'tf32'.
 """
@@ -33,6 +33,7 @@ from gru4rec_fast.kernels.step_plan import (
     SCORED,
     SOURCE,
     StepPlan,
+    begin_step,
     lane_field,
     step_record,
 )
@@ -55,6 +56,8 @@ def one_hot_gates_fwd_kernel(
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
     alive = lane < tl.load(record + LIVE)
     mask = alive[:, None] & (unit < H)[None, :]
+    if (tl.program_id(0) == 0) & (tl.program_id(1) == 0):
+        begin_step(clock_ptr)
 
     # load
     item = tl.load(lane_field(record, ITEM, B) + lane, mask=alive, other=0).to(tl.int64)
@@ -259,11 +262,11 @@ def one_hot_forward(
         "num_warps": tiles.warps, "num_stages": tiles.stages,
     }  # fmt: skip
     one_hot_gates_fwd_kernel[grid](
-        plan.records, plan.clock, weights.wx, state, weights.w_rz, weights.b,
+        plan.records, plan.next, weights.wx, state, weights.w_rz, weights.b,
         kept.h, kept.rh, kept.gates, **shape,
     )  # fmt: skip
     one_hot_state_fwd_kernel[grid](
-        plan.records, plan.clock, weights.wx, state, weights.w_h, weights.b,
+        plan.records, plan.now, weights.wx, state, weights.w_h, weights.b,
         kept.h, kept.rh, kept.gates, seed,
         SITE_H=dropout_h.site, THRESHOLD_H=dropout_h.threshold, SCALE_H=dropout_h.scale, **shape,
     )  # fmt: skip
@@ -284,7 +287,7 @@ def one_hot_backward(
     units = kept.h.shape[1]
     block_b, block_h = 16, width_block(units, 32)
     one_hot_state_bwd_kernel[(triton.cdiv(plan.lanes, block_b), triton.cdiv(units, block_h))](
-        plan.records, plan.clock, d_state, kept.gates, kept.h, kept.d_gates, seed,
+        plan.records, plan.now, d_state, kept.gates, kept.h, kept.d_gates, seed,
         B=plan.lanes, U=plan.rows, H=units, ROWS_A_PART=rows_a_part,
         SITE_H=dropout_h.site, THRESHOLD_H=dropout_h.threshold, SCALE_H=dropout_h.scale,
         BLOCK_B=block_b, BLOCK_H=block_h, num_warps=4,

@@ -160,7 +160,7 @@ def sampled_loss_backward(
     units = w.theta.shape[1]
     block_h = width_block(units, tiles.columns)
     row_gradients_kernel[(triton.cdiv(plan.rows, tiles.rows), triton.cdiv(units, block_h))](
-        plan.records, plan.clock, state, buffers.scores, buffers.weights, buffers.statistics,
+        plan.records, plan.now, state, buffers.scores, buffers.weights, buffers.statistics,
         *w.pointers(), *bias.pointers(), kept, kept if kept_bias is None else kept_bias,
         buffers.d_state, learning_rate, momentum,
         B=plan.lanes, U=plan.rows, H=units, **options.constants(),

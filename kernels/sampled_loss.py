@@ -242,14 +242,14 @@ def sampled_loss_forward(
     units = w.shape[1]
     grid = (triton.cdiv(plan.rows, tiles.rows), triton.cdiv(plan.lanes, tiles.loss_lanes))
     scores_kernel[grid](
-        plan.records, plan.clock, state, w, bias, log_support, buffers.scores, buffers.weights,
+        plan.records, plan.now, state, w, bias, log_support, buffers.scores, buffers.weights,
         options.logq, options.sample_alpha,
         B=plan.lanes, U=plan.rows, H=units, CORRECT=options.corrects, PRECISION=precision,
         BLOCK_U=tiles.rows, BLOCK_B=tiles.loss_lanes, BLOCK_K=width_block(units, tiles.depth),
         num_warps=tiles.warps, num_stages=tiles.stages,
     )  # fmt: skip
     lane_loss_kernel[(triton.cdiv(plan.lanes, tiles.softmax_lanes),)](
-        plan.records, plan.clock, buffers.scores, buffers.weights, log_support, buffers.statistics,
+        plan.records, plan.now, buffers.scores, buffers.weights, log_support, buffers.statistics,
         buffers.losses, options.logq,
         B=plan.lanes, U=plan.rows, CORRECT=options.corrects, **options.constants(),
         BLOCK_B=tiles.softmax_lanes, BLOCK_U=1024, num_warps=4,

@@ -4,12 +4,13 @@
 
 `reference.sparse_adagrad` writes the same expression with six temporaries of U x H. The gradients
 of a row that occurs several times are summed first, then squared, and no row is updated by two
-programs, so there are no atomics. Two ways lead here:
+programs, so there are no atomics. Three ways lead here:
 
-`sparse_adagrad`: rows (U,) unique, g (U, H) already summed; theta, a, m (V, H).
-`lane_rows_adagrad`: the input rows of a planned step. The gradients d (B, K) come by lane; of
-the lanes that read a row one owns it, sums over all of them (a product with a 0/1 matrix, exact in
-float32), and adds what the row got as a scored one, kept (B, K) by owner.
+`sparse_adagrad`    rows (U,) unique, g (U, H) already summed; theta, a, m (V, H).
+`update_lane_rows`  the input rows of a planned step, within `cell_update`. The gradients d (B, K)
+    come by lane; of the lanes that read a row one owns it, sums over all of them (a product with a
+    0/1 matrix, exact in float32), and adds what the row got as a scored one, kept (B, K) by owner.
+`adagrad_update`    the elements that another kernel has a gradient of in its registers.
 
 Numerics: float32 throughout: the accumulator grows without bound and feeds a square root, which
 half precision does not bear. Offsets are 64-bit, as V * H passes 2^31 at ten million items.
@@ -22,17 +23,15 @@ from dataclasses import dataclass
 import torch
 import triton
 import triton.language as tl
-from gru4rec_fast.kernels._tile import check, width_block
+from gru4rec_fast.kernels._tile import check
 from gru4rec_fast.kernels.step_plan import (
     INPUT_LANE,
     INPUT_ROW,
     ITEM,
     LIVE,
     SCORED,
-    StepPlan,
     lane_field,
     row_field,
-    step_record,
 )
 from torch import Tensor
 
@@ -98,18 +97,18 @@ def sparse_adagrad_kernel(
 
 
 @triton.jit
-def lane_rows_adagrad_kernel(
-    plan_ptr, clock_ptr, theta_ptr, a_ptr, m_ptr, d_ptr, kept_ptr, learning_rate, momentum,
+def update_lane_rows(
+    tile, record, theta_ptr, a_ptr, m_ptr, d_ptr, kept_ptr, learning_rate, momentum,
     B: tl.constexpr, U: tl.constexpr, K: tl.constexpr,
     SHARED: tl.constexpr, HAS_MOMENTUM: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """A program updates the rows that a tile of lanes owns, in a tile of columns."""
+    """Update the rows that a tile of lanes owns, in a tile of columns."""
     # tile: BLOCK_B lanes, of which the owners of their row count, BLOCK_K columns
-    record = step_record(plan_ptr, clock_ptr, B, U)
+    tiles_k: tl.constexpr = (K + BLOCK_K - 1) // BLOCK_K
     live = tl.load(record + LIVE)
-    lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
-    column = tl.program_id(1) * BLOCK_K + tl.arange(0, BLOCK_K)
+    lane = tile // tiles_k * BLOCK_B + tl.arange(0, BLOCK_B)
+    column = tile % tiles_k * BLOCK_K + tl.arange(0, BLOCK_K)
     rows_ptr = lane_field(record, INPUT_ROW, B)
     row = tl.load(rows_ptr + lane, mask=lane < live, other=-1)
     owner = tl.load(row_field(record, INPUT_LANE, B, U) + row, mask=row >= 0, other=-1)
@@ -135,30 +134,6 @@ def lane_rows_adagrad_kernel(
     adagrad_update(
         theta_ptr, a_ptr, m_ptr, at, theta, g, mask, learning_rate, momentum, HAS_MOMENTUM
     )
-
-
-def lane_rows_adagrad(
-    plan: StepPlan,
-    table: Learned,
-    d: Tensor,
-    kept: Tensor | None,
-    learning_rate: float,
-    momentum: float,
-) -> None:
-    """Update the rows of `table` (V, K) that the step's lanes read as inputs, in place.
-
-    d (B, K): gradient of each lane's input row; kept (B, K): gradient of the row as a scored one,
-    at the lane that owns it, where the table is shared with the output, else None.
-    """
-    width = table.theta.shape[1]
-    block_b, block_k = 16 if plan.lanes <= 32 else 32, width_block(width, 32)
-    lane_rows_adagrad_kernel[(triton.cdiv(plan.lanes, block_b), triton.cdiv(width, block_k))](
-        plan.records, plan.clock, *table.pointers(), d, d if kept is None else kept,
-        learning_rate, momentum,
-        B=plan.lanes, U=plan.rows, K=width,
-        SHARED=kept is not None, HAS_MOMENTUM=table.m is not None,
-        BLOCK_B=block_b, BLOCK_K=block_k, num_warps=4,
-    )  # fmt: skip
 
 
 def sparse_adagrad(

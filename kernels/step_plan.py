@@ -11,10 +11,14 @@ each field at a multiple of 16 words, so that loads stay aligned:
 the row. Dead lanes and padding rows are masked by the header, never by shapes, so the launches of
 a step are always the same and a CUDA graph can hold them.
 
-The clock is an int64 pair on the device: the step within the block, and the step counted through
-all epochs, on which dropout and the place of the state depend. The last kernel of a step advances
-it. The state is kept twice, (2, B, H): step s reads slot s % 2 and writes the other, as lanes move
-to other places when a lane dies.
+The clock is two int64 pairs on the device, of the next step and of the one under way, each the step
+within the block and the step counted through all epochs, on which dropout and the place of the
+state depend. The first kernels of a step read the next pair, and one of their programs sets the
+other to it; all later ones read that; the last kernel, when none reads the next pair, advances it.
+So no program reads a pair that another may be writing.
+
+The state is kept twice, (2, B, H): step s reads slot s % 2 and writes the other, as lanes move to
+other places when a lane dies.
 """
 
 from __future__ import annotations
@@ -52,6 +56,20 @@ def step_record(plan_ptr, clock_ptr, B: tl.constexpr, U: tl.constexpr):
 
 
 @triton.jit
+def begin_step(next_ptr):
+    """Make the next step the one under way; for one program of a kernel that reads `next`."""
+    tl.store(next_ptr + 2, tl.load(next_ptr))
+    tl.store(next_ptr + 3, tl.load(next_ptr + 1))
+
+
+@triton.jit
+def end_step(now_ptr):
+    """Set the next step to the one after that under way; for one program of the last kernel."""
+    tl.store(now_ptr - 2, tl.load(now_ptr) + 1)
+    tl.store(now_ptr - 1, tl.load(now_ptr + 1) + 1)
+
+
+@triton.jit
 def lane_field(record, FIELD: tl.constexpr, B: tl.constexpr):
     """Where the B values of a field of the lanes begin."""
     return record + ALIGNMENT + FIELD * ((B + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
@@ -72,7 +90,7 @@ def _round_up(n: int) -> int:
 class StepPlan:
     """The block on the device that the kernels work through.
 
-    records (T, words) int32 and clock (2,) int64, see the module's docstring; B lanes; U, the most
+    records (T, words) int32, clock (2, 2) int64, see the module's docstring; B lanes; U, the most
     unique rows that a step can touch.
     """
 
@@ -86,7 +104,18 @@ class StepPlan:
         """Room for blocks of at most `steps` steps."""
         words = record_words(lanes, rows)
         records = torch.zeros((steps, words), dtype=torch.int32, device=device)
-        return cls(records, torch.zeros(2, dtype=torch.int64, device=device), lanes, rows)
+        clock = torch.zeros((2, 2), dtype=torch.int64, device=device)
+        return cls(records, clock, lanes, rows)
+
+    @property
+    def next(self) -> Tensor:
+        """The next step, for the first kernels of a step."""
+        return self.clock[0]
+
+    @property
+    def now(self) -> Tensor:
+        """The step under way, for all later kernels."""
+        return self.clock[1]
 
 
 class PlannedStep:

@@ -1,12 +1,12 @@
 """The training step on the device: every launch of a step, and the graph that repeats them.
 
-A step of one GRU layer is eight kernels, none of which waits for the host:
+A step of one GRU layer is seven kernels, none of which waits for the host:
 
     gru_step_fwd -> scores -> lane_loss -> row_gradients -> gru_gates_bwd -> gru_input_bwd
-        -> lane_rows_adagrad -> dense_adagrad (advances the clock)
+        -> cell_update
 
-More layers add a gru_step_fwd, gru_gates_bwd, gru_input_bwd and dense_adagrad each. The one-hot
-layer has two kernels forward and two backward, and no input gradient.
+More layers add a gru_step_fwd, gru_gates_bwd, gru_input_bwd and cell_update each. The one-hot layer
+has two kernels forward and two backward and no input gradient, which makes eight.
 
 `TrainStep.train_block` copies a planned block into pinned memory, sends it up on a side stream
 while the block before it still trains, and replays a CUDA graph of several steps until the block
@@ -24,7 +24,7 @@ import torch
 from gru4rec_fast.kernels._tile import check
 from gru4rec_fast.kernels._tuning import Tiles, tiles_for
 from gru4rec_fast.kernels.block_upload import BlockUpload
-from gru4rec_fast.kernels.dense_adagrad import MatrixUpdate, dense_adagrad
+from gru4rec_fast.kernels.cell_update import MatrixUpdate, RowsUpdate, cell_update
 from gru4rec_fast.kernels.dropout import Dropout
 from gru4rec_fast.kernels.gru_step import (
     GRUStepBuffers,
@@ -41,7 +41,7 @@ from gru4rec_fast.kernels.gru_step_one_hot import (
 )
 from gru4rec_fast.kernels.row_gradients import sampled_loss_backward
 from gru4rec_fast.kernels.sampled_loss import LossBuffers, LossOptions, sampled_loss_forward
-from gru4rec_fast.kernels.sparse_adagrad import Learned, lane_rows_adagrad
+from gru4rec_fast.kernels.sparse_adagrad import Learned
 from gru4rec_fast.kernels.step_plan import StepPlan, pack_block
 from torch import Tensor
 
@@ -104,14 +104,15 @@ class _GRULayer:
         )  # fmt: skip
         return kept.d_x
 
-    def update(self, advance: bool) -> None:
+    def update(self, rows: RowsUpdate | None) -> None:
+        """Update the weights and, with the first layer's, the input rows."""
         run, kept = self.run, self.kept
         w_ih, w_hh, b_ih, b_hh = self.learned
-        dense_adagrad(
+        cell_update(
             run.plan,
             MatrixUpdate(w_ih, b_ih, left=kept.d_x_gates, right=kept.x),
             MatrixUpdate(w_hh, b_hh, left=kept.d_h_gates, right=kept.h),
-            run.learning_rate, run.momentum, run.tiles, run.precision, advance,
+            rows, run.learning_rate, run.momentum, run.tiles, run.precision,
         )  # fmt: skip
 
 
@@ -142,16 +143,17 @@ class _OneHotLayer:
         )  # fmt: skip
         return self.kept.d_gates
 
-    def update(self, advance: bool) -> None:
+    def update(self, rows: RowsUpdate | None) -> None:
+        """Update the weights and, with the first layer's, the input rows."""
         run, kept, units = self.run, self.kept, self.state.shape[2]
         _, w_rz, w_h, b = self.learned
         gates = kept.d_gates
         new, reset_update = slice(0, units), slice(units, 3 * units)
-        dense_adagrad(
+        cell_update(
             run.plan,
             MatrixUpdate(w_rz, b.part(reset_update), gates[:, reset_update], kept.h, True),
             MatrixUpdate(w_h, b.part(new), gates[:, new], kept.rh, True),
-            run.learning_rate, run.momentum, run.tiles, run.precision, advance,
+            rows, run.learning_rate, run.momentum, run.tiles, run.precision,
         )  # fmt: skip
 
 
@@ -251,7 +253,7 @@ class TrainStep:
         plan = self.run.plan
         if self.upload is None:
             pack_block(block, plan.rows, plan.records.numpy())
-            plan.clock.copy_(torch.tensor([0, block.first_step]))
+            plan.next.copy_(torch.tensor([0, block.first_step]))
         else:
             self.upload.send(block)
 
@@ -293,13 +295,9 @@ class TrainStep:
         for layer in reversed(self.layers):
             d_state = layer.backward(d_state, rows_a_part)
             rows_a_part = 0
-        table = self.table
-        lane_rows_adagrad(
-            run.plan, table, d_state, self.kept if self.shared else None,
-            run.learning_rate, run.momentum,
-        )  # fmt: skip
+        rows = RowsUpdate(self.table, d_state, self.kept if self.shared else None)
         for layer in reversed(self.layers):
-            layer.update(advance=layer is self.layers[0])
+            layer.update(rows if layer is self.layers[0] else None)
 
 
 def _layers(
