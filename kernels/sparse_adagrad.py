@@ -169,8 +169,9 @@ def sparse_adagrad(
         return
     block_h = triton.next_power_of_2(width)
     block_u = max(1, 2048 // block_h)
-    sparse_adagrad_kernel[(triton.cdiv(n_rows, block_u),)](
-        theta, a, theta if m is None else m,  # never read without momentum
-        rows, g, n_rows, learning_rate, momentum,
-        H=width, HAS_MOMENTUM=m is not None, BLOCK_U=block_u, BLOCK_H=block_h,
-    )  # fmt: skip
+    with torch.cuda.device_of(theta):
+        sparse_adagrad_kernel[(triton.cdiv(n_rows, block_u),)](
+            theta, a, theta if m is None else m,  # never read without momentum
+            rows, g, n_rows, learning_rate, momentum,
+            H=width, HAS_MOMENTUM=m is not None, BLOCK_U=block_u, BLOCK_H=block_h,
+        )  # fmt: skip

@@ -115,10 +115,11 @@ def rank_counts(
     share = triton.cdiv(triton.cdiv(n_items, SHARES), BLOCK_V) * BLOCK_V
     shares = triton.cdiv(n_items, share)
     counts = torch.empty((2, shares, n_rows), dtype=torch.int32, device=features.device)
-    target_rank_kernel[(triton.cdiv(n_rows, BLOCK_R), shares)](
-        features, w, b, targets, counts[0], counts[1], n_rows, n_items, share,
-        H=width, PRECISION=precision, BLOCK_R=BLOCK_R, BLOCK_V=BLOCK_V,
-        BLOCK_K=width_block(width, 32), num_warps=8, num_stages=2,
-    )  # fmt: skip
+    with torch.cuda.device_of(features):
+        target_rank_kernel[(triton.cdiv(n_rows, BLOCK_R), shares)](
+            features, w, b, targets, counts[0], counts[1], n_rows, n_items, share,
+            H=width, PRECISION=precision, BLOCK_R=BLOCK_R, BLOCK_V=BLOCK_V,
+            BLOCK_K=width_block(width, 32), num_warps=8, num_stages=2,
+        )  # fmt: skip
     greater, equal = counts.sum(dim=1, dtype=torch.int64)
     return greater, equal

@@ -79,10 +79,12 @@ def top_k(
             f"k is {k}; expected 1 to {min(n_items, MOST)}, the items of the model "
             f"and at most {MOST}; the reference takes any"
         )
+    if n_rows == 0:
+        return features.new_empty((0, k)), features.new_empty((0, k), dtype=torch.int64)
     tiles = triton.cdiv(n_items, BLOCK_V)
     best = torch.empty((n_rows, tiles * k), device=features.device)
     items = torch.empty((n_rows, tiles * k), dtype=torch.int64, device=features.device)
-    if n_rows > 0:
+    with torch.cuda.device_of(features):
         top_k_kernel[(triton.cdiv(n_rows, BLOCK_R), tiles)](
             features, w, b, best, items, n_rows, n_items,
             H=width, N_BEST=k, PRECISION=precision, BLOCK_R=BLOCK_R, BLOCK_V=BLOCK_V,

@@ -242,8 +242,9 @@ class TrainStep:
             slot = layer.state[block.first_step % 2]
             if state.data_ptr() != slot.data_ptr():
                 slot[: len(state)].copy_(state)
-        self._send(block)
-        self._run_steps(steps)
+        with torch.cuda.device_of(self.w.theta):
+            self._send(block)
+            self._run_steps(steps)
         last = block.first_step + steps
         for i, layer in enumerate(self.layers):
             states[i] = layer.state[last % 2][: int(block.live[-1])]
