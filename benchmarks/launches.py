@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import torch
+from gru4rec_fast.kernels.sparse_adagrad import sparse_adagrad
 from gru4rec_fast.kernels.target_rank import rank_counts
 from gru4rec_fast.kernels.top_k import top_k
 from gru4rec_fast.kernels.train_step import TrainStep
@@ -85,19 +86,20 @@ def record(config: Config, precision: str = "tf32") -> list[Launch]:
     return launches
 
 
-def record_evaluation(config: Config) -> list[Launch]:
-    """The launches that rank targets and find the 20 best items, for 512 states of a model."""
+def record_others(config: Config) -> list[Launch]:
+    """The launches that rank 512 targets, find the 20 best items, and update rows on their own."""
     units = config.layers[-1]
     features, w, b = torch.zeros(512, units), torch.zeros(N_ITEMS, units), torch.zeros(N_ITEMS, 1)
     with recording() as launches:
         rank_counts(features, w, b, torch.zeros(512, dtype=torch.int64))
         top_k(features, w, b, 20)
+        sparse_adagrad(w, w, None, torch.zeros(512, dtype=torch.int64), features, 0.1, 0.0)
     return launches
 
 
 def all_launches(config: Config) -> list[Launch]:
-    """Every launch of a model: a training step's, then those of evaluation."""
-    return record(config) + record_evaluation(config)
+    """Every launch of a model: those of a training step, then the others."""
+    return record(config) + record_others(config)
 
 
 @contextmanager

@@ -84,7 +84,8 @@ def gru_step(
     names = ("x", "h", "w_ih", "w_hh", "b_ih", "b_hh")
     for name, tensor, shape in zip(names, (x, h, w_ih, w_hh, b_ih, b_hh), shapes, strict=True):
         check(name, tensor, shape, torch.float32, x.device)
-    return _GRUStep.apply(x, h, w_ih, w_hh, b_ih, b_hh, precision)
+    with torch.cuda.device_of(x):
+        return _GRUStep.apply(x, h, w_ih, w_hh, b_ih, b_hh, precision)
 
 
 class _SampledLoss(torch.autograd.Function):
@@ -168,7 +169,10 @@ def sampled_loss(
         if options.corrects:
             raise ValueError(f"logq is {options.logq}; expected log_support (V,) with it")
         log_support = b
-    return _SampledLoss.apply(h, w, b, targets, negatives, log_support, options, sparse, precision)
+    with torch.cuda.device_of(h):
+        return _SampledLoss.apply(
+            h, w, b, targets, negatives, log_support, options, sparse, precision
+        )
 
 
 @lru_cache(maxsize=32)
