@@ -41,5 +41,5 @@ def tiles_for(lanes: int) -> Tiles:
         )  # fmt: skip
     return Tiles(
         lanes=64, gate_units=32, columns=64, depth=32, rows=64, loss_lanes=64, softmax_lanes=2,
-        warps=8, stages=3,
+        warps=8, stages=2,
     )  # fmt: skip
