@@ -12,11 +12,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench bench-report sanitize wheel clean
+.PHONY: help setup demo test lint format bench bench-report sanitize kernels gpu-report gpu-report-check wheel clean
 
 help:  ## this list
 	@echo 'make TARGET [ARGS="more arguments"] [PYTHON=python3.12]'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## build everything into .venv
 
@@ -50,6 +50,15 @@ sanitize: $(STAMP)  ## the engine's C++ tests under the address, undefined and t
 	  $(BIN)/cmake --build build/sanitize-$$kind >/dev/null && \
 	  $(BIN)/ctest --test-dir build/sanitize-$$kind --output-on-failure || exit 1; \
 	done
+
+kernels: $(STAMP)  ## compile every GPU kernel, without a GPU, and write docs/KERNELS.md
+	@$(BIN)/python -m benchmarks.kernel_table $(ARGS)
+
+gpu-report:  ## test and measure on this machine's GPU, into OUT; by PYTHON's own torch, no network
+	@$(PYTHON) benchmarks/gpu_report.py $(ARGS)
+
+gpu-report-check: $(STAMP)  ## every step of gpu-report except the GPU work
+	@OUT='$(or $(OUT),build/gpu-report-check)' $(BIN)/python benchmarks/gpu_report.py --check $(ARGS)
 
 wheel: $(STAMP)  ## dist/*.whl for this platform
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .

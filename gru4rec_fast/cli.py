@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.insert(0, "run")
     options = parser.parse_args(arguments)
     handler: Handler = options.handler
+    formatwarning = warnings.formatwarning
     # Warnings as one line each, without the source line that raised them.
     warnings.formatwarning = lambda message, *_, **__: f"gru4rec-fast: warning: {message}\n"
     try:
@@ -44,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("gru4rec-fast: interrupted; nothing was saved", file=sys.stderr)
         status = 130
+    finally:
+        warnings.formatwarning = formatwarning
     sys.exit(status)
 
 

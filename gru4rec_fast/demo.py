@@ -201,8 +201,11 @@ def _compare(
     print(
         f"Training on {gru.device}: {train_sessions.n_sessions:,} sessions, "
         f"{train_sessions.n_events:,} events, {train_sessions.n_items:,} items; "
-        f"testing on {test_sessions.n_pairs:,} events of {test_sessions.n_sessions:,} sessions\n"
+        f"testing on {test_sessions.n_pairs:,} events of {test_sessions.n_sessions:,} sessions"
     )
+    if test_sessions.dropped_events:
+        print(f"Left out {test_sessions.dropped_events:,} test events of items not trained on")
+    print()
     print(_line("epoch", ["loss", "recall@20", "mrr@20", "events/s", "seconds"]), flush=True)
     epochs: list[tuple[EpochReport, Figures]] = []
 

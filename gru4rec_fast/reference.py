@@ -2,7 +2,7 @@
 
 It is differentiable, works in float32 and float64, and computes each thing the obvious way.
 Papers: Hidasi et al., ICLR 2016 (arXiv:1511.06939), "2016" below; Hidasi & Karatzoglou, CIKM 2018
-(arXiv:1706.03847), "2018"; Hidasi & Czapp, RecSys 2023, "2023".
+(arXiv:1706.03847), "2018".
 
 Letters: B lanes, M live lanes (M <= B), H hidden units, V items, S sampled negatives, N = M + S
 scored columns. Parameters are passed as a dict whose keys are the names of the model's state_dict:
@@ -117,7 +117,7 @@ def gru_reset_after(
 
 
 def gru_reset_before(wx: Tensor, h: Tensor, w_rz: Tensor, w_h: Tensor, b: Tensor) -> Tensor:
-    """GRU cell, reset gate before the recurrent product (2016, equations 1 to 4).
+    """GRU cell, reset gate before the recurrent product (2016, equations 2 to 5).
 
     wx (M, 3H) holds the input products, gates stacked as (new, reset, update); h (M, H) -> h'.
     The update gate weighs the *new* state here, the old one in `gru_reset_after`.
@@ -196,7 +196,7 @@ def scores(h: Tensor, w: Tensor, b: Tensor) -> Tensor:
 
 
 def correct_logq(s: Tensor, support: Tensor, columns: Tensor, logq: float, alpha: float) -> Tensor:
-    """Scores less logq * log(q), the correction for sampled softmax (2023).
+    """Scores less logq * log(q), the correction of a sampled softmax.
 
     q is the item's support for the M in-batch columns, support^alpha for the S sampled ones.
     """
@@ -206,7 +206,7 @@ def correct_logq(s: Tensor, support: Tensor, columns: Tensor, logq: float, alpha
 
 
 def cross_entropy(s: Tensor) -> Tensor:
-    """-log(softmax(s)_i + 1e-24) over all N columns (2018, section 3.1)."""
+    """-log(softmax(s)_i + 1e-24) over all N columns (2018, categorical cross-entropy)."""
     return -torch.log(torch.softmax(s, dim=1).diagonal() + LOG_EPSILON)
 
 
@@ -216,7 +216,7 @@ def elu(s: Tensor, alpha: float) -> Tensor:
 
 
 def bpr_max(s: Tensor, bpreg: float) -> Tensor:
-    """-log(sum_j w_j sigma(s_i - s_j) + 1e-24) + bpreg sum_j w_j s_j^2 (2018, equation 7).
+    """-log(sum_j w_j sigma(s_i - s_j) + 1e-24) + bpreg sum_j w_j s_j^2 (2018, BPR-max).
 
     w is the softmax over the N - 1 negatives of the row.
     """

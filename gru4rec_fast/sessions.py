@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import numpy as np
 import pandas as pd
-import polars as pl
 
 from gru4rec_fast._core import SessionStore
 from gru4rec_fast.errors import DataError, closest
@@ -26,6 +25,7 @@ from gru4rec_fast.errors import DataError, closest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import polars as pl
     from numpy.typing import NDArray
 
 SEPARATORS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
@@ -403,6 +403,8 @@ def _described(series: nw.Series[Any]) -> str:
 
 def _read(path: Path, keys: dict[str, str], text_items: bool) -> pl.DataFrame:
     """The three columns of a file. `text_items` keeps items of digits as text."""
+    import polars as pl  # needed for files alone
+
     suffixes = [suffix.lower() for suffix in path.suffixes]
     separator = SEPARATORS.get("".join(suffixes[-2:]).removesuffix(".gz")[-4:])
     if separator is None and suffixes[-1:] != [".parquet"]:
@@ -428,6 +430,8 @@ def _read(path: Path, keys: dict[str, str], text_items: bool) -> pl.DataFrame:
 def _read_text(
     source: Path | bytes, separator: str, keys: dict[str, str], text_items: bool
 ) -> pl.DataFrame:
+    import polars as pl
+
     header = pl.read_csv(source, separator=separator, n_rows=0, infer_schema_length=0)
     _require_columns(header.columns, keys)
 

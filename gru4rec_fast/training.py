@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from gru4rec_fast.errors import DataError
 from gru4rec_fast.planning import plan_epoch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from gru4rec_fast.sessions import Sessions
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def train(
     depends on the seed alone, whatever the block length.
 
     Raises:
-        NonFiniteLossError: the loss is NaN or infinite; the parameters are those after that block.
+        NonFiniteLossError: the loss is NaN or infinite; the block after it may be trained already.
         DataError: no mini-batch can be formed.
     """
     config = network.config
@@ -110,8 +112,11 @@ def train(
             disable=not progress,
         )
         with plan as blocks, bar:
-            for block in blocks:
-                losses = ops.train_block(p, optimiser, states, block, support, config)
+            trained = (
+                (block, ops.train_block(p, optimiser, states, block, support, config))
+                for block in blocks
+            )
+            for block, losses in _one_behind(trained):
                 step_losses = losses.double().cpu().numpy()
                 _require_finite(step_losses, epoch, step - first_step)
                 loss_sum += float(step_losses @ block.live)
@@ -143,6 +148,15 @@ def epoch_order(sessions: Sessions, shuffle: bool, seed: int, epoch: int) -> NDA
     if not shuffle:
         return sessions.order
     return np.random.default_rng([seed, epoch]).permutation(sessions.order)
+
+
+def _one_behind(results: Iterable[T]) -> Iterator[T]:
+    """Each result once the next is under way: a GPU trains on while the losses are read."""
+    last: list[T] = []
+    for result in results:
+        yield from last
+        last = [result]
+    yield from last
 
 
 def _require_finite(losses: NDArray[np.float64], epoch: int, steps_before: int) -> None:

@@ -90,12 +90,15 @@ def test_generated_sessions_are_learned_nearly_as_well_as_can_be(
 def test_ones_own_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = {"SessionId": "visit", "ItemId": "sku", "Time": "at"}
     for seed, name in enumerate(("train.csv", "test.csv")):
-        log = random_log(n_sessions=60, seed=seed).rename(columns=names)
+        # Five items of the test log are unknown to the training log.
+        log = random_log(n_sessions=60, n_items=30 + 5 * seed, seed=seed).rename(columns=names)
         log.to_csv(tmp_path / name, index=False)
     data = ["--data", str(tmp_path / "train.csv"), "--test", str(tmp_path / "test.csv")]
     keys = ["--item-key", "sku", "--session-key", "visit", "--time-key", "at"]
     assert run(*data, *keys, "--preset", "rsc15", "--epochs", "1", "--out", str(tmp_path)) == 0
-    rows = printed_rows(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    assert re.search(r"Left out \d+ test events of items not trained on", printed)
+    rows = printed_rows(printed)
     assert list(rows) == ["GRU4Rec", "popularity"]
     gru = GRU4Rec.loadmodel(tmp_path / "model.safetensors", "cpu")
     assert (gru.loss, gru.layers, gru.n_epochs) == ("cross-entropy", (8,), 1)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gru4rec_fast import _core, ops
+from gru4rec_fast import _core, fallback, ops
 from gru4rec_fast.config import Config
 from gru4rec_fast.model import Network
 from gru4rec_fast.optim import Adagrad
@@ -147,7 +147,7 @@ def test_every_option(
     if any(error > limits[name] for name, error in errors.items()):
         # Adagrad's first steps blow rounding errors up where a gradient is all but zero. No path in
         # float32 can do better than the reference does in float32, so the limit is four times that.
-        monkeypatch.setattr(ops, "_runs_engine", lambda *_: False)
+        monkeypatch.setattr(ops, "ENGINES", ())
         own = Run(config, block, torch.float32).error(truth)
         worst = max(own.values())
         limits = {name: max(limit, 4 * own[name], worst) for name, limit in limits.items()}
@@ -241,7 +241,7 @@ def test_what_does_not_fit_is_refused() -> None:
 
 
 def test_the_slow_path_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    ops._say_once.cache_clear()
+    fallback.refuse.cache_clear()
     config = Config().replace(layers=(20,), batch_size=4, n_sample=10)
     block = random_block(4, 10, steps=2)
     with caplog.at_level(logging.WARNING):

@@ -1,0 +1,142 @@
+"""The launches of a training step, recorded without running them: what is compiled and modelled.
+
+`record(config)` makes the engine of a model on the CPU and notes each kernel that one step would
+launch, with its grid, its arguments' types and its compile-time constants. It needs neither a GPU
+nor the interpreter, and is the one source of the kernel table, the cost model and the launch count.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import torch
+from gru4rec_fast.kernels.sparse_adagrad import sparse_adagrad
+from gru4rec_fast.kernels.target_rank import rank_counts
+from gru4rec_fast.kernels.top_k import top_k
+from gru4rec_fast.kernels.train_step import TrainStep
+from triton.runtime.jit import JITFunction
+
+from gru4rec_fast.config import PRESETS, Config
+from gru4rec_fast.model import Network
+from gru4rec_fast.optim import Adagrad
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+N_ITEMS = 1000
+"""V of the recorded models: large enough for every row index, small enough to build at once."""
+
+OPTIONS = ("num_warps", "num_stages")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One kernel launch, in the terms of `triton.compiler.ASTSource`."""
+
+    kernel: JITFunction[Any]
+    grid: tuple[int, ...]
+    signature: dict[str, str]
+    constants: dict[str, Any]
+    divisible_by_16: tuple[str, ...]
+    options: dict[str, int]
+    arguments: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The kernel's name without `_kernel`."""
+        return str(self.kernel.__name__).removesuffix("_kernel")
+
+    def again(self) -> None:
+        """Launch it once more on its tensors. Many times the last kernel ends the same step."""
+        self.kernel[self.grid](**self.arguments, **self.options)
+
+    def key(self) -> str:
+        """Equal for launches that compile to the same code, whatever their grid."""
+        return repr((self.name, self.signature, self.constants, self.divisible_by_16, self.options))
+
+
+def preset_config(name: str) -> Config:
+    return Config().replace(**PRESETS[name])
+
+
+def one_hot_config() -> Config:
+    """A published size with the one-hot first layer, so that its kernels are in every table."""
+    return preset_config("rsc15").replace(constrained_embedding=False)
+
+
+def configs() -> dict[str, Config]:
+    """The published settings, and one for the kernels that they leave out."""
+    return {name: preset_config(name) for name in PRESETS} | {"one-hot": one_hot_config()}
+
+
+def record(config: Config, precision: str = "tf32") -> list[Launch]:
+    """The launches of one training step, in order."""
+    network = Network(config, N_ITEMS)
+    parameters = network.parameter_dict()
+    optimiser = Adagrad(parameters, config)
+    engine = TrainStep(
+        parameters, optimiser.accumulators, optimiser.momenta,
+        torch.ones(N_ITEMS, dtype=torch.int64), config, block_steps=1, precision=precision,
+    )  # fmt: skip
+    with recording() as launches:
+        engine.launch_step()
+    return launches
+
+
+def record_others(config: Config) -> list[Launch]:
+    """The launches that rank 512 targets, find the 20 best items, and update rows on their own."""
+    units = config.layers[-1]
+    features, w, b = torch.zeros(512, units), torch.zeros(N_ITEMS, units), torch.zeros(N_ITEMS, 1)
+    with recording() as launches:
+        rank_counts(features, w, b, torch.zeros(512, dtype=torch.int64))
+        top_k(features, w, b, 20)
+        sparse_adagrad(w, w, None, torch.zeros(512, dtype=torch.int64), features, 0.1, 0.0)
+    return launches
+
+
+def all_launches(config: Config) -> list[Launch]:
+    """Every launch of a model: those of a training step, then the others."""
+    return record(config) + record_others(config)
+
+
+@contextmanager
+def recording() -> Iterator[list[Launch]]:
+    """Within it kernels are noted in the list instead of being launched."""
+    launches: list[Launch] = []
+
+    def note(kernel: JITFunction[Any], *args: Any, grid: Any, **kwargs: Any) -> None:
+        kwargs.pop("warmup")
+        options = {name: kwargs.pop(name) for name in OPTIONS if name in kwargs}
+        values = dict(zip(kernel.arg_names, args, strict=False)) | kwargs
+        constant = {p.name for p in kernel.params if p.is_constexpr}
+        signature, aligned = {}, []
+        for name in kernel.arg_names:
+            value = values[name]
+            signature[name] = "constexpr" if name in constant else _type(value)
+            if name not in constant and _divisible_by_16(value):
+                aligned.append(name)
+        constants = {name: values[name] for name in kernel.arg_names if name in constant}
+        launches.append(
+            Launch(kernel, tuple(grid), signature, constants, tuple(aligned), options, values)
+        )
+
+    with patch.object(JITFunction, "run", note):
+        yield launches
+
+
+def _type(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        names = {torch.float32: "fp32", torch.int32: "i32", torch.int64: "i64"}
+        return "*" + names[value.dtype]
+    if isinstance(value, float):
+        return "fp32"
+    return "i32" if -(2**31) <= value < 2**31 else "i64"
+
+
+def _divisible_by_16(value: Any) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.data_ptr() % 16 == 0
+    return isinstance(value, int) and value % 16 == 0

@@ -1,0 +1,42 @@
+"""What the kernels share about tiles: the block of a width, tanh, the check of an argument."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import triton
+import triton.language as tl
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+LOWEST = tl.constexpr(-1e30)
+"""Stands for minus infinity in a running maximum: finite, so that LOWEST - LOWEST is no NaN."""
+
+
+def width_block(width: int, most: int) -> int:
+    """The largest of 64, 32, 16 up to `most` that pads a width no further than to a multiple of 16.
+
+    100 -> 16 (112 columns of work), 224 and 480 -> 32, 512 -> 64.
+    """
+    padded = -(-width // 16) * 16
+    return next(block for block in (64, 32, 16) if block <= most and padded % block == 0)
+
+
+@triton.jit
+def tanh(x):
+    """Tanh without libdevice, which the interpreter lacks; off by at most about 1e-7."""
+    return 2 * tl.sigmoid(2 * x) - 1
+
+
+def check(
+    name: str, x: Tensor, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> None:
+    """Raise ValueError unless x is a contiguous tensor of this shape and dtype on this device."""
+    if x.shape != shape or x.dtype != dtype or x.device != device or not x.is_contiguous():
+        raise ValueError(
+            f"{name} is {tuple(x.shape)} {x.dtype} on {x.device}"
+            f"{'' if x.is_contiguous() else ', not contiguous'}; expected a contiguous "
+            f"{shape} {dtype} on {device}"
+        )

@@ -1,0 +1,45 @@
+"""Tile sizes of the kernels, pinned by B; nothing is tuned at run time.
+
+A configuration is chosen from B alone, so that a run is repeatable and every configuration
+that can be chosen for a published setting is compiled ahead of time and shown in docs/KERNELS.md:
+no spills, shared memory within the target's limit. Widths are cut further by `_tile.width_block`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Block sizes, warps and pipeline stages of the kernels of one layer."""
+
+    lanes: int
+    """Lanes of a tile in the products over lanes x units."""
+    gate_units: int
+    """Most units of a tile of the forward step, which has four accumulators."""
+    columns: int
+    """Most columns of a tile in the other products."""
+    depth: int
+    """Most of the summed dimension that is read at a time."""
+    rows: int
+    """Unique rows that a program of the loss owns."""
+    loss_lanes: int
+    """Lanes that a program of the loss works through at a time."""
+    softmax_lanes: int
+    """Lanes of a program of the online softmax."""
+    stages: int
+    warps: int = 4
+
+
+def tiles_for(lanes: int) -> Tiles:
+    """The configuration for B lanes."""
+    if lanes <= 32:
+        return Tiles(
+            lanes=32, gate_units=16, columns=32, depth=32, rows=64, loss_lanes=32, softmax_lanes=1,
+            stages=4,
+        )  # fmt: skip
+    return Tiles(
+        lanes=64, gate_units=32, columns=64, depth=32, rows=64, loss_lanes=64, softmax_lanes=2,
+        warps=8, stages=2,
+    )  # fmt: skip

@@ -1,0 +1,160 @@
+"""A small model, a planned block, and the same steps by the kernels and by the reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from gru4rec_fast.kernels.train_step import TrainStep
+from torch import Tensor
+
+from gru4rec_fast import _core, reference
+from gru4rec_fast.config import Config
+from gru4rec_fast.model import Network
+from gru4rec_fast.optim import Adagrad
+from gru4rec_fast.planning import StepBlock
+
+FIRST_STEP = 2**32 + 3  # needs both words of Philox's step, and starts in the second slot
+
+
+def planned_block(
+    n_items: int, config: Config, steps: int, n_sessions: int = 40, seed: int = 0
+) -> StepBlock:
+    """Steps of random sessions of 2 to 6 events; few sessions make the lanes die."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(2, 7, n_sessions)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    items = rng.integers(0, n_items, offsets[-1]).astype(np.int32)
+    order = np.arange(n_sessions, dtype=np.int64)
+    least = 2 if config.n_sample == 0 else 1
+    lanes = _core.LaneScheduler(items, offsets, order, config.batch_size, least).plan(steps)
+    sampler = _core.NegativeSampler(np.ones(n_items))
+    negatives = sampler.draw(seed, FIRST_STEP, len(lanes.live), config.n_sample)
+    return StepBlock.merge(FIRST_STEP, lanes, negatives)
+
+
+@dataclass
+class Run:
+    """Parameters, optimiser state and lane states after some steps, and the steps' losses."""
+
+    p: dict[str, Tensor]
+    a: dict[str, Tensor]
+    m: dict[str, Tensor]
+    states: list[Tensor]
+    losses: list[float]
+
+
+def model(config: Config, n_items: int, device: torch.device) -> dict[str, Tensor]:
+    """Initial parameters with biases that are not zero."""
+    network = Network(config, n_items)
+    network.initialise()
+    torch.manual_seed(1)
+    p = {name: value.clone() for name, value in network.parameter_dict().items()}
+    for name, value in p.items():
+        if "bias" in name or name in ("By.weight", "GE.Bh0"):
+            value.normal_(0, 0.1)
+    return {name: value.to(device) for name, value in p.items()}
+
+
+def initial_states(config: Config, block: StepBlock) -> list[Tensor]:
+    """States that a block before this one might have left."""
+    torch.manual_seed(2)
+    return [0.3 * torch.randn(int(block.live[0]), units) for units in config.layers]
+
+
+def by_kernels(
+    p: dict[str, Tensor], config: Config, blocks: list[StepBlock], support: Tensor
+) -> Run:
+    """Train in place with exact products."""
+    device = p["Wy.weight"].device
+    optimiser = Adagrad(p, config)
+    step = TrainStep(
+        p, optimiser.accumulators, optimiser.momenta, support.to(device), config,
+        block_steps=max(map(len, blocks)), precision="ieee",
+    )  # fmt: skip
+    states = [state.to(device) for state in initial_states(config, blocks[0])]
+    losses = torch.cat([step.train_block(states, block) for block in blocks])
+    return Run(p, optimiser.accumulators, optimiser.momenta, states, losses.tolist())
+
+
+def by_reference(
+    p: dict[str, Tensor], config: Config, blocks: list[StepBlock], support: Tensor
+) -> Run:
+    """The same steps in float64 on the CPU, from the reference's parts alone."""
+    p = {name: value.double().cpu() for name, value in p.items()}
+    optimiser = Adagrad(p, config)
+    run = Run(p, optimiser.accumulators, optimiser.momenta, [], [])
+    run.states = [state.double() for state in initial_states(config, blocks[0])]
+    for block in blocks:
+        for t in range(len(block)):
+            _reference_step(run, block, t, support, config)
+    return run
+
+
+def _reference_step(run: Run, block: StepBlock, t: int, support: Tensor, config: Config) -> None:
+    m, p = int(block.live[t]), run.p
+    inputs, targets = (torch.from_numpy(x[t, :m]).long() for x in (block.inputs, block.targets))
+    columns = torch.cat([targets, torch.from_numpy(block.negatives[t]).long()])
+    source = torch.from_numpy(block.source[t, :m]).long()
+    restarts = torch.from_numpy(block.restarts[t, :m]).bool()
+    masks = [
+        torch.from_numpy(
+            _core.dropout_mask(config.seed, block.first_step + t, site, m, width, rate)
+        ).double()
+        if rate > 0
+        else None
+        for site, (width, rate) in enumerate(reference.dropout_sites(p, config))
+    ]
+    loss, run.states, gradients = reference.loss_and_gradients(
+        p, [reference.carry(h, source, restarts) for h in run.states], columns,
+        reference.touched_rows(p, inputs, columns), masks, support, config,
+    )  # fmt: skip
+    run.losses.append(loss.item())
+    for name, g in gradients.items():
+        momentum = run.m.get(name)
+        if g.rows is None:
+            reference.adagrad(
+                p[name], run.a[name], momentum, g.values, config.learning_rate, config.momentum
+            )
+        else:
+            reference.sparse_adagrad(
+                p[name], run.a[name], momentum, g.rows, g.values,
+                config.learning_rate, config.momentum,
+            )  # fmt: skip
+
+
+def assert_same_training(kernels: Run, truth: Run) -> None:
+    """Losses and states within 1e-5, every parameter and accumulator within 1e-5 of its scale."""
+    np.testing.assert_allclose(kernels.losses, truth.losses, rtol=1e-5)
+    for state, expected in zip(kernels.states, truth.states, strict=True):
+        torch.testing.assert_close(state.cpu().double(), expected, rtol=0, atol=1e-5)
+    for ours, theirs in ((kernels.p, truth.p), (kernels.a, truth.a), (kernels.m, truth.m)):
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():
+            scale = theirs[name].abs().max()
+            worst = (value.cpu().double() - theirs[name]).abs().max()
+            assert worst <= 1e-5 * scale, f"{name} is {worst / scale:.2e} of its scale off"
+
+
+def check_training(
+    device: torch.device,
+    n_items: int = 50,
+    steps: int = 5,
+    n_sessions: int = 40,
+    seed: int = 0,
+    edit: dict[str, Any] | None = None,
+    **options: Any,
+) -> StepBlock:
+    """Train by kernels and by reference, compare; returns the block. `edit` replaces its fields."""
+    defaults: dict[str, Any] = {"layers": (20,), "batch_size": 6, "n_sample": 16}
+    config = Config(**{**defaults, **options})
+    block = planned_block(n_items, config, steps, n_sessions, seed)
+    if edit:
+        block = replace(block, **edit)
+    support = torch.arange(1, n_items + 1)
+    p = model(config, n_items, device)
+    truth = by_reference(p, config, [block], support)
+    assert_same_training(by_kernels(p, config, [block], support), truth)
+    return block

@@ -1,0 +1,87 @@
+"""Row updates, exact ranks and best items by the kernels against the reference."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from gru4rec_fast.kernels.sparse_adagrad import sparse_adagrad
+from gru4rec_fast.kernels.target_rank import rank_counts
+from gru4rec_fast.kernels.top_k import top_k
+
+from gru4rec_fast import reference
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.3])
+@pytest.mark.parametrize(("n_rows", "width"), [(1, 1), (7, 33), (130, 20), (0, 4)])
+def test_rows_are_updated_and_no_others(
+    n_rows: int, width: int, momentum: float, device: torch.device
+) -> None:
+    torch.manual_seed(0)
+    theta, a, m = torch.randn(3, 200, width).abs()
+    rows = torch.randperm(200)[:n_rows]
+    g = torch.randn(n_rows, width)
+    truth = [t.double() for t in (theta, a, m)]
+    reference.sparse_adagrad(
+        truth[0], truth[1], truth[2] if momentum else None, rows, g.double(), 0.1, momentum
+    )
+    ours = [t.clone().to(device) for t in (theta, a, m)]
+    buffer = ours[2] if momentum else None
+    sparse_adagrad(ours[0], ours[1], buffer, rows.to(device), g.to(device), 0.1, momentum)
+    for got, want in zip(ours, truth, strict=True):
+        torch.testing.assert_close(got.cpu().double(), want, rtol=1e-5, atol=1e-6)
+
+
+def test_a_gradient_of_another_shape_is_named(device: torch.device) -> None:
+    table, rows = torch.zeros(5, 4, device=device), torch.zeros(2, dtype=torch.int64, device=device)
+    with pytest.raises(ValueError, match=r"g is \(3, 4\) .* expected a contiguous \(2, 4\)"):
+        sparse_adagrad(table, table, None, rows, torch.zeros(3, 4, device=device), 0.1, 0.0)
+
+
+def whole_scores(
+    n_rows: int, n_items: int, width: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Small whole numbers, so that scores are exact in float32 and many of them are equal."""
+    torch.manual_seed(n_items)
+    shapes = ((n_rows, width), (n_items, width), (n_items, 1))
+    features, w, b = (torch.randint(-2, 3, shape).float().to(device) for shape in shapes)
+    return features, w, b
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_items", "width"), [(1, 1, 1), (5, 70, 20), (70, 300, 33), (3, 1000, 4)]
+)
+def test_counts_of_better_and_equal_items(
+    n_rows: int, n_items: int, width: int, device: torch.device
+) -> None:
+    features, w, b = whole_scores(n_rows, n_items, width, device)
+    targets = torch.randint(n_items, (n_rows,), device=device)
+    expected = reference.rank_counts(features, targets, reference.item_scores(w, b), n_items)
+    for got, want in zip(rank_counts(features, w, b, targets), expected, strict=True):
+        torch.testing.assert_close(got, want)
+
+
+def test_the_target_always_equals_itself(device: torch.device) -> None:
+    torch.manual_seed(0)
+    features, w, b = (torch.randn(s, device=device) for s in ((20, 33), (150, 33), (150, 1)))
+    _, equal = rank_counts(features, w, b, torch.arange(20, device=device))
+    assert (equal >= 1).all()
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_items", "width", "k"),
+    [(1, 1, 1, 1), (5, 70, 20, 5), (20, 300, 33, 20), (3, 600, 4, 100), (2, 7, 3, 7)],
+)
+def test_best_items_and_ties_in_order(
+    n_rows: int, n_items: int, width: int, k: int, device: torch.device
+) -> None:
+    features, w, b = whole_scores(n_rows, n_items, width, device)
+    expected = reference.top_k(features, k, reference.item_scores(w, b), n_items)
+    for got, want in zip(top_k(features, w, b, k), expected, strict=True):
+        torch.testing.assert_close(got, want)
+
+
+@pytest.mark.parametrize("k", [0, 8, 101])
+def test_k_out_of_range_is_refused(k: int, device: torch.device) -> None:
+    features, w, b = whole_scores(2, 7, 3, device)
+    with pytest.raises(ValueError, match=rf"k is {k}; expected 1 to 7"):
+        top_k(features, w, b, k)
