@@ -2,7 +2,8 @@
 
 A configuration is chosen from B and the precision alone, so that a run is repeatable and every one
 that can be chosen for a published setting in tf32 is compiled ahead of time and shown in
-docs/KERNELS.md: no spills, shared memory within the target's limit. Widths are cut further by `_tile.width_block`.
+docs/KERNELS.md: no spills, shared memory within the target's limit. Widths are cut further by
+`_tile.width_block`.
 """
 
 from __future__ import annotations
