@@ -1,7 +1,7 @@
 // The Python face of the core; gru4rec_fast/_core.pyi is its contract. Arguments are checked for
 // type and shape here, for values in the core; the GIL is released while the core works.
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
+#include "bindings.h"
+
 #include <pybind11/stl.h>
 
 #include <array>
@@ -19,51 +19,8 @@
 #include "row_merge.h"
 #include "session_store.h"
 
-namespace py = pybind11;
-
 namespace gru4rec_fast {
 namespace {
-
-template <class T>
-using Array = py::array_t<T, py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_>;
-
-std::string describe(const py::array& array) {
-  return py::str(array.dtype()).cast<std::string>() + " of shape " +
-         py::str(array.attr("shape")).cast<std::string>();
-}
-
-// The array as contiguous memory. No silent cast: it could wrap a code or copy 10^8 events.
-template <class T>
-Array<T> array_of(const char* name, const py::array& array, py::ssize_t dimensions) {
-  if (!py::isinstance<py::array_t<T>>(array) || array.ndim() != dimensions) {
-    const auto dtype = py::str(py::dtype::of<T>()).cast<std::string>();
-    throw std::invalid_argument(std::string(name) + " is " + describe(array) + "; expected " +
-                                dtype + " of " + std::to_string(dimensions) +
-                                " dimension(s), convert it with numpy.asarray(" + name +
-                                ", dtype='" + dtype + "')");
-  }
-  auto contiguous = Array<T>::ensure(array);
-  if (!contiguous) throw py::error_already_set();
-  return contiguous;
-}
-
-template <class T>
-Span<T> span(const Array<T>& array) {
-  return {array.data(), array.size()};
-}
-
-// A Python or NumPy integer of 0..2^64-1.
-std::uint64_t unsigned_of(const char* name, const py::object& value) {
-  auto index = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
-  if (!index) throw py::error_already_set();
-  const unsigned long long number = PyLong_AsUnsignedLongLong(index.ptr());
-  if (number == static_cast<unsigned long long>(-1) && PyErr_Occurred()) {
-    PyErr_Clear();
-    throw std::invalid_argument(std::string(name) + " is " + py::str(index).cast<std::string>() +
-                                "; expected an integer of 0..2^64-1");
-  }
-  return number;
-}
 
 std::uint32_t word_of(const char* name, const py::object& value) {
   const std::uint64_t number = unsigned_of(name, value);
@@ -72,13 +29,6 @@ std::uint32_t word_of(const char* name, const py::object& value) {
                                 "; expected an integer of 0..2^32-1");
   }
   return static_cast<std::uint32_t>(number);
-}
-
-// Runs `work` without the GIL.
-template <class Work>
-auto unlocked(Work&& work) {
-  const py::gil_scoped_release release;
-  return std::forward<Work>(work)();
 }
 
 // A view of `values`, which live as long as `owner`.
@@ -93,16 +43,6 @@ py::array_t<T> read_only_view(const std::vector<T>& values, const py::object& ow
   auto array = view(values, {static_cast<py::ssize_t>(values.size())}, owner);
   array.attr("flags").attr("writeable") = false;
   return array;
-}
-
-// Hands `values` over to NumPy without a copy.
-template <class T>
-py::array_t<T> moved(std::vector<T> values, std::vector<py::ssize_t> shape) {
-  auto kept = std::make_unique<std::vector<T>>(std::move(values));
-  const T* data = kept->data();
-  const py::capsule owner(kept.get(), [](void* p) { delete static_cast<std::vector<T>*>(p); });
-  kept.release();
-  return py::array_t<T>(std::move(shape), data, owner);
 }
 
 // Defines a read-only property that views the vector `member` of a block as (steps,
@@ -294,10 +234,11 @@ void bind_random(py::module_& m) {
 }  // namespace gru4rec_fast
 
 PYBIND11_MODULE(_core, m) {
-  m.doc() = "Data side of gru4rec_fast in C++; see _core.pyi.";
+  m.doc() = "Data side and CPU engine of gru4rec_fast in C++; see _core.pyi.";
   gru4rec_fast::bind_session_store(m);
   gru4rec_fast::bind_lane_scheduler(m);
   gru4rec_fast::bind_negative_sampler(m);
   gru4rec_fast::bind_row_merge(m);
   gru4rec_fast::bind_random(m);
+  gru4rec_fast::bind_engine(m);
 }

@@ -1,4 +1,5 @@
-"""The C++ data side: session store, lane scheduler, negative sampler, row merge, dropout masks.
+"""The C++ data side (session store, lane scheduler, negative sampler, row merge, dropout masks) and
+the CPU engine (training, ranks, best items, Adagrad).
 
 Letters: E events, B lanes, T planned steps of a block, M live lanes of a step, S negatives,
 U unique rows of a step, V items. Every function releases the GIL while it works; every array
@@ -9,6 +10,9 @@ Errors are `ValueError`s that name the value, what was expected and the remedy.
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gru4rec_fast.config import Config
+from gru4rec_fast.planning import StepBlock
 
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
@@ -124,3 +128,62 @@ def dropout_mask(seed: int, step: int, site: int, rows: int, columns: int, p: fl
 
 def philox4x32(key: int, counter: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     """One Philox 4x32-10 block (Salmon et al. 2011), for known-answer tests."""
+
+# ---- The CPU engine: float32, `threads` at most, and the same bits for any number of them ----
+
+def train_block(
+    parameters: dict[str, Float32],
+    accumulators: dict[str, Float32],
+    momenta: dict[str, Float32],
+    states: list[Float32],
+    block: StepBlock,
+    support: Int64,
+    config: Config,
+    threads: int,
+) -> tuple[Float32, list[Float32]]:
+    """Train the T steps of a planned block; returns losses (T,) and the layers' new states (M, H_l).
+
+    Parameters, by the names of the state_dict, and their Adagrad state (`momenta` empty without
+    momentum) are contiguous and updated in place. `states` (rows, H_l) are those of the step
+    before the block. support (V,): events per item. Raises ValueError for arrays that do not fit
+    together, and for a loss that the engine does not have.
+    """
+
+def rank_counts(
+    features: Float32, w: Float32, b: Float32, targets: Int64, threads: int
+) -> tuple[Int64, Int64]:
+    """Items that score above each row's target, and equal to it, itself included: two (R,).
+
+    features (R, H), w (V, H), b (V, 1), targets (R,). A row's counts do not depend on the others.
+    """
+
+def top_k(
+    features: Float32, w: Float32, b: Float32, k: int, threads: int
+) -> tuple[Float32, Int64]:
+    """Scores and items (R, min(k, V)) of each row's best items, of equal ones the lower first."""
+
+def sparse_adagrad(
+    theta: Float32,
+    a: Float32,
+    m: Float32 | None,
+    rows: Int64 | None,
+    g: Float32,
+    learning_rate: float,
+    momentum: float,
+) -> None:
+    """Adagrad with momentum, in place, on unique `rows` (U,) by g (U, H); on all rows if None."""
+
+def instruction_sets() -> list[str]:
+    """Those that this build has and this processor runs, the fastest first."""
+
+def instruction_set() -> str:
+    """The one in use."""
+
+def use_instruction_set(name: str) -> None:
+    """Use one of `instruction_sets()` from now on; ValueError for any other."""
+
+def vector_math(function: str, x: Float32) -> Float32:
+    """exp, logistic, tanh, log or reciprocal_root of x (n,) as the engine computes it; for tests."""
+
+def advise_huge_pages(array: Float32) -> None:
+    """Ask the system to back the array's memory by huge pages, now if it can; advice only."""

@@ -1,8 +1,8 @@
 """The only place that chooses an implementation of what `reference.py` specifies.
 
-Float32 tensors on CUDA and ROCm devices run the Triton kernels (`triton_engine.py` says when); all
-else runs the reference, on any device. A faster path for an operation is a branch here, and nothing
-above this file changes.
+Float32 tensors on the CPU run the C++ engine (`cpu_engine.py`), those on CUDA and ROCm devices the
+Triton kernels (`triton_engine.py`). All else runs the reference, on any device, and the log says so
+once. A faster path for an operation is an entry of ENGINES, and nothing above this file changes.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gru4rec_fast import _core, reference, triton_engine
+from gru4rec_fast import _core, cpu_engine, reference, triton_engine
 
 if TYPE_CHECKING:
     from gru4rec_fast.config import Config
     from gru4rec_fast.optim import Adagrad
     from gru4rec_fast.planning import StepBlock
     from gru4rec_fast.reference import Gradient, Parameters
+
+ENGINES = (cpu_engine, triton_engine)
+"""Asked in turn; each answers None where the tensors are not for it."""
 
 
 def train_block(
@@ -34,9 +37,67 @@ def train_block(
     p, the optimiser's state and the list `states` are updated in place; on entry its tensors hold
     the states of the step before the block. Nothing here waits for the device.
     """
-    by_kernels = triton_engine.train_block(p, optimiser, states, block, support, config)
-    if by_kernels is not None:
-        return by_kernels
+    for engine in ENGINES:
+        losses = engine.train_block(p, optimiser, states, block, support, config)
+        if losses is not None:
+            return losses
+    return _train_block_by_reference(p, optimiser, states, block, support, config)
+
+
+def adagrad(
+    theta: Tensor,
+    accumulator: Tensor,
+    momentum_buffer: Tensor | None,
+    gradient: Gradient,
+    learning_rate: float,
+    momentum: float,
+) -> None:
+    """Adagrad with momentum in place, of the whole parameter or of the gradient's rows."""
+    rates = (learning_rate, momentum)
+    if any(e.adagrad(theta, accumulator, momentum_buffer, gradient, *rates) for e in ENGINES):
+        return
+    if gradient.rows is None:
+        reference.adagrad(theta, accumulator, momentum_buffer, gradient.values, *rates)
+    else:
+        reference.sparse_adagrad(
+            theta, accumulator, momentum_buffer, gradient.rows, gradient.values, *rates
+        )
+
+
+def rank_counts(features: Tensor, w: Tensor, b: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Items that score above and equal to each row's target (`reference.rank_counts`).
+
+    features (R, H), w (V, H), b (V, 1), targets (R,) int64 -> two int64 tensors (R,).
+    """
+    for engine in ENGINES:
+        counts = engine.rank_counts(features, w, b, targets)
+        if counts is not None:
+            return counts
+    return reference.rank_counts(features, targets, reference.item_scores(w, b), len(w))
+
+
+def top_k(features: Tensor, w: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Scores and items (R, k) of the best items of each row, best first (`reference.top_k`)."""
+    for engine in ENGINES:
+        best = engine.top_k(features, w, b, k)
+        if best is not None:
+            return best
+    return reference.top_k(features, k, reference.item_scores(w, b), len(w))
+
+
+def settle(table: Tensor) -> None:
+    """Prepare the memory of a parameter, or of its optimiser state, for fast random access."""
+    cpu_engine.settle(table)
+
+
+def _train_block_by_reference(
+    p: Parameters,
+    optimiser: Adagrad,
+    states: list[Tensor],
+    block: StepBlock,
+    support: Tensor,
+    config: Config,
+) -> Tensor:
     device = states[0].device
     losses = torch.empty(len(block), dtype=states[0].dtype, device=device)
     sites = reference.dropout_sites(p, config)
@@ -72,56 +133,3 @@ def _dropout_mask(
         return None
     mask = torch.from_numpy(_core.dropout_mask(seed, step, site, rows, columns, rate))
     return mask.to(like.device, like.dtype, non_blocking=True)
-
-
-def adagrad(
-    theta: Tensor,
-    accumulator: Tensor,
-    momentum_buffer: Tensor | None,
-    gradient: Gradient,
-    learning_rate: float,
-    momentum: float,
-) -> None:
-    """Adagrad with momentum in place, of the whole parameter or of the gradient's rows."""
-    if gradient.rows is None:
-        reference.adagrad(
-            theta, accumulator, momentum_buffer, gradient.values, learning_rate, momentum
-        )
-        return
-    if triton_engine.runs_kernels("Adagrad", [theta, accumulator, gradient.values]):
-        from gru4rec_fast.kernels.sparse_adagrad import sparse_adagrad
-    else:
-        sparse_adagrad = reference.sparse_adagrad
-    sparse_adagrad(
-        theta,
-        accumulator,
-        momentum_buffer,
-        gradient.rows,
-        gradient.values,
-        learning_rate,
-        momentum,
-    )
-
-
-def rank_counts(features: Tensor, w: Tensor, b: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Items that score above and equal to each row's target (`reference.rank_counts`).
-
-    features (R, H), w (V, H), b (V, 1), targets (R,) int64 -> two int64 tensors (R,).
-    """
-    if triton_engine.runs_kernels("ranking", [features, w, b]):
-        from gru4rec_fast.kernels import target_rank
-
-        counts: tuple[Tensor, Tensor] = target_rank.rank_counts(features, w, b, targets)
-        return counts
-    return reference.rank_counts(features, targets, reference.item_scores(w, b), len(w))
-
-
-def top_k(features: Tensor, w: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Scores and items (R, k) of the best items of each row, best first (`reference.top_k`)."""
-    if triton_engine.runs_kernels("top-k", [features, w, b]):
-        from gru4rec_fast.kernels import top_k as kernel
-
-        if k <= kernel.MOST:
-            best: tuple[Tensor, Tensor] = kernel.top_k(features, w, b, k)
-            return best
-    return reference.top_k(features, k, reference.item_scores(w, b), len(w))

@@ -31,6 +31,9 @@ class Adagrad:
         self.momenta: dict[str, Tensor] = {}
         if self.momentum > 0:
             self.momenta = {name: torch.zeros_like(value) for name, value in p.items()}
+        for tables in (p, self.accumulators, self.momenta):
+            for table in tables.values():
+                ops.settle(table)
 
     def apply(self, p: Parameters, gradients: dict[str, Gradient]) -> None:
         """Update the parameters in place; no other row than the gradients' is read or written."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from gru4rec_fast.batching import DEFAULT_BLOCK_STEPS
+from gru4rec_fast.fallback import refuse, takes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from gru4rec_fast.kernels.train_step import TrainStep
     from gru4rec_fast.optim import Adagrad
     from gru4rec_fast.planning import StepBlock
-    from gru4rec_fast.reference import Parameters
+    from gru4rec_fast.reference import Gradient, Parameters
 
 logger = logging.getLogger(__name__)
 
@@ -40,15 +41,10 @@ def runs_kernels(operation: str, tensors: Iterable[Tensor]) -> bool:
 
     They take contiguous float32 tensors on a CUDA or ROCm device.
     """
-    for tensor in tensors:
-        if not tensor.is_cuda:
-            return False
-        if tensor.dtype != torch.float32:
-            return _no(operation, f"a tensor is {tensor.dtype}, the kernels take torch.float32")
-        if not tensor.is_contiguous():
-            return _no(operation, "a tensor is not contiguous, as the kernels need it")
+    if not takes("cuda", operation, tensors):
+        return False
     if not _has_triton():
-        return _no(operation, "Triton is not installed; pip install 'gru4rec-fast[gpu]' brings it")
+        return refuse(operation, "Triton is not installed; pip install 'gru4rec-fast[gpu]' brings it")
     return True
 
 
@@ -71,7 +67,7 @@ def train_block(
 
     reason = unsupported(config)
     if reason:
-        _no("training", reason)
+        refuse("training", reason)
         return None
     step = _steps.get(optimiser)
     if step is None or not step.serves(p, optimiser.accumulators, config, len(block)):
@@ -87,6 +83,57 @@ def train_block(
         _steps[optimiser] = step
     losses: Tensor = step.train_block(states, block)
     return losses
+
+
+def adagrad(
+    theta: Tensor,
+    accumulator: Tensor,
+    momentum_buffer: Tensor | None,
+    gradient: Gradient,
+    learning_rate: float,
+    momentum: float,
+) -> bool:
+    """`ops.adagrad` of the rows of a table; whether it was done."""
+    state = [accumulator] if momentum_buffer is None else [accumulator, momentum_buffer]
+    if gradient.rows is None or not runs_kernels("Adagrad", [theta, *state, gradient.values]):
+        return False
+    from gru4rec_fast.kernels.sparse_adagrad import sparse_adagrad
+
+    sparse_adagrad(
+        theta,
+        accumulator,
+        momentum_buffer,
+        gradient.rows,
+        gradient.values,
+        learning_rate,
+        momentum,
+    )
+    return True
+
+
+def rank_counts(
+    features: Tensor, w: Tensor, b: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor] | None:
+    """`ops.rank_counts`."""
+    if not runs_kernels("ranking", [features, w, b]):
+        return None
+    from gru4rec_fast.kernels import target_rank
+
+    counts: tuple[Tensor, Tensor] = target_rank.rank_counts(features, w, b, targets)
+    return counts
+
+
+def top_k(features: Tensor, w: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor] | None:
+    """`ops.top_k`, of up to `kernels.top_k.MOST` items."""
+    if not runs_kernels("top-k", [features, w, b]):
+        return None
+    from gru4rec_fast.kernels import top_k as kernel
+
+    if k > kernel.MOST:
+        refuse("top-k", f"k is {k}, the kernel keeps up to {kernel.MOST}")
+        return None
+    best: tuple[Tensor, Tensor] = kernel.top_k(features, w, b, k)
+    return best
 
 
 def step_of(optimiser: Adagrad) -> TrainStep:
@@ -108,10 +155,3 @@ def _precision(device: torch.device) -> str:
             logger.warning("products are exact float32, as %s has no tf32", chip)
             return "ieee"
     return PRECISION
-
-
-@cache
-def _no(operation: str, reason: str) -> bool:
-    """Say once that the reference runs instead."""
-    logger.warning("%s runs the slow reference in plain PyTorch: %s", operation, reason)
-    return False

@@ -123,9 +123,9 @@ def test_the_catalogue_is_scored_in_tiles(monkeypatch: pytest.MonkeyPatch) -> No
         return measured
 
     monkeypatch.setattr(reference, "item_scores", spy)
-    network = Network(Config(layers=(12,)), n_items=50_000)
+    network = Network(Config(layers=(12,)), n_items=50_000).double()
     network.initialise()
-    NetworkScorer(network).rank_counts(torch.randn(700, 12), torch.arange(700))
+    NetworkScorer(network).rank_counts(torch.randn(700, 12, dtype=torch.float64), torch.arange(700))
     assert max(sizes) <= 256 * 4096
     assert sum(sizes) >= 700 * 50_000
 

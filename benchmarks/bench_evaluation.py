@@ -1,0 +1,42 @@
+"""Ranks over a million items: the engine, the reference, and the scores' product alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from gru4rec_fast import ops, reference
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+ROWS, UNITS = 256, 100
+
+
+def scans(n_items: int) -> dict[str, Callable[[], object]]:
+    """Ways to rank ROWS targets, by name."""
+    features, w = torch.randn(ROWS, UNITS), torch.randn(n_items, UNITS)
+    b, targets = torch.randn(n_items, 1), torch.randint(0, n_items, (ROWS,))
+    tile, scores = 4096, torch.empty(ROWS, 4096)
+
+    def floor() -> None:
+        for first in range(0, n_items - tile + 1, tile):
+            torch.mm(features, w[first : first + tile].T, out=scores)
+
+    return {
+        "engine": lambda: ops.rank_counts(features, w, b, targets),
+        "plain": lambda: reference.rank_counts(
+            features, targets, reference.item_scores(w, b), n_items
+        ),
+        "floor": floor,
+        "top 20": lambda: ops.top_k(features, w, b, 20),
+    }
+
+
+@pytest.mark.parametrize("name", ["engine", "plain", "floor", "top 20"])
+def test_ranks(benchmark: BenchmarkFixture, name: str) -> None:
+    torch.set_num_threads(1)
+    benchmark.pedantic(scans(1_000_000)[name], rounds=3, warmup_rounds=1)

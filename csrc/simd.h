@@ -1,0 +1,91 @@
+// The vector type of one instruction set. The CPU engine's sources are compiled once per set, into
+// the namespace gru4rec_fast::GRU4REC_FAST_ISA (baseline, avx2, avx512), and chosen at run time by
+// dispatch.cpp. Everything that these sources define lives in that namespace, and they use no
+// templates of the standard library: of two copies of one inline function the linker keeps one,
+// and it might keep the one that needs AVX-512.
+#pragma once
+
+#ifndef GRU4REC_FAST_ISA
+#error "compile with GRU4REC_FAST_ISA=baseline, avx2 or avx512; see CMakeLists.txt"
+#endif
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace gru4rec_fast::GRU4REC_FAST_ISA {
+
+using Index = std::ptrdiff_t;
+
+// kWidth floats a vector; kTileRows x 2 vectors of accumulators fill the registers of a product.
+#if defined(__AVX512F__)
+inline constexpr Index kWidth = 16;
+inline constexpr int kTileRows = 12;
+#elif defined(__AVX2__)
+inline constexpr Index kWidth = 8;
+inline constexpr int kTileRows = 6;
+#else
+inline constexpr Index kWidth = 4;
+inline constexpr int kTileRows = 6;
+#endif
+
+typedef float Vec __attribute__((vector_size(kWidth * 4)));
+typedef std::int32_t IntVec __attribute__((vector_size(kWidth * 4)));
+
+inline Vec load(const float* p) {
+  Vec v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+inline void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
+
+inline Vec broadcast(float x) { return x - Vec{}; }
+
+inline IntVec bits(Vec v) { return reinterpret_cast<IntVec>(v); }
+inline Vec from_bits(IntVec v) { return reinterpret_cast<Vec>(v); }
+
+// Of two numbers the larger or smaller; the second where one is not a number.
+inline Vec maximum(Vec a, Vec b) { return a > b ? a : b; }
+inline Vec minimum(Vec a, Vec b) { return a < b ? a : b; }
+
+// The first n < kWidth floats of p, then zeros; nothing beyond them is read, nor written.
+inline Vec load_first(const float* p, Index n) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
+#elif defined(__AVX2__)
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane));
+#else
+  Vec v{};
+  for (Index i = 0; i < n; ++i) v[i] = p[i];
+  return v;
+#endif
+}
+
+inline void store_first(float* p, Vec v, Index n) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), v);
+#elif defined(__AVX2__)
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  _mm256_maskstore_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane), v);
+#else
+  for (Index i = 0; i < n; ++i) p[i] = v[i];
+#endif
+}
+
+// Sum of the kWidth floats, always in the same order.
+inline float sum(Vec v) {
+  float total = 0.0f;
+  for (Index i = 0; i < kWidth; ++i) total += v[i];
+  return total;
+}
+
+inline Index at_least(Index n, Index least) { return n < least ? least : n; }
+inline Index at_most(Index n, Index most) { return n > most ? most : n; }
+inline Index round_up(Index n, Index multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+}  // namespace gru4rec_fast::GRU4REC_FAST_ISA

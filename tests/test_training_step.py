@@ -1,0 +1,250 @@
+"""The C++ training step: every option against the float64 reference, for every instruction set;
+the same bits for any number of threads; and what it refuses."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from gru4rec_fast import _core, fallback, ops
+from gru4rec_fast.config import Config
+from gru4rec_fast.model import Network
+from gru4rec_fast.optim import Adagrad
+from gru4rec_fast.planning import StepBlock
+
+STEPS = 20
+V = 200
+EMBEDDINGS: dict[str, dict[str, Any]] = {
+    "shared": {},
+    "separate": {"constrained_embedding": False, "embedding": 13},
+    "one-hot": {"constrained_embedding": False},
+}
+LOSSES: dict[str, dict[str, Any]] = {
+    "cross-entropy": {"loss": "cross-entropy"},
+    "cross-entropy-logq": {"loss": "cross-entropy", "logq": 0.8},
+    "bpr-max": {"loss": "bpr-max", "elu_param": 0.5, "bpreg": 0.7},
+    "bpr-max-linear": {"loss": "bpr-max", "elu_param": 0.0, "bpreg": 1.5},
+}
+DROPOUTS = {"whole": {}, "dropout": {"dropout_p_embed": 0.3, "dropout_p_hidden": 0.2}}
+LAYERS = ((20,), (33, 20), (12, 40, 17))
+SAMPLES = (0, 64)
+
+OPTIONS = [
+    pytest.param(
+        {
+            **EMBEDDINGS[e],
+            **LOSSES[loss],
+            **DROPOUTS[d],
+            "layers": layers,
+            "n_sample": s,
+            "momentum": m,
+        },
+        id=f"{e}-{loss}-{d}-{'/'.join(map(str, layers))}-{s}-{m}",
+    )
+    for e, loss, d, layers, s, m in itertools.product(
+        EMBEDDINGS, LOSSES, DROPOUTS, LAYERS, SAMPLES, (0.0, 0.3)
+    )
+]
+
+
+def random_block(lanes: int, samples: int, n_items: int = V, steps: int = STEPS) -> StepBlock:
+    """Steps with repeated items, restarts, and lanes that die in the middle and at the start."""
+    rng = np.random.default_rng(lanes + samples)
+    live = np.full(steps, lanes, np.int32)
+    live[steps * 2 // 3 :] = max(2, lanes - 3)
+    inputs = rng.integers(0, n_items, (steps, lanes)).astype(np.int32)
+    targets = rng.integers(0, n_items // 4, (steps, lanes)).astype(np.int32)
+    restarts = (rng.random((steps, lanes)) < 0.2).astype(np.uint8)
+    source = np.tile(np.arange(lanes, dtype=np.int32), (steps, 1))
+    source[steps * 2 // 3, : live[-1]] = np.sort(rng.permutation(lanes)[: live[-1]])
+    dead = np.arange(lanes) >= live[:, None]
+    inputs[dead], targets[dead], restarts[dead], source[dead] = 0, 0, 0, -1
+    negatives = rng.integers(0, n_items, (steps, samples)).astype(np.int32)
+    merged = _core.merge_rows(inputs, targets, live, negatives)
+    return StepBlock(
+        first_step=7,
+        inputs=inputs,
+        targets=targets,
+        restarts=restarts,
+        source=source,
+        events=np.zeros((steps, lanes), np.int64),
+        live=live,
+        negatives=negatives,
+        rows=merged.rows,
+        target_count=merged.target_count,
+        sample_count=merged.sample_count,
+        target_row=merged.target_row,
+        input_row=merged.input_row,
+        scored=merged.scored,
+        touched=merged.touched,
+    )
+
+
+class Run:
+    """A network after the steps of a block."""
+
+    def __init__(
+        self, config: Config, block: StepBlock, dtype: torch.dtype, n_items: int = V
+    ) -> None:
+        network = Network(config, n_items)
+        network.initialise()
+        rng = np.random.default_rng(5)
+        for parameter in (p for p in network.parameters() if 1 in (p.dim(), p.shape[-1])):
+            parameter.copy_(torch.from_numpy(rng.normal(0, 0.1, parameter.shape)))
+        self.p = network.to(dtype).parameter_dict()
+        self.initial = {name: value.clone() for name, value in self.p.items()}
+        self.optimiser = Adagrad(self.p, config)
+        self.support = torch.from_numpy(rng.integers(1, 50, n_items))
+        self.states = [torch.zeros(config.batch_size, h, dtype=dtype) for h in config.layers]
+        self.losses = ops.train_block(
+            self.p, self.optimiser, self.states, block, self.support, config
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that training changes."""
+        accumulators = {f"a {name}": a for name, a in self.optimiser.accumulators.items()}
+        momenta = {f"m {name}": m for name, m in self.optimiser.momenta.items()}
+        states = {f"state {layer}": h for layer, h in enumerate(self.states)}
+        return {**self.p, **accumulators, **momenta, **states}
+
+    def error(self, truth: Run) -> dict[str, float]:
+        """Largest difference from the truth, of each tensor by its own scale."""
+        own = self.tensors()
+        errors = {
+            name: float((own[name].double() - t).abs().max() / t.abs().max())
+            for name, t in truth.tensors().items()
+        }
+        return {**errors, "loss": float(((self.losses - truth.losses) / truth.losses).abs().max())}
+
+
+@pytest.fixture(params=_core.instruction_sets())
+def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
+    before = _core.instruction_set()
+    _core.use_instruction_set(request.param)
+    yield request.param
+    _core.use_instruction_set(before)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_every_option(
+    options: dict[str, Any], instruction_set: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config().replace(**options, batch_size=10, learning_rate=0.05)
+    block = random_block(config.batch_size, config.n_sample)
+    fast = Run(config, block, torch.float32)
+    truth = Run(config, block, torch.float64)
+    errors = fast.error(truth)
+    limits = {name: 1e-5 if name == "loss" else 1e-4 for name in errors}
+    if any(error > limits[name] for name, error in errors.items()):
+        # Adagrad's first steps blow rounding errors up where a gradient is all but zero. No path in
+        # float32 can do better than the reference does in float32, so the limit is four times that.
+        monkeypatch.setattr(ops, "ENGINES", ())
+        own = Run(config, block, torch.float32).error(truth)
+        worst = max(own.values())
+        limits = {name: max(limit, 4 * own[name], worst) for name, limit in limits.items()}
+    assert all(error <= limits[name] for name, error in errors.items()), errors
+    for name, value in truth.p.items():
+        assert not torch.equal(value, truth.initial[name]), f"{name} was not trained"
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("lanes", [2, 7, 16, 17, 80])
+def test_any_number_of_lanes(loss: str, lanes: int) -> None:
+    config = Config().replace(
+        **LOSSES[loss], layers=(50,), batch_size=lanes, n_sample=300, momentum=0.1
+    )
+    block = random_block(lanes, 300, steps=6)
+    errors = Run(config, block, torch.float32).error(Run(config, block, torch.float64))
+    assert max(errors.values()) < 1e-4, errors
+    assert errors["loss"] < 1e-5
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy-logq", "bpr-max"])
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
+def test_equal_bits_for_any_number_of_threads(loss: str, embedding: str) -> None:
+    # Large enough for every loop to be shared.
+    config = Config().replace(
+        **LOSSES[loss],
+        **EMBEDDINGS[embedding],
+        layers=(150, 130),
+        batch_size=60,
+        n_sample=1500,
+        momentum=0.2,
+        dropout_p_hidden=0.3,
+    )
+    block = random_block(60, 1500, n_items=4000, steps=12)
+    before = torch.get_num_threads()
+    runs = []
+    try:
+        for threads in (1, 2, 3, 2):
+            torch.set_num_threads(threads)
+            runs.append(Run(config, block, torch.float32, n_items=4000))
+    finally:
+        torch.set_num_threads(before)
+    for other in runs[1:]:
+        assert torch.equal(runs[0].losses, other.losses)
+        tensors = other.tensors()
+        for name, tensor in runs[0].tensors().items():
+            assert torch.equal(tensor, tensors[name]), name
+
+
+def test_only_touched_rows_move() -> None:
+    config = Config().replace(layers=(20,), batch_size=4, n_sample=10, momentum=0.5)
+    block = random_block(4, 10, steps=3)
+    run = Run(config, block, torch.float32)
+    scored = {int(i) for t in range(3) for i in block.rows[t, : block.scored[t]]}
+    touched = {int(i) for t in range(3) for i in block.rows[t, : block.touched[t]]}
+    assert scored < touched
+    for name, expected in (("Wy.weight", touched), ("By.weight", scored)):
+        moved = (run.p[name] != run.initial[name]).any(dim=1).nonzero()[:, 0].tolist()
+        assert set(moved) == expected, name
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_extreme_scores_stay_finite(loss: str) -> None:
+    config = Config().replace(**LOSSES[loss], layers=(20,), batch_size=4, n_sample=10)
+    block = random_block(4, 10, steps=2)
+    network = Network(config, V)
+    network.initialise()
+    p = network.parameter_dict()
+    p["By.weight"][::2] = 3000.0
+    p["By.weight"][1::2] = -3000.0
+    support = torch.ones(V, dtype=torch.int64)
+    states = [torch.zeros(4, 20)]
+    losses = ops.train_block(p, Adagrad(p, config), states, block, support, config)
+    assert torch.isfinite(losses).all()
+    assert all(torch.isfinite(value).all() for value in p.values())
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    config = Config().replace(layers=(20,), batch_size=4, n_sample=10)
+    block = random_block(4, 10, n_items=1000)
+    with pytest.raises(ValueError, match=r"does not exist; expected .* of 200 items"):
+        Run(config, block, torch.float32)
+    network = Network(config, V)
+    p = network.parameter_dict()
+    optimiser = Adagrad(p, config)
+    optimiser.accumulators["Wy.weight"] = torch.zeros(V, 21)
+    states = [torch.zeros(4, 20)]
+    support = torch.ones(V, dtype=torch.int64)
+    with pytest.raises(ValueError, match=r"accumulator of Wy.weight is float32 .*\(200, 20\)"):
+        ops.train_block(p, optimiser, states, random_block(4, 10), support, config)
+
+
+def test_the_slow_path_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    fallback.refuse.cache_clear()
+    config = Config().replace(layers=(20,), batch_size=4, n_sample=10)
+    block = random_block(4, 10, steps=2)
+    with caplog.at_level(logging.WARNING):
+        Run(config, block, torch.float64)
+        Run(config, block, torch.float64)
+    said = [message for message in caplog.messages if message.startswith("training runs the slow")]
+    assert len(said) == 1
+    assert "float64" in said[0]
