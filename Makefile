@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench kernels gpu-report gpu-report-check wheel clean
+.PHONY: help setup demo test lint format bench bench-report sanitize kernels gpu-report gpu-report-check wheel clean
 
 help:  ## this list
 	@echo 'make TARGET [ARGS="more arguments"] [PYTHON=python3.12]'
@@ -30,15 +30,26 @@ lint: $(STAMP)  ## ruff, mypy, clang-format; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run -Werror csrc/*.cpp csrc/*.h
+	$(BIN)/clang-format --dry-run -Werror csrc/*.cpp csrc/*.h csrc/tests/*.cpp
 
 format: $(STAMP)  ## put the sources into the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i csrc/*.cpp csrc/*.h
+	$(BIN)/clang-format -i csrc/*.cpp csrc/*.h csrc/tests/*.cpp
 
 bench: $(STAMP)  ## all benchmarks; ARGS="-k sampling" for some
 	@$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' --benchmark-only $(ARGS)
+
+bench-report: $(STAMP)  ## measure all interleaved; writes docs/BENCHMARKS.md and its chart
+	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.report $(ARGS)
+
+sanitize: $(STAMP)  ## the engine's C++ tests under the address, undefined and thread sanitizers
+	@for kind in address undefined thread; do \
+	  $(BIN)/cmake -S csrc/tests -B build/sanitize-$$kind -G Ninja -DCMAKE_MAKE_PROGRAM="$$PWD/$(BIN)/ninja" \
+	    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS="-O1 -g -fsanitize=$$kind -fno-sanitize-recover=all" >/dev/null && \
+	  $(BIN)/cmake --build build/sanitize-$$kind >/dev/null && \
+	  $(BIN)/ctest --test-dir build/sanitize-$$kind --output-on-failure || exit 1; \
+	done
 
 kernels: $(STAMP)  ## compile every GPU kernel, without a GPU, and write docs/KERNELS.md
 	@$(BIN)/python -m benchmarks.kernel_table $(ARGS)

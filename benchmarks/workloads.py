@@ -1,19 +1,18 @@
 """The published settings on generated sessions, and what a step of them is measured against.
 
-`engine` trains planned steps by `ops.train_block`. `plain` trains the same steps as a good PyTorch user
-would write them: sparse gradients, coalesced, and Adagrad with momentum on their rows. `floor` is a step's matrix
-products alone, all N columns, through torch.mm(out=...).
+`engine` trains planned steps by `ops.train_block`. `plain` trains the same steps as a good PyTorch
+user would write them: sparse gradients, coalesced, and Adagrad with momentum on their rows. `floor`
+is a step's matrix products alone, all N columns, through torch.mm(out=...).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from gru4rec_fast import ops, reference
@@ -24,6 +23,8 @@ from gru4rec_fast.planning import StepBlock, plan_epoch
 from gru4rec_fast.sampling import negative_sampler
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gru4rec_fast._core import Int32, Int64
 
 WORKLOADS: dict[str, Config] = {
@@ -47,6 +48,7 @@ class GeneratedSessions:
 
     @classmethod
     def draw(cls, n_items: int, n_events: int, seed: int = 0) -> GeneratedSessions:
+        """About that many events of a catalogue of V items."""
         rng = np.random.default_rng(seed)
         lengths = rng.integers(2, 11, n_events // 6)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -85,6 +87,7 @@ class Workload:
         self.p = self.network.parameter_dict()
 
     def states(self) -> list[Tensor]:
+        """Zero states of all layers."""
         return [torch.zeros(self.config.batch_size, h) for h in self.config.layers]
 
     def engine(self) -> Callable[[], None]:
@@ -128,7 +131,7 @@ class PlainPyTorch:
     """The same training in plain PyTorch."""
 
     def __init__(self, workload: Workload, steps: int) -> None:
-        self.config = config = workload.config
+        self.config = workload.config
         self.p = {name: value.clone() for name, value in workload.p.items()}
         self.a = {name: torch.zeros_like(value) for name, value in self.p.items()}
         self.m = {name: torch.zeros_like(value) for name, value in self.p.items()}
@@ -151,10 +154,12 @@ class PlainPyTorch:
             value.requires_grad_()
 
     def __call__(self) -> None:
+        """Train all steps."""
         for step in self.steps:
             self.step(*step)
 
     def step(self, inputs: Tensor, columns: Tensor, source: Tensor, restarts: Tensor) -> None:
+        """Forward, backward, update."""
         config, p = self.config, self.p
         m = len(inputs)
         states = [reference.carry(h, source, restarts) for h in self.states]
@@ -190,6 +195,7 @@ class PlainPyTorch:
                 self.update(name, value)
 
     def update(self, name: str, value: Tensor) -> None:
+        """Adagrad with momentum, of a table on the rows of its gradient."""
         gradient = value.grad
         assert gradient is not None
         settings = self.config.learning_rate, self.config.momentum

@@ -58,8 +58,7 @@ struct Parameters {
                       std::ptrdiff_t rows, std::ptrdiff_t columns) {
     const auto array = py::cast<py::array>(arrays[name.c_str()]);
     const bool vector = array.ndim() == 1 && array.shape(0) == rows && columns == 1;
-    const bool matrix =
-        array.ndim() == 2 && array.shape(0) == rows && array.shape(1) == columns;
+    const bool matrix = array.ndim() == 2 && array.shape(0) == rows && array.shape(1) == columns;
     expect(vector || matrix, what + name, array, rows, columns);
     return in_place(what + name, array);
   }
@@ -157,8 +156,7 @@ struct OwnedPlan {
     plan.width = rows.shape(1);
     plan.source = shaped(source, "source", plan.lanes);
     plan.rows = shaped(rows, "rows", plan.width);
-    plan.restarts =
-        shaped(matrix<std::uint8_t>(block, "restarts", 2), "restarts", plan.lanes);
+    plan.restarts = shaped(matrix<std::uint8_t>(block, "restarts", 2), "restarts", plan.lanes);
     plan.target_count =
         shaped(matrix<std::int32_t>(block, "target_count", 2), "target_count", plan.width);
     plan.sample_count =
@@ -360,9 +358,8 @@ void bind_adagrad(py::module_& m) {
           }
         }
         expect(gradient.size() == n * p.columns, "g", gradient, n, p.columns);
-        unlocked([&] {
-          kernels().update_rows(p, first, n, gradient.data(), learning_rate, momentum);
-        });
+        unlocked(
+            [&] { kernels().update_rows(p, first, n, gradient.data(), learning_rate, momentum); });
       },
       py::arg("theta"), py::arg("a"), py::arg("m"), py::arg("rows"), py::arg("g"),
       py::arg("learning_rate"), py::arg("momentum"));

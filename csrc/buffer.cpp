@@ -28,7 +28,9 @@ Buffer::Buffer(std::ptrdiff_t floats) {
   std::memset(data_, 0, bytes);
 }
 
-Buffer::~Buffer() { std::free(data_); }
+Buffer::~Buffer() {
+  std::free(data_);
+}
 
 Buffer::Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
 
@@ -37,7 +39,9 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
   return *this;
 }
 
-void Buffer::swap(Buffer& other) noexcept { std::swap(data_, other.data_); }
+void Buffer::swap(Buffer& other) noexcept {
+  std::swap(data_, other.data_);
+}
 
 namespace {
 
@@ -56,7 +60,9 @@ constexpr int kCollapse = 25;   // MADV_COLLAPSE, Linux 6.1; older headers lack 
 
 }  // namespace
 
-void advise_huge_pages(const void* memory, std::size_t bytes) { advise(memory, bytes, kHugePages); }
+void advise_huge_pages(const void* memory, std::size_t bytes) {
+  advise(memory, bytes, kHugePages);
+}
 
 void collapse_huge_pages(const void* memory, std::size_t bytes) {
   advise(memory, bytes, kHugePages);

@@ -1,4 +1,5 @@
-// Zeroed, cache-line aligned memory for the engine's intermediate results; large ones ask for huge pages.
+// Zeroed, cache-line aligned memory for the engine's intermediate results; large ones ask for huge
+// pages.
 #pragma once
 
 #include <cstddef>

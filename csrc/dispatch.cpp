@@ -34,7 +34,9 @@ std::vector<std::string> instruction_sets() {
   return names;
 }
 
-const Kernels& kernels() { return *chosen().load(); }
+const Kernels& kernels() {
+  return *chosen().load();
+}
 
 void use_instruction_set(const std::string& name) {
   std::string known;
@@ -45,8 +47,8 @@ void use_instruction_set(const std::string& name) {
     }
     known += std::string(known.empty() ? "" : ", ") + set->name;
   }
-  throw std::invalid_argument("instruction set '" + name +
-                              "' is not available; expected one of " + known);
+  throw std::invalid_argument("instruction set '" + name + "' is not available; expected one of " +
+                              known);
 }
 
 }  // namespace gru4rec_fast

@@ -14,8 +14,8 @@ std::vector<std::string> instruction_sets();
 // The kernels in use: at first the fastest set.
 const Kernels& kernels();
 
-// Uses `name`, one of instruction_sets(), from now on, in all threads; throws std::invalid_argument for
-// any other.
+// Uses `name`, one of instruction_sets(), from now on, in all threads; throws std::invalid_argument
+// for any other.
 void use_instruction_set(const std::string& name);
 
 }  // namespace gru4rec_fast

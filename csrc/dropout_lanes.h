@@ -37,17 +37,27 @@ inline void fill_dropout(std::uint64_t seed, std::uint64_t step, int site, Index
                          Index columns, double p, float* mask, Index stride) {
   const auto dropped_below = static_cast<std::uint64_t>(p * 4294967296.0 + 0.5);
   const auto kept = static_cast<float>(1.0 / (1.0 - p));
+  constexpr Index kMade = 4 * kWidth;
   std::uint32_t word[4][kWidth];
-  Index next = 4 * kWidth;  // of the 4 kWidth words made last, the one to use next
+  float factors[kMade];
+  Index used = kMade;  // of the factors made last
   std::uint32_t block = 0;
   for (Index row = 0; row < rows; ++row) {
-    for (Index column = 0; column < columns; ++column, ++next) {
-      if (next == 4 * kWidth) {
+    for (Index column = 0; column < columns;) {
+      if (used == kMade) {
         philox_blocks(seed, step, static_cast<std::uint32_t>(site + 1), block, word);
+        for (Index j = 0; j < kWidth; ++j) {
+          for (Index i = 0; i < 4; ++i) {
+            factors[4 * j + i] = word[i][j] < dropped_below ? 0.0f : kept;
+          }
+        }
         block += kWidth;
-        next = 0;
+        used = 0;
       }
-      mask[row * stride + column] = word[next % 4][next / 4] < dropped_below ? 0.0f : kept;
+      const Index n = at_most(columns - column, kMade - used);
+      for (Index k = 0; k < n; ++k) mask[row * stride + column + k] = factors[used + k];
+      used += n;
+      column += n;
     }
   }
 }

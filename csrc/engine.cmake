@@ -2,17 +2,18 @@
 find_package(Threads REQUIRED)
 
 set(KERNEL_SOURCES
-  csrc/gru_reset_after.cpp
-  csrc/gru_reset_before.cpp
-  csrc/gru_step.cpp
-  csrc/kernels.cpp
-  csrc/sampled_loss.cpp
-  csrc/sparse_adagrad.cpp
-  csrc/target_rank.cpp
-  csrc/top_k.cpp
-  csrc/training_step.cpp)
+  ${CMAKE_CURRENT_LIST_DIR}/gru_reset_after.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/gru_reset_before.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/gru_step.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/kernels.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/sampled_loss.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/sparse_adagrad.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/target_rank.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/top_k.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/training_step.cpp)
 
-add_library(engine STATIC csrc/buffer.cpp csrc/dispatch.cpp csrc/team.cpp)
+add_library(engine STATIC ${CMAKE_CURRENT_LIST_DIR}/buffer.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/dispatch.cpp ${CMAKE_CURRENT_LIST_DIR}/team.cpp)
 target_compile_options(engine PRIVATE -Wall -Wextra -Wpedantic -Wshadow)
 target_link_libraries(engine PUBLIC Threads::Threads)
 

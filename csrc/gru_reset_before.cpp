@@ -1,7 +1,9 @@
 // The paper's cell, first of the one-hot mode: x (B x 3H) are rows of Wx0 in the order n, r, z;
-// r = σ(x_r + b_r + U_r h), z likewise, n = tanh(x_n + b_n + U_n (r ∘ h)), h' = (1 - z) ∘ h + z ∘ n.
+// r = σ(x_r + b_r + U_r h), z likewise, n = tanh(x_n + b_n + U_n (r ∘ h)), h' = (1 - z) ∘ h + z ∘
+// n.
 //
-// Blocks of `gates`: r, z, n, r ∘ h. Blocks of `d_gates`: gradients of x_n, x_r, x_z, then of r ∘ h.
+// Blocks of `gates`: r, z, n, r ∘ h. Blocks of `d_gates`: gradients of x_n, x_r, x_z, then of r ∘
+// h.
 #include "gru_step.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
@@ -81,8 +83,8 @@ void CellStep::backward_reset_before(Index lanes, Rates rates, Scratch* scratch,
   team.run(2 * blocks, shared, [&](Index chunk, int thread) {
     const Index first = chunk / 2 * kUnitBlock, n = at_most(H - first, kUnitBlock);
     if (chunk % 2 == 0) {
-      update_rows(cell.w_h, first, n, lanes, gate(3, first), lane_stride, d_x.data(),
-                  input_stride, rates, scratch[thread]);
+      update_rows(cell.w_h, first, n, lanes, gate(3, first), lane_stride, d_x.data(), input_stride,
+                  rates, scratch[thread]);
     } else {
       update_rows(cell.w_hh, first, n, lanes, h_t.data() + first * lane_stride, lane_stride,
                   d_x.data() + H, input_stride, rates, scratch[thread]);

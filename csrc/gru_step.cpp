@@ -47,7 +47,8 @@ Index CellStep::scratch_size() const {
 void update_rows(const Parameter& p, Index first, Index rows, Index lanes, const float* d,
                  Index d_stride, const float* y, Index y_stride, Rates rates, Scratch& scratch) {
   const Index stride = row_stride(p.columns);
-  product<false>(rows, p.columns, lanes, d, d_stride, y, y_stride, scratch.floats.data(), stride, false);
+  product<false>(rows, p.columns, lanes, d, d_stride, y, y_stride, scratch.floats.data(), stride,
+                 false);
   for (Index i = 0; i < rows; ++i) {
     adagrad_row(rates, p, first + i, scratch.floats.data() + i * stride);
   }

@@ -2,8 +2,9 @@
 // cell's own weights. The twin of kernels/gru_step.py and of `reference.gru_reset_after` (file
 // gru_reset_after.cpp) and `reference.gru_reset_before` (gru_reset_before.cpp).
 //
-// Order within a step: the owner fills x, h and, with dropout, mask; forward() computes out; backward()
-// takes the gradient of out and computes the one of x. The carried state h is a constant.
+// Order within a step: the owner fills x, h and, with dropout, mask; forward() computes out;
+// backward() takes the gradient of out and computes the one of x. The carried state h is a
+// constant.
 #pragma once
 
 #include "buffer.h"
@@ -23,9 +24,9 @@ struct CellStep {
   CellStep(const Cell& cell_of, Index max_lanes);
 
   Cell cell;
-  Index input_stride;  // floats a row of x
-  Index unit_stride;   // of h, out
-  Index lane_stride;   // of everything "_t"
+  Index input_stride;    // floats a row of x
+  Index unit_stride;     // of h, out
+  Index lane_stride;     // of everything "_t"
   bool dropped = false;  // out is multiplied by mask_t
 
   // lanes x units, owned by this cell. x (B x K; one-hot: B x 3H, rows of Wx0) and h (B x H, the
@@ -60,7 +61,9 @@ struct CellStep {
 // Units are shared out in blocks of this many.
 inline constexpr Index kUnitBlock = 36;
 
-inline Index unit_blocks(Index units) { return (units + kUnitBlock - 1) / kUnitBlock; }
+inline Index unit_blocks(Index units) {
+  return (units + kUnitBlock - 1) / kUnitBlock;
+}
 
 // Rows `first` .. first + rows - 1 of a dense parameter: their gradient is d (rows x lanes) times
 // y (lanes x columns); Adagrad uses it while it is in the cache.

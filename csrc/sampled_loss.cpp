@@ -26,8 +26,7 @@ float dot(const float* a, const float* b, Index n) {
 
 }  // namespace
 
-SampledLoss::SampledLoss(const Settings& settings, Index max_lanes, Index max_rows,
-                         Index tile_rows)
+SampledLoss::SampledLoss(const Settings& settings, Index max_lanes, Index max_rows, Index tile_rows)
     : settings_(settings), stride_(row_stride(max_lanes)), tile_rows_(tile_rows) {
   const Index rows = round_up(max_rows, tile_rows), n_tiles = rows / tile_rows;
   exponential_ = Buffer(rows * stride_);

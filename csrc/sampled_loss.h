@@ -68,10 +68,10 @@ class SampledLoss {
   Settings settings_;
   StepPlan plan_{};
   Index stride_, tile_rows_;
-  Buffer s_, exponential_;            // (U x B); cross-entropy has one for both
-  Buffer bias_, weight_, d_bias_;     // (U)
-  Buffer scale_, against_;            // (tiles x B): see sum_tile() and combine_tiles()
-  Buffer tile_sums_, totals_;         // (tiles x kSums x B), (kSums x B)
+  Buffer s_, exponential_;         // (U x B); cross-entropy has one for both
+  Buffer bias_, weight_, d_bias_;  // (U)
+  Buffer scale_, against_;         // (tiles x B): see sum_tile() and combine_tiles()
+  Buffer tile_sums_, totals_;      // (tiles x kSums x B), (kSums x B)
   // (B): the target's score, for BPR-max; what its own column weighs, for BPR-max as a negative;
   // e^(own score - highest); the gradient of the target's score; and of the other scores a
   // factor for all, one of q^2 and a constant.

@@ -10,7 +10,8 @@ namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
 class ScoreTile {
  public:
-  // A tile has up to kItems items and kRows rows; its scores, and the features, stay in the first cache.
+  // A tile has up to kItems items and kRows rows; its scores, and the features, stay in the first
+  // cache.
   static constexpr Index kItems = 48;
   static constexpr Index kRows = 32;
 

@@ -41,16 +41,28 @@ inline Vec load(const float* p) {
   return v;
 }
 
-inline void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
+inline void store(float* p, Vec v) {
+  std::memcpy(p, &v, sizeof v);
+}
 
-inline Vec broadcast(float x) { return x - Vec{}; }
+inline Vec broadcast(float x) {
+  return x - Vec{};
+}
 
-inline IntVec bits(Vec v) { return reinterpret_cast<IntVec>(v); }
-inline Vec from_bits(IntVec v) { return reinterpret_cast<Vec>(v); }
+inline IntVec bits(Vec v) {
+  return reinterpret_cast<IntVec>(v);
+}
+inline Vec from_bits(IntVec v) {
+  return reinterpret_cast<Vec>(v);
+}
 
 // Of two numbers the larger or smaller; the second where one is not a number.
-inline Vec maximum(Vec a, Vec b) { return a > b ? a : b; }
-inline Vec minimum(Vec a, Vec b) { return a < b ? a : b; }
+inline Vec maximum(Vec a, Vec b) {
+  return a > b ? a : b;
+}
+inline Vec minimum(Vec a, Vec b) {
+  return a < b ? a : b;
+}
 
 // The first n < kWidth floats of p, then zeros; nothing beyond them is read, nor written.
 inline Vec load_first(const float* p, Index n) {
@@ -84,8 +96,14 @@ inline float sum(Vec v) {
   return total;
 }
 
-inline Index at_least(Index n, Index least) { return n < least ? least : n; }
-inline Index at_most(Index n, Index most) { return n > most ? most : n; }
-inline Index round_up(Index n, Index multiple) { return (n + multiple - 1) / multiple * multiple; }
+inline Index at_least(Index n, Index least) {
+  return n < least ? least : n;
+}
+inline Index at_most(Index n, Index most) {
+  return n > most ? most : n;
+}
+inline Index round_up(Index n, Index multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

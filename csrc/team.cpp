@@ -9,8 +9,8 @@ namespace {
 constexpr int kSpins = 64;  // between two looks at the clock
 constexpr std::chrono::microseconds kPatience{30};
 
-// Where other programs use the cores, a helper makes the caller wait for the chunk that it holds, or
-// comes when all is done and takes the caller's time. After a long wait, or a few loops without
+// Where other programs use the cores, a helper makes the caller wait for the chunk that it holds,
+// or comes when all is done and takes the caller's time. After a long wait, or a few loops without
 // help, the caller works alone for a while, for longer each time it happens again.
 constexpr std::chrono::microseconds kLongWait{100};
 constexpr int kLoopsWithoutHelp = 4;

@@ -1,8 +1,8 @@
 // A few threads that share the chunks of a loop. The caller always works too and takes every chunk
 // that no helper has begun, so a helper that the system does not schedule delays nothing. Helpers
-// start with the first shared loop and end with the Team, which lives for one call from Python; they
-// wait actively for some 30 microseconds, then sleep. Which thread runs a chunk is left to chance,
-// so what a chunk computes may not depend on it.
+// start with the first shared loop and end with the Team, which lives for one call from Python;
+// they wait actively for some 30 microseconds, then sleep. Which thread runs a chunk is left to
+// chance, so what a chunk computes may not depend on it.
 #pragma once
 
 #include <atomic>
@@ -24,8 +24,9 @@ class Team {
 
   int threads() const { return threads_; }
 
-  // Calls work(chunk, thread) for every chunk 0..chunks-1, thread 0 being the caller. `work` may not throw.
-  // With `shared` false, when there is too little work to be worth waking anyone, the caller alone.
+  // Calls work(chunk, thread) for every chunk 0..chunks-1, thread 0 being the caller. `work` may
+  // not throw. With `shared` false, when there is too little work to be worth waking anyone, the
+  // caller alone.
   template <class Work>
   void run(std::ptrdiff_t chunks, bool shared, const Work& work) {
     const bool rests = shared && resting_ > 0;

@@ -103,7 +103,8 @@ Step::Step(const Network& network, const Settings& settings, const BlockPlan& bl
     cells_.emplace_back(network.cells[i], block.lanes);
     most = at_least(most, cells_.back().scratch_size());
   }
-  for (int i = 0; i < team.threads(); ++i) scratch_.push_back({Buffer(most), Buffer(tile * row_stride_)});
+  for (int i = 0; i < team.threads(); ++i)
+    scratch_.push_back({Buffer(most), Buffer(tile * row_stride_)});
 }
 
 void Step::load_states(const LayerState* states) {
@@ -184,7 +185,8 @@ void Step::carry(CellStep& cell) {
   }
 }
 
-// The mask of the cell's output; `out` serves to turn it round, as the old state is carried already.
+// The mask of the cell's output; `out` serves to turn it round, as the old state is carried
+// already.
 void Step::drop(CellStep& cell, int site, double p) {
   cell.dropped = p > 0;
   if (!cell.dropped) return;
@@ -228,8 +230,8 @@ const float* Step::gather_tile(Index tile, int thread) {
 void Step::score_tile(Index tile, int thread) {
   const Index H = network_.wy.columns, first = loss_.first_row(tile), end = loss_.end_row(tile);
   const float* rows = gather_tile(tile, thread);
-  RowsAhead next = ahead(network_.wy.value, end, end - first,
-                         product_tiles(end - first, plan_.live, H));
+  RowsAhead next =
+      ahead(network_.wy.value, end, end - first, product_tiles(end - first, plan_.live, H));
   product<false>(end - first, plan_.live, H, rows, row_stride_, last().out_t.data(),
                  last().lane_stride, loss_.scores(first), loss_.stride(), false, next);
   loss_.forward_tile(tile);
@@ -283,8 +285,8 @@ void Step::learn_tile(Index tile, Index share, bool first_of_share, int thread) 
   const Index lane_stride = last().lane_stride;
   const float* rows = gather_tile(tile, thread);
   loss_.backward_tile(tile);
-  RowsAhead next = ahead(network_.wy.accumulator, first, end - first,
-                         product_tiles(H, plan_.live, end - first));
+  RowsAhead next =
+      ahead(network_.wy.accumulator, first, end - first, product_tiles(H, plan_.live, end - first));
   product<true>(H, plan_.live, end - first, rows, row_stride_, loss_.d_scores(first),
                 loss_.stride(), shares_.data() + share * H * lane_stride, lane_stride,
                 !first_of_share, next);

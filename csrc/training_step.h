@@ -1,5 +1,5 @@
-// One training step of GRU4Rec on the CPU, and the block of planned steps that Python hands over at once.
-// What is computed: spec sections 3 to 6, as `reference.py` writes it; float32 throughout.
+// One training step of GRU4Rec on the CPU, and the block of planned steps that Python hands over at
+// once. What is computed: spec sections 3 to 6, as `reference.py` writes it; float32 throughout.
 //
 // Letters: B lanes, M live lanes, U unique rows of a step, H units, K inputs of a layer, V items.
 // All matrices are row-major and contiguous. Parameters are borrowed and updated in place.
@@ -19,10 +19,10 @@ struct Parameter {
   std::ptrdiff_t columns = 0;
 };
 
-// Reset after the product: w_ih (3H x K), w_hh (3H x H), b_ih, b_hh (3H), gates in the order reset, update,
-// new. Reset before it, the one-hot first cell, `reset_before`: w_hh is Wrz0 (H x 2H), gates
-// reset, update; w_h is Wh0 (H x H), b_ih is Bh0 (3H) and the input a row of Wx0 (V x 3H), gates
-// new, reset, update.
+// Reset after the product: w_ih (3H x K), w_hh (3H x H), b_ih, b_hh (3H), gates in the order reset,
+// update, new. Reset before it, the one-hot first cell, `reset_before`: w_hh is Wrz0 (H x 2H),
+// gates reset, update; w_h is Wh0 (H x H), b_ih is Bh0 (3H) and the input a row of Wx0 (V x 3H),
+// gates new, reset, update.
 struct Cell {
   bool reset_before = false;
   std::ptrdiff_t inputs = 0;
@@ -51,7 +51,8 @@ struct Settings {
   const std::int64_t* support = nullptr;  // (V,) events per item; read only with logq
 };
 
-// What a step reads of its plan (LaneBlock and MergedRows of _core.pyi), rows of the block's arrays.
+// What a step reads of its plan (LaneBlock and MergedRows of _core.pyi), rows of the block's
+// arrays.
 struct StepPlan {
   std::uint64_t step;
   std::ptrdiff_t live;

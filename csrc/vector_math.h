@@ -32,7 +32,9 @@ inline Vec exponential(Vec x) {
   return x > kHighest ? broadcast(__builtin_inff()) : y;
 }
 
-inline Vec logistic(Vec x) { return 1.0f / (1.0f + exponential(-x)); }
+inline Vec logistic(Vec x) {
+  return 1.0f / (1.0f + exponential(-x));
+}
 
 // 1 - 2 / (e^2|x| + 1) with the sign of x; near zero, where that cancels, an odd polynomial.
 inline Vec hyperbolic_tangent(Vec x) {

@@ -141,7 +141,7 @@ def train_block(
     config: Config,
     threads: int,
 ) -> tuple[Float32, list[Float32]]:
-    """Train the T steps of a planned block; returns losses (T,) and the layers' new states (M, H_l).
+    """Train the T steps of a planned block; returns losses (T,) and new states (M, H_l).
 
     Parameters, by the names of the state_dict, and their Adagrad state (`momenta` empty without
     momentum) are contiguous and updated in place. `states` (rows, H_l) are those of the step
@@ -157,9 +157,7 @@ def rank_counts(
     features (R, H), w (V, H), b (V, 1), targets (R,). A row's counts do not depend on the others.
     """
 
-def top_k(
-    features: Float32, w: Float32, b: Float32, k: int, threads: int
-) -> tuple[Float32, Int64]:
+def top_k(features: Float32, w: Float32, b: Float32, k: int, threads: int) -> tuple[Float32, Int64]:
     """Scores and items (R, min(k, V)) of each row's best items, of equal ones the lower first."""
 
 def sparse_adagrad(
@@ -183,7 +181,7 @@ def use_instruction_set(name: str) -> None:
     """Use one of `instruction_sets()` from now on; ValueError for any other."""
 
 def vector_math(function: str, x: Float32) -> Float32:
-    """exp, logistic, tanh, log or reciprocal_root of x (n,) as the engine computes it; for tests."""
+    """exp, logistic, tanh, log or reciprocal_root of x (n,), as the engine has them; for tests."""
 
 def advise_huge_pages(array: Float32) -> None:
     """Ask the system to back the array's memory by huge pages, now if it can; advice only."""

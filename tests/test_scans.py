@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from gru4rec_fast import _core, ops, reference
 from gru4rec_fast.reference import Gradient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture(params=_core.instruction_sets(), autouse=True)
@@ -83,7 +86,11 @@ def test_adagrad_equals_the_references(momentum: float, columns: int) -> None:
     gradient = torch.randn(20, columns, generator=g)
     gradient[3] = 0
     expected = [t.double() if t is not None else None for t in (theta, a, m)]
-    reference.sparse_adagrad(*expected, rows, gradient.double(), 0.1, momentum)  # type: ignore[arg-type]
+    exact_theta, exact_a, exact_m = expected
+    assert exact_theta is not None
+    assert exact_a is not None
+    settings = (rows, gradient.double(), 0.1, momentum)
+    reference.sparse_adagrad(exact_theta, exact_a, exact_m, *settings)
     untouched = theta.clone()
     ops.adagrad(theta, a, m, Gradient(gradient, rows), 0.1, momentum)
     for fast, exact in zip((theta, a, m), expected, strict=True):
@@ -101,8 +108,8 @@ def test_bad_arguments_are_refused() -> None:
         _core.rank_counts(features[:, :4].copy(), w, b, targets, 1)
     with pytest.raises(ValueError, match="threads is 0; expected at least 1"):
         _core.top_k(features, w, b, 3, 0)
+    rows = np.array([47])
     with pytest.raises(ValueError, match=r"a row is outside theta; expected 0\.\.46"):
-        rows = np.array([47])
         _core.sparse_adagrad(w, w.copy(), None, rows, np.ones((1, 5), np.float32), 0.1, 0.0)
     with pytest.raises(ValueError, match="theta is float64"):
-        _core.sparse_adagrad(w.astype(np.float64), w, None, None, w, 0.1, 0.0)  # type: ignore[arg-type]
+        _core.sparse_adagrad(w.astype(np.float64), w, None, None, w, 0.1, 0.0)

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,6 +17,9 @@ from gru4rec_fast.config import Config
 from gru4rec_fast.model import Network
 from gru4rec_fast.optim import Adagrad
 from gru4rec_fast.planning import StepBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 STEPS = 20
 V = 200
