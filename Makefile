@@ -1,6 +1,7 @@
 # Every target sets up what it needs: .venv, the compiled module, the tools.
 
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
@@ -23,8 +24,8 @@ setup: $(STAMP)  ## build everything into .venv
 demo: $(STAMP)  ## train, evaluate, compare; DATA=train.tsv TEST=test.tsv for your own log
 	@$(BIN)/gru4rec-fast demo $(if $(DATA),--data '$(DATA)') $(if $(TEST),--test '$(TEST)') $(ARGS)
 
-test: $(STAMP)  ## all tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP)  ## all tests, in JOBS processes (default 2)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 lint: $(STAMP)  ## ruff, mypy, clang-format; changes nothing
 	$(BIN)/ruff check .

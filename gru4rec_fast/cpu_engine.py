@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gru4rec_fast import _core
-from gru4rec_fast.fallback import takes
+from gru4rec_fast.fallback import refuse, takes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from gru4rec_fast.optim import Adagrad
     from gru4rec_fast.planning import StepBlock
     from gru4rec_fast.reference import Gradient, Parameters
+
+
+LOSSES = ("cross-entropy", "bpr-max")
+"""Those of csrc/sampled_loss.h."""
 
 
 def settle(table: Tensor) -> None:
@@ -38,6 +42,9 @@ def train_block(
     """`ops.train_block`."""
     state = [*optimiser.accumulators.values(), *optimiser.momenta.values()]
     if not takes("cpu", "training", [*p.values(), *state, *states]):
+        return None
+    if config.loss not in LOSSES:
+        refuse("training", f"the C++ engine has no loss {config.loss!r}")
         return None
     losses, new_states = _core.train_block(
         {name: value.detach().numpy() for name, value in p.items()},

@@ -1,4 +1,4 @@
-"""Which tensors a fast path takes; and that it does not, said once, where the reference runs instead."""
+"""Which tensors a fast path takes, and word, once, of those that the reference runs instead."""
 
 from __future__ import annotations
 

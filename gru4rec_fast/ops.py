@@ -38,7 +38,7 @@ def train_block(
     the states of the step before the block. Nothing here waits for the device.
     """
     for engine in ENGINES:
-        losses = engine.train_block(p, optimiser, states, block, support, config)
+        losses: Tensor | None = engine.train_block(p, optimiser, states, block, support, config)
         if losses is not None:
             return losses
     return _train_block_by_reference(p, optimiser, states, block, support, config)
@@ -70,7 +70,7 @@ def rank_counts(features: Tensor, w: Tensor, b: Tensor, targets: Tensor) -> tupl
     features (R, H), w (V, H), b (V, 1), targets (R,) int64 -> two int64 tensors (R,).
     """
     for engine in ENGINES:
-        counts = engine.rank_counts(features, w, b, targets)
+        counts: tuple[Tensor, Tensor] | None = engine.rank_counts(features, w, b, targets)
         if counts is not None:
             return counts
     return reference.rank_counts(features, targets, reference.item_scores(w, b), len(w))
@@ -79,7 +79,7 @@ def rank_counts(features: Tensor, w: Tensor, b: Tensor, targets: Tensor) -> tupl
 def top_k(features: Tensor, w: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Scores and items (R, k) of the best items of each row, best first (`reference.top_k`)."""
     for engine in ENGINES:
-        best = engine.top_k(features, w, b, k)
+        best: tuple[Tensor, Tensor] | None = engine.top_k(features, w, b, k)
         if best is not None:
             return best
     return reference.top_k(features, k, reference.item_scores(w, b), len(w))

@@ -37,14 +37,16 @@ _steps: weakref.WeakKeyDictionary[Adagrad, TrainStep] = weakref.WeakKeyDictionar
 
 
 def runs_kernels(operation: str, tensors: Iterable[Tensor]) -> bool:
-    """Whether the kernels take these tensors; where a GPU could but they don't, the log says why.
+    """Whether the kernels take these tensors; if a GPU could but they don't, the log says why.
 
     They take contiguous float32 tensors on a CUDA or ROCm device.
     """
     if not takes("cuda", operation, tensors):
         return False
     if not _has_triton():
-        return refuse(operation, "Triton is not installed; pip install 'gru4rec-fast[gpu]' brings it")
+        return refuse(
+            operation, "Triton is not installed; pip install 'gru4rec-fast[gpu]' brings it"
+        )
     return True
 
 

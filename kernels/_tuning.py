@@ -1,8 +1,9 @@
-"""Tile sizes of the kernels, pinned by B; nothing is tuned at run time.
+"""Tile sizes of the kernels, pinned; nothing is tuned at run time.
 
-A configuration is chosen from B alone, so that a run is repeatable and every configuration
-that can be chosen for a published setting is compiled ahead of time and shown in docs/KERNELS.md:
-no spills, shared memory within the target's limit. Widths are cut further by `_tile.width_block`.
+A configuration is chosen from B and the precision alone, so that a run is repeatable and every one
+that can be chosen for a published setting in tf32 is compiled ahead of time and shown in
+docs/KERNELS.md: no spills, shared memory within the target's limit. Widths are cut further by
+`_tile.width_block`.
 """
 
 from __future__ import annotations
@@ -32,14 +33,15 @@ class Tiles:
     warps: int = 4
 
 
-def tiles_for(lanes: int) -> Tiles:
-    """The configuration for B lanes."""
+def tiles_for(lanes: int, precision: str) -> Tiles:
+    """The configuration for B lanes; exact products ('ieee') take more registers than 'tf32'."""
     if lanes <= 32:
         return Tiles(
             lanes=32, gate_units=16, columns=32, depth=32, rows=64, loss_lanes=32, softmax_lanes=1,
             stages=4,
         )  # fmt: skip
+    side = 32 if precision == "ieee" else 64
     return Tiles(
-        lanes=64, gate_units=32, columns=64, depth=32, rows=64, loss_lanes=64, softmax_lanes=2,
+        lanes=64, gate_units=32, columns=side, depth=32, rows=64, loss_lanes=side, softmax_lanes=2,
         warps=8, stages=2,
     )  # fmt: skip

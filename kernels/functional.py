@@ -39,7 +39,7 @@ class _GRUStep(torch.autograd.Function):
         weights = GRUWeights(w_ih, w_hh, b_ih, b_hh)
         kept = GRUStepBuffers.empty(lanes, inputs, units, x.device)
         state = torch.stack([h, h])  # read from the first, written to the second
-        no_dropout, tiles = Dropout(), tiles_for(lanes)
+        no_dropout, tiles = Dropout(), tiles_for(lanes, precision)
         gru_step_forward(plan, x, state, weights, kept, 0, no_dropout, no_dropout, tiles, precision)
         ctx.save_for_backward(w_ih, w_hh)
         ctx.kept, ctx.precision = kept, precision
@@ -49,7 +49,7 @@ class _GRUStep(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (w_ih, w_hh), kept, d = ctx.saved_tensors, ctx.kept, gradients[0].contiguous()
         plan = _all_alive(len(d), d.device)
-        tiles = tiles_for(len(d))
+        tiles = tiles_for(len(d), ctx.precision)
         gru_gates_backward(plan, d, kept, 0, Dropout(), rows_a_part=0)
         d_x, d_h = torch.empty_like(kept.x), torch.empty_like(kept.h)
         for gates, w, out in ((kept.d_x_gates, w_ih, d_x), (kept.d_h_gates, w_hh, d_h)):
@@ -105,7 +105,7 @@ class _SampledLoss(torch.autograd.Function):
             target_count=torch.bincount(index[:lanes], minlength=len(rows)),
             sample_count=torch.bincount(index[lanes:], minlength=len(rows)),
         )
-        tiles = tiles_for(lanes)
+        tiles = tiles_for(lanes, precision)
         buffers = LossBuffers.empty(1, lanes, len(columns), units, tiles, h.device)
         state = torch.stack([h, h])
         sampled_loss_forward(plan, state, w, b, log_support, buffers, options, tiles, precision)

@@ -201,7 +201,7 @@ class TrainStep:
         self.made_of = (pointers, config)
         lanes = config.batch_size
         rows = 2 * lanes + config.n_sample
-        tiles = tiles_for(lanes)
+        tiles = tiles_for(lanes, precision)
         plan = StepPlan.empty(block_steps, lanes, rows, device)
         self.run = _Run(plan, config.seed, config.learning_rate, config.momentum, tiles, precision)
         self.layers = _layers(self.run, learned, config)

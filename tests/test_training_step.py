@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gru4rec_fast import _core, fallback, ops
+from gru4rec_fast import _core, fallback, ops, reference
+from gru4rec_fast import config as config_module
 from gru4rec_fast.config import Config
 from gru4rec_fast.model import Network
 from gru4rec_fast.optim import Adagrad
@@ -250,3 +251,16 @@ def test_the_slow_path_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     said = [message for message in caplog.messages if message.startswith("training runs the slow")]
     assert len(said) == 1
     assert "float64" in said[0]
+
+
+def test_a_loss_that_the_engine_lacks_runs_the_reference(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What adding a loss to the reference alone gives: it trains at once, and the log says how."""
+    fallback.refuse.cache_clear()
+    monkeypatch.setattr(config_module, "LOSSES", (*config_module.LOSSES, "margin"))
+    monkeypatch.setitem(reference.LOSSES, "margin", lambda s, _: -s.diagonal())
+    config = Config().replace(layers=(20,), batch_size=4, n_sample=10, loss="margin")
+    run = Run(config, random_block(4, 10), torch.float32)
+    assert run.losses[-1] < run.losses[0]
+    assert "the C++ engine has no loss 'margin'" in caplog.text
