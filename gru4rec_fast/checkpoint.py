@@ -35,6 +35,7 @@ from gru4rec_fast.sessions import (
     INT64_MAX,
     INT64_MIN,
     holds_integers,
+    is_unicode,
     numbered_items,
     require_numbering,
 )
@@ -286,7 +287,13 @@ def _item_tensors(itemidmap: pd.Series[int]) -> dict[str, torch.Tensor]:
         raise CheckpointError(
             f"itemidmap: its index holds {pd.api.types.infer_dtype(ids)}: expected integers or text"
         )
-    encoded = [item.encode("utf-8", "surrogatepass") for item in ids]
+    for item in ids:
+        if not is_unicode(item):
+            raise CheckpointError(
+                f"itemidmap holds the id {item!r}, which is not valid Unicode (a lone surrogate): "
+                "expected text that UTF-8 can encode; rename the item"
+            )
+    encoded = [item.encode() for item in ids]
     offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
     np.cumsum([len(item) for item in encoded], out=offsets[1:])
     text = np.frombuffer(bytearray(b"".join(encoded)), dtype=np.uint8)
@@ -347,10 +354,7 @@ def _item_ids(tensors: dict[str, torch.Tensor]) -> list[str] | np.ndarray[Any, A
     offsets = tensors.pop(ITEM_OFFSETS).tolist()
     if offsets[:1] != [0] or offsets[-1] != len(text) or sorted(offsets) != offsets:
         raise ValueError("the offsets of the item ids do not fit their text")
-    return [
-        text[start:end].decode("utf-8", "surrogatepass")
-        for start, end in itertools.pairwise(offsets)
-    ]
+    return [text[start:end].decode() for start, end in itertools.pairwise(offsets)]
 
 
 def _load_torch(path: Path, head: bytes) -> dict[str, torch.Tensor]:

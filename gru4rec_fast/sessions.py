@@ -110,7 +110,8 @@ def load_sessions(
 
     Raises:
         DataError: no such file or an unknown kind of file; a missing column, a missing value, a
-            column of a wrong type; an empty log; no event of an item in `itemidmap`.
+            column of a wrong type; an id that is not valid Unicode; an empty log; no event of an
+            item in `itemidmap`.
     """
     keys = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
     if len(set(keys.values())) < len(keys):
@@ -164,6 +165,15 @@ def require_numbering(itemidmap: pd.Series[int]) -> None:
         )
 
 
+def is_unicode(text: str) -> bool:
+    """Whether text can be encoded: it holds no lone surrogate."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def holds_integers(index: pd.Index[Any]) -> bool:
     """Whether ids are integers (of any width) rather than text."""
     return pd.api.types.infer_dtype(index) == "integer"
@@ -182,7 +192,7 @@ def _sessions(
     times = _times(frame[time_key])
     kept: NDArray[np.int64] | None = None
     if itemidmap is None:
-        codes, ids = pd.factorize(items)
+        codes, ids = _distinct(items, item_key)
         if len(ids) > INT32_MAX:
             raise DataError(
                 f"column {item_key!r} holds {len(ids)} different items: expected at most "
@@ -194,7 +204,7 @@ def _sessions(
         if codes.min() < 0:
             kept = np.flatnonzero(codes >= 0)
             codes, sessions, times = codes[kept], sessions[kept], times[kept]
-    session_codes, session_ids = pd.factorize(sessions, sort=True)
+    session_codes, session_ids = _distinct(sessions, session_key, kept, sort=True)
     store = SessionStore(
         np.ascontiguousarray(session_codes, dtype=np.int64),
         np.ascontiguousarray(codes, dtype=np.int32),
@@ -228,7 +238,7 @@ def _known_items(
             f"column {item_key!r} holds {kinds[0]} but the items of the model are {kinds[1]}, so "
             f"no item would be known: convert it, e.g. {_cast(item_key, kinds[1])}"
         )
-    positions, ids = pd.factorize(items)
+    positions, ids = _distinct(items, item_key)
     found = itemidmap.index.get_indexer(pd.Index(ids))
     if found.max() < 0:
         raise DataError(
@@ -237,6 +247,30 @@ def _known_items(
             f"first: {itemidmap.index[0]!s}): expected ids of the log it was trained on"
         )
     return np.where(found < 0, -1, indices[found])[positions]
+
+
+def _distinct(
+    ids: NDArray[Any], name: str, rows: NDArray[np.int64] | None = None, *, sort: bool = False
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Code of each id, and the distinct ids. `rows`: row of the log of each id, if not of all.
+
+    Python text can hold lone surrogates, which no Arrow column, file or checkpoint can.
+    """
+    codes, distinct = pd.factorize(ids, sort=sort)
+    if distinct.dtype == object:
+        try:
+            "".join(distinct).encode()
+        except UnicodeEncodeError:
+            code = next(i for i, text in enumerate(distinct) if not is_unicode(text))
+            position = int(np.argmax(codes == code))
+            raise DataError(
+                f"column {name!r}, row {position if rows is None else rows[position]} (counted "
+                f"from 0) holds {distinct[code]!r}, which is not valid Unicode (a lone surrogate): "
+                "expected text that UTF-8 can encode; read the log with its right encoding, or "
+                f"escape such ids with data[{name!r}].str.encode('utf-8', "
+                "'backslashreplace').str.decode('utf-8')"
+            ) from None
+    return codes, distinct
 
 
 # -- Tables ------------------------------------------------------------------------------------

@@ -363,6 +363,15 @@ META = {"config": Config().to_dict(), "item_key": "sku", "extra": {}}
             r"is truncated or damaged \(the offsets of the item ids do not fit their text\)",
         ),
         (
+            {},
+            {
+                "item_ids": None,
+                "item_ids.bytes": torch.tensor([0xED, 0xA0, 0x80], dtype=torch.uint8),
+                "item_ids.offsets": torch.tensor([0, 3]),
+            },
+            r"is truncated or damaged \('utf-8' codec can't decode",
+        ),
+        (
             {"meta": json.dumps({**META, "config": {"layers": [4], "cells": "lstm"}})},
             {},
             "holds hyper-parameters that this version does not accept .unknown parameter 'cells'.*"
@@ -409,6 +418,23 @@ def test_a_failure_on_the_way_to_the_disk_leaves_the_old_file(
     assert checkpoint.load(tmp_path / "m").extra == {"old": True}
 
 
+@pytest.mark.skipif(os.name != "posix", reason="folders cannot be flushed")
+def test_the_file_is_flushed_before_it_is_renamed_and_the_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[tuple[str, bool]] = []
+    fsync = os.fsync
+
+    def spy(descriptor: int) -> None:
+        folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        flushed.append(("folder" if folder else "file", (tmp_path / "m").exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    checkpoint.save(tmp_path / "m", state_dict(), Config(), ITEMS)
+    assert flushed == [("file", False), ("folder", True)]
+
+
 def test_an_interrupted_save_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,6 +457,10 @@ def test_an_interrupted_save_leaves_the_old_file(
         (
             pd.Series(range(2), index=pd.Index([1, 2**63], dtype="uint64")),
             "holds the ids 1 to 9223372036854775808: expected integers that fit int64",
+        ),
+        (
+            pd.Series(range(2), index=pd.Index(["b", "a\ud800"], dtype=object)),
+            r"holds the id 'a\\ud800', which is not valid Unicode .* rename the item",
         ),
     ],
 )

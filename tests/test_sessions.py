@@ -547,3 +547,17 @@ def test_integers_beyond_int64_are_refused(column: str, make: Callable[[Any], An
     )
     with pytest.raises(DataError, match=message):
         load_sessions(table_of({**LOG, column: make([1, 2**63, 2, 3, 4, 5])}))
+
+
+@pytest.mark.parametrize("column", ["SessionId", "ItemId"])
+@pytest.mark.parametrize("known", [None, pd.Series([0], index=["b"])])
+def test_ids_that_are_not_unicode_are_located(column: str, known: pd.Series[int] | None) -> None:
+    """Row 0 is of an unknown item, which an evaluation leaves out; rows count it all the same."""
+    table = log(SessionId=["x"] * 6, ItemId=["c", *"bbbbb"])
+    table[column] = table[column].astype(object)
+    table.loc[4, column] = "a\ud800"
+    message = rf"column '{column}', row 4 \(counted from 0\) holds 'a\\ud800', which is not valid"
+    with pytest.raises(DataError, match=message):
+        load_sessions(table, itemidmap=known)
+    escaped = table[column].str.encode("utf-8", "backslashreplace").str.decode("utf-8")
+    load_sessions(table.assign(**{column: escaped}), itemidmap=known)
