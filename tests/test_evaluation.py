@@ -138,6 +138,12 @@ def test_unknown_items_are_left_out_and_counted(gru: GRU4Rec, test_log: pd.DataF
     assert with_unknown == batch_eval(gru, known)
 
 
+def test_an_evaluation_states_the_events_it_left_out(gru: GRU4Rec, test_log: pd.DataFrame) -> None:
+    items = gru.data_iterator.itemidmap
+    evaluation = evaluate(NetworkScorer(gru.model), load_sessions(test_log, itemidmap=items))
+    assert evaluation.dropped_events == (~test_log.ItemId.isin(items.index)).sum() > 0
+
+
 def test_no_session_is_lost_without_negatives(test_log: pd.DataFrame) -> None:
     gru = GRU4Rec(layers=(6,), batch_size=8, n_sample=0, n_epochs=1, device="cpu")
     gru.fit(test_log, progress=False)

@@ -189,6 +189,54 @@ def test_row_gradients_are_those_of_the_whole_tables(mode: str, loss: str) -> No
             torch.testing.assert_close(spread, dense, **EXACT)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_mask_of_zeros_silences_its_site_alone(mode: str) -> None:
+    network = Network(Config().replace(**MODES[mode], layers=(4, 6)), 12)
+    network.initialise()
+    p = network.parameter_dict()
+    x = p[reference.input_table(p)][torch.tensor([2, 7])]
+    states = [torch.ones(2, 4), torch.ones(2, 6)]
+
+    def advanced(silenced: int | None, x: Tensor = x) -> list[Tensor]:
+        masks = [torch.zeros(1) if site == silenced else None for site in range(3)]
+        return reference.advance(p, x, states, masks)
+
+    undisturbed = advanced(None)
+    last = advanced(2)
+    assert torch.equal(last[0], undisturbed[0])
+    assert not last[1].any()
+    if mode == "one-hot":
+        assert not advanced(0)[0].any()
+    else:
+        assert not advanced(1)[0].any()
+        assert torch.equal(advanced(0)[0], advanced(None, torch.zeros_like(x))[0])
+        assert not torch.equal(advanced(0)[0], undisturbed[0])
+
+
+@pytest.mark.parametrize(
+    ("mode", "rows"),
+    [
+        ("shared", {"Wy.weight": [1, 2, 5], "By.weight": [1, 2]}),
+        ("separate", {"Wy.weight": [1, 2], "By.weight": [1, 2], "E.weight": [5]}),
+        ("one-hot", {"Wy.weight": [1, 2], "By.weight": [1, 2], "GE.Wx0.weight": [5]}),
+    ],
+)
+def test_a_step_touches_the_rows_of_its_inputs_and_of_its_columns(
+    mode: str, rows: dict[str, list[int]]
+) -> None:
+    """An item that is an input alone has no score, so its bias stays as it is."""
+    p = Network(Config().replace(**MODES[mode], layers=(4,)), 9).parameter_dict()
+    touched = reference.touched_rows(p, torch.tensor([5]), torch.tensor([1, 2]))
+    assert {name: t.rows.tolist() for name, t in touched.items()} == rows
+
+
+def test_a_lane_carries_the_state_of_its_source_or_restarts_from_zero() -> None:
+    state = random(4, 3)
+    source, restarts = torch.tensor([2, 0, 3]), torch.tensor([False, True, False])
+    carried = reference.carry(state, source, restarts)
+    assert torch.equal(carried, torch.stack([state[2], torch.zeros_like(state[0]), state[3]]))
+
+
 def test_adagrad_with_momentum_by_hand() -> None:
     theta, a, m = (torch.tensor([x], dtype=torch.float64) for x in (1.0, 0.5, -0.2))
     reference.adagrad(theta, a, m, torch.tensor([3.0], dtype=torch.float64), 0.1, 0.9)

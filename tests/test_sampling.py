@@ -78,6 +78,11 @@ def test_negative_sampler_follows_support_to_the_alpha(alpha: float) -> None:
     np.testing.assert_allclose(p, expected / expected.sum(), rtol=1e-8)
 
 
+def test_an_alpha_above_one_favours_the_popular_more_still() -> None:
+    p = negative_sampler(np.array([1, 3]), 2.0).probabilities
+    np.testing.assert_allclose(p, [0.1, 0.9], rtol=1e-8)
+
+
 @pytest.mark.parametrize("alpha", [0.0, 0.2, 0.5, 1.0])
 def test_draws_follow_the_probabilities(alpha: float) -> None:
     sampler = NegativeSampler(weights_of(1000, alpha))
@@ -146,6 +151,19 @@ def test_the_draw_is_the_documented_function_of_seed_step_and_position() -> None
         words = philox4x32(seed, (position // 2, step % 2**32, step >> 32, 0))
         high, low = words[2 * (position % 2) :][:2]
         assert drawn[position] == ((high << 32 | low) * size) >> 64
+
+
+def test_slot_and_coin_are_bits_of_one_product() -> None:
+    """Half of every slot belongs to its own item, the rest to item 0, which has all of its own."""
+    size, seed, n = 2**20, 5, 50_000
+    weights = np.ones(size)
+    weights[0] = size + 1
+    drawn = NegativeSampler(weights).draw(seed, 1, 1, n)[0]
+    words = [word for block in range(n // 2) for word in philox4x32(seed, (block, 1, 0, 0))]
+    for item, high, low in zip(drawn, words[::2], words[1::2], strict=True):
+        product = (high << 32 | low) * size
+        slot, coin = product >> 64, (product >> 32) % 2**32
+        assert item == (slot if coin < 2**31 else 0)
 
 
 @given(st.integers(0, 300), st.lists(st.integers(1, 7), min_size=1, max_size=6), st.integers(0, 70))

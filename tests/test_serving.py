@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -107,3 +109,26 @@ def test_bad_batches(gru: GRU4Rec) -> None:
         gru.predict_next_batch([1], [known], [-9], batch=1)
     with pytest.raises(ParameterError, match="batch is 0"):
         gru.predict_next_batch([], [], batch=0)
+
+
+def test_predict_next_batch_after_another_fit_asks_the_new_model() -> None:
+    log = random_log()
+    gru = GRU4Rec(layers=(4,), batch_size=8, n_sample=4, n_epochs=1, device="cpu")
+    item = log.ItemId[0]
+    before = gru.fit(log, progress=False).predict_next_batch([1], [item], batch=1)
+    gru.set_params(n_epochs=2)
+    after = gru.fit(log, progress=False).predict_next_batch([1], [item], batch=1)
+    assert not after.equals(before)
+    np.testing.assert_allclose(after[0], forward(gru, [item])[after.index], rtol=1e-4, atol=1e-6)
+
+
+def test_an_array_of_session_ids_may_be_changed_in_place(gru: GRU4Rec) -> None:
+    a, b = gru.data_iterator.itemidmap.index[:2]
+    sessions: Any = np.array([1, 2, 3])
+    gru.predict_next_batch(sessions, [a, a, a], batch=3)
+    sessions[1] = 4
+    scores = gru.predict_next_batch(sessions, [b, b, b], batch=3)
+    for lane, session in enumerate(([a, b], [b], [a, b])):
+        np.testing.assert_allclose(
+            scores[lane], forward(gru, session)[scores.index], rtol=1e-4, atol=1e-6
+        )
