@@ -6,14 +6,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from gru4rec_fast import cli
+from gru4rec_fast import GRU4Rec, cli, run_command
+from gru4rec_fast.config import PRESETS, Config
 from tests.logs import random_log
 
 TINY = "layers=8,batch_size=8,n_sample=16,n_epochs=2"
+KEYS = {"item_key": "sku", "session_key": "visit", "time_key": "at"}
 
 
 @pytest.fixture
@@ -23,6 +26,38 @@ def logs(tmp_path: Path) -> tuple[str, str]:
     for seed, path in enumerate(paths):
         random_log(n_sessions=60, seed=seed).to_csv(path, sep="\t", index=False)
     return str(paths[0]), str(paths[1])
+
+
+@pytest.fixture
+def renamed(tmp_path: Path) -> str:
+    """Path of a log whose columns are those of KEYS."""
+    names = {"ItemId": "sku", "SessionId": "visit", "Time": "at"}
+    path = tmp_path / "renamed.tsv"
+    random_log(n_sessions=60).rename(columns=names).to_csv(path, sep="\t", index=False)
+    return str(path)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+    """What `fit` (which trains) and `batch_eval` (whose figures are made up) were last given."""
+    calls: dict[str, dict[str, Any]] = {}
+    fit = GRU4Rec.fit
+
+    def spy_fit(gru: GRU4Rec, data: Any, **settings: Any) -> GRU4Rec:
+        calls["fit"] = {"config": gru.config, **settings}
+        return fit(gru, data, **settings)
+
+    def spy_eval(
+        gru: GRU4Rec, log: str, cutoff: list[int], **settings: Any
+    ) -> tuple[dict[int, float], dict[int, float]]:
+        calls["eval"] = {"cutoff": cutoff, **settings}
+        recall = 0.75 if Path(log).name == "renamed.tsv" else 0.25
+        return dict.fromkeys(cutoff, recall), dict.fromkeys(cutoff, recall / 2)
+
+    monkeypatch.setattr(GRU4Rec, "fit", spy_fit)
+    for module in (cli, run_command):
+        monkeypatch.setattr(module, "batch_eval", spy_eval)
+    return calls
 
 
 def run(*arguments: str) -> int:
@@ -66,6 +101,33 @@ def test_the_originals_command_line(
     assert dict(again) == measured
 
 
+def test_every_flag_of_run_arrives(
+    renamed: str,
+    logs: tuple[str, str],
+    calls: dict[str, dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(renamed, "-ps", TINY, "-t", logs[1], renamed, "-m", "3", "-e", "median", "-ss",
+               "777", "-ik", "sku", "-sk", "visit", "-tk", "at", "-lpm", "-pm",
+               "mrr@3") == 0  # fmt: skip
+    assert calls["fit"].items() >= {**KEYS, "sample_cache_max_size": 777}.items()
+    assert calls["eval"].items() >= {**KEYS, "cutoff": [3], "mode": "median"}.items()
+    # Of the last log.
+    assert "PRIMARY METRIC: 0.375\n" in capsys.readouterr().out
+
+
+def test_the_defaults_of_run_are_the_originals(
+    logs: tuple[str, str],
+    calls: dict[str, dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(logs[0], "-ps", TINY, "-t", logs[1], "-lpm") == 0
+    keys = {"item_key": "ItemId", "session_key": "SessionId", "time_key": "Time"}
+    assert calls["fit"].items() >= {**keys, "sample_cache_max_size": 10_000_000}.items()
+    assert calls["eval"].items() >= {**keys, "cutoff": [20], "mode": "standard"}.items()
+    assert "PRIMARY METRIC: 0.25\n" in capsys.readouterr().out
+
+
 def test_parameter_file_and_other_module(
     logs: tuple[str, str],
     tmp_path: Path,
@@ -106,6 +168,51 @@ def test_train_evaluate_recommend(
     assert run("recommend", model, item, "-k", "3") == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
     assert "integers" in error_of(capsys, "recommend", model, "shoe")
+
+
+def test_every_flag_of_train_and_evaluate_arrives(
+    renamed: str, calls: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    model = str(tmp_path / "model")
+    keys = ["--item-key", "sku", "--session-key", "visit", "--time-key", "at"]
+    flags = [*keys, "--cutoffs", "3", "--ties", "median"]
+    evaluated = {**KEYS, "cutoff": [3], "mode": "median"}
+    assert run("train", renamed, "--save", model, "--preset", "coveo", "--set", "layers=4",
+               "n_epochs=1", "n_sample=4", "--test", renamed, *flags) == 0  # fmt: skip
+    changed = {"layers": 4, "n_epochs": 1, "n_sample": 4}
+    assert calls["fit"]["config"] == Config().replace(**PRESETS["coveo"] | changed)
+    assert calls["fit"].items() >= KEYS.items()
+    assert calls.pop("eval") == evaluated
+    assert run("evaluate", model, renamed, *flags) == 0
+    assert calls["eval"] == evaluated
+
+
+def test_recommend_can_leave_out_what_was_seen(
+    logs: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(tmp_path / "model")
+    assert run(logs[0], "-ps", TINY, "-s", model) == 0
+    items = [str(item) for item in pd.read_csv(logs[0], sep="\t").ItemId.unique()]
+    capsys.readouterr()
+    assert run("recommend", model, *items[:3], "-k", "1000", "--exclude-seen") == 0
+    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert sorted(shown) == sorted(items[3:])
+
+
+def test_the_device_reaches_every_command(
+    logs: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(tmp_path / "model")
+    assert run(logs[0], "-ps", TINY, "-s", model) == 0
+    for arguments in (
+        (logs[0], "-ps", TINY, "-d"),
+        (model, "-l", "-d"),
+        ("train", logs[0], "--save", model, "--set", *TINY.split(","), "--device"),
+        ("evaluate", model, logs[1], "--device"),
+        ("recommend", model, "0", "--device"),
+        ("demo", "--data", logs[0], "--out", str(tmp_path / "demo"), "--device"),
+    ):
+        assert "device 'cuda:77' is not there" in error_of(capsys, *arguments, "cuda:77")
 
 
 def test_module_and_script_start_and_describe_themselves() -> None:
@@ -152,9 +259,14 @@ def test_a_diverging_training_fails_and_saves_nothing(
 ) -> None:
     model = tmp_path / "model.pt"
     diverging = f"{TINY},loss=bpr-max,elu_param=0,learning_rate=1e20"
-    assert run(logs[0], "-ps", diverging, "-s", str(model)) == 1
-    assert "at mini-batch" in caplog.text
-    assert not model.exists()
+    for arguments in (
+        (logs[0], "-ps", diverging, "-s", str(model)),
+        ("train", logs[0], "--save", str(model), "--set", *diverging.split(",")),
+    ):
+        caplog.clear()
+        assert run(*arguments) == 1
+        assert "at mini-batch" in caplog.text
+        assert not model.exists()
 
 
 def test_an_unwritable_model_path_is_found_before_training(

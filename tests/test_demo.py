@@ -73,6 +73,9 @@ def test_generated_sessions_are_learned_nearly_as_well_as_can_be(
     assert (model < best + 0.01).all(), "better than the best: the bound or the test log is wrong"
     assert best[3] - model[3] < 0.04
     assert len(re.findall(r"^[1-6] +\d", printed, re.M)) == 6
+    share = re.search(r"GRU4Rec reaches ([\d.]+)% of the best reachable recall@20", printed)
+    assert share is not None
+    assert float(share[1]) == pytest.approx(100 * model[3] / best[3], abs=0.1)
 
     train, test = (pd.read_csv(out / f"{name}.tsv", sep="\t") for name in ("train", "test"))
     assert model[1] > markov_recall(train, test, 5) + 0.01, "nothing but the last item is used"
@@ -106,6 +109,21 @@ def test_ones_own_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         gru, tmp_path / "test.csv", item_key="sku", session_key="visit", time_key="at"
     )
     assert rows["GRU4Rec"][3] == pytest.approx(recall[20], abs=1e-4)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.filterwarnings("ignore:.*single event")
+def test_popularity_is_that_of_the_training_log(tmp_path: Path) -> None:
+    """What is popular in training is rare in the test log, and the other way round."""
+    train = random_log()
+    items = sorted(train.ItemId.unique())
+    test = train.assign(ItemId=train.ItemId.map(dict(zip(items, items[::-1], strict=True))))
+    result = demo.run_demo(train, test, tmp_path, "cpu", epochs=1)
+    support = train.ItemId.value_counts()
+    later = test.sort_values(["SessionId", "Time"], kind="stable").duplicated("SessionId")
+    ranks = [(support >= support[item]).sum() for item in test.ItemId[later.sort_index()]]
+    recall = {k: float(np.mean(np.array(ranks) <= k)) for k in demo.CUTOFFS}
+    assert result.rows["popularity"].recall == pytest.approx(recall)
 
 
 @pytest.mark.usefixtures("small")
