@@ -45,15 +45,21 @@ class Network(nn.Module):
         self.n_items = n_items
         layers = config.layers
         widths = [config.embedding or layers[-1], *layers]
-        self.Wy = nn.Embedding(n_items, layers[-1])
-        self.By = nn.Embedding(n_items, 1)
-        first = 0
-        if config.embedding:
-            self.E = nn.Embedding(n_items, config.embedding)
-        elif not config.constrained_embedding:
-            self.GE = OneHotGRU(n_items, layers[0])
-            first = 1
-        self.G = nn.ModuleList(nn.GRUCell(widths[i], layers[i]) for i in range(first, len(layers)))
+        # Not drawn here: `initialise` or a checkpoint fills them, and torch's generator stays as it
+        # was.
+        with torch.device("meta"):
+            self.Wy = nn.Embedding(n_items, layers[-1])
+            self.By = nn.Embedding(n_items, 1)
+            first = 0
+            if config.embedding:
+                self.E = nn.Embedding(n_items, config.embedding)
+            elif not config.constrained_embedding:
+                self.GE = OneHotGRU(n_items, layers[0])
+                first = 1
+            self.G = nn.ModuleList(
+                nn.GRUCell(widths[i], layers[i]) for i in range(first, len(layers))
+            )
+        self.to_empty(device="cpu")
         self.requires_grad_(False)
 
     def parameter_dict(self) -> reference.Parameters:
