@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {rate_fmt}{postfix}"
+"""tqdm's own bar without the counts, which would leave it no room on a line of 80 columns."""
+
 
 @dataclass(frozen=True)
 class EpochReport:
@@ -107,8 +110,9 @@ def train(
         bar = tqdm(
             total=sessions.n_pairs,
             desc=f"Epoch {epoch}/{config.n_epochs}",
-            unit=" events",
+            unit=" e",  # events
             unit_scale=True,
+            bar_format=BAR,
             disable=not progress,
         )
         with plan as blocks, bar:
@@ -124,7 +128,7 @@ def train(
                 events += int(block.live.sum())
                 bar.set_postfix_str(
                     f"loss {loss_sum / events:.4f}, "
-                    f"{(step - first_step) / (time.perf_counter() - started):.0f} mini-batches/s",
+                    f"{(step - first_step) / (time.perf_counter() - started):.0f} mb/s",
                     refresh=False,
                 )
                 bar.update(int(block.live.sum()))
