@@ -102,11 +102,11 @@ class Config:
         2048,
         "negatives drawn for each step, beside the other lanes' targets",
         symbol="S",
-        bounds=NOT_NEGATIVE,
+        bounds=Range(0, 2**31 - 1),
     )
     embedding: int = _parameter(
         0,
-        "columns of a separate input embedding, 'layersize' for layers[0]; 0 for none; "
+        "columns of a separate input embedding, layers[0] for 'layersize'; 0 for none; "
         "needs constrained_embedding=False",
         bounds=NOT_NEGATIVE,
     )
@@ -134,7 +134,9 @@ class Config:
         False, "shuffle the sessions anew, by the seed, in each epoch"
     )
     seed: int = _parameter(
-        42, "of negatives, dropout, shuffles and initial weights", bounds=Range(0, 2**63 - 1)
+        42,
+        "of negatives, dropout and shuffles; of initial weights only with compatibility_mode=False",
+        bounds=Range(0, 2**63 - 1),
     )
 
     def __post_init__(self) -> None:
@@ -205,7 +207,8 @@ def _expected(parameter: dataclasses.Field[Any]) -> str:
         "tuple[int, ...]": "one or more integers",
     }[str(parameter.type)]
     bounds = parameter.metadata["range"]
-    return noun if bounds is None else f"{noun} {bounds}"
+    expected = noun if bounds is None else f"{noun} {bounds}"
+    return f"{expected} or 'layersize'" if parameter.name == "embedding" else expected
 
 
 def _parse(parameter: dataclasses.Field[Any], value: object) -> object:

@@ -7,6 +7,7 @@ the batch size: every rank is stored under its event, and they are summed in the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,12 +16,10 @@ import torch
 from torch import Tensor
 
 from gru4rec_fast.batching import lane_blocks
-from gru4rec_fast.errors import DataError, ParameterError
+from gru4rec_fast.errors import DataError, ParameterError, whole_number
 from gru4rec_fast.reference import RANKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
     from gru4rec_fast.sessions import Sessions
@@ -60,7 +59,7 @@ class Evaluation:
 def evaluate(
     scorer: Scorer,
     sessions: Sessions,
-    cutoffs: Iterable[int] = (20,),
+    cutoffs: Iterable[int] | int = (20,),
     *,
     batch_size: int = 512,
     mode: str = "standard",
@@ -71,7 +70,7 @@ def evaluate(
     Args:
         scorer: the model.
         sessions: of items numbered as the model numbers them.
-        cutoffs: the K of recall@K and mrr@K.
+        cutoffs: the K of recall@K and mrr@K, one or more.
         batch_size: lanes; speed and memory depend on it, the answer does not.
         mode: 'standard', 'conservative', 'median' or 'tiebreaking', see `reference.RANKS`.
         seed: of the order among equals in mode 'tiebreaking'.
@@ -80,11 +79,7 @@ def evaluate(
         ParameterError: an unknown mode, a cut-off or batch size below 1.
         DataError: no session has two events of known items.
     """
-    cutoffs = check_cutoffs(cutoffs)
-    if mode not in RANKS:
-        raise ParameterError(f"mode is {mode!r}; expected one of {', '.join(RANKS)}")
-    if batch_size < 1:
-        raise ParameterError(f"batch_size is {batch_size}; expected at least 1")
+    cutoffs = check_settings(cutoffs, batch_size, mode)
     if sessions.n_pairs == 0:
         raise DataError(
             f"none of the {sessions.n_sessions} sessions has two events of known items, so there "
@@ -94,6 +89,7 @@ def evaluate(
     greater = np.zeros(sessions.n_events, dtype=np.int64)
     equal = np.zeros(sessions.n_events, dtype=np.int64)
     predicted = np.zeros(sessions.n_events, dtype=bool)
+    batch_size = min(batch_size, sessions.n_sessions)
     state = scorer.start(batch_size)
     for block in lane_blocks(
         sessions, batch_size, block_steps=max(1, scorer.rows_per_block // batch_size)
@@ -127,13 +123,28 @@ def evaluate(
     )
 
 
-def check_cutoffs(cutoffs: Iterable[int]) -> list[int]:
+def check_settings(cutoffs: Iterable[int] | int, batch_size: int, mode: str) -> list[int]:
+    """The cut-offs as a list, once all settings of an evaluation are found good.
+
+    Raises:
+        ParameterError: as for `evaluate`.
+    """
+    if mode not in RANKS:
+        raise ParameterError(f"mode is {mode!r}; expected one of {', '.join(RANKS)}")
+    whole_number("batch_size", batch_size)
+    return check_cutoffs(cutoffs)
+
+
+def check_cutoffs(cutoffs: Iterable[int] | int) -> list[int]:
     """The cut-offs as a list.
 
     Raises:
         ParameterError: there is none, or one is not a whole number of at least 1.
     """
-    cutoffs = list(cutoffs)
-    if not cutoffs or not all(isinstance(k, (int, np.integer)) and k >= 1 for k in cutoffs):
-        raise ParameterError(f"cutoff is {cutoffs}; expected whole numbers of at least 1, as [20]")
-    return [int(k) for k in cutoffs]
+    given: object = cutoffs
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return [whole_number("cutoff", given)]
+    checked = [whole_number("cutoff", k) for k in given]
+    if not checked:
+        raise ParameterError("cutoff is empty; expected one or more whole numbers, as [1, 20]")
+    return checked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,9 @@ from torch import Tensor
 
 from gru4rec_fast import checkpoint, serving
 from gru4rec_fast.batching import DEFAULT_BLOCK_STEPS
-from gru4rec_fast.config import Config
-from gru4rec_fast.errors import CheckpointError, ParameterError
-from gru4rec_fast.evaluation import check_cutoffs, evaluate
+from gru4rec_fast.config import Config, as_text
+from gru4rec_fast.errors import CheckpointError, ParameterError, naming, whole_number
+from gru4rec_fast.evaluation import check_settings, evaluate
 from gru4rec_fast.model import Network
 from gru4rec_fast.optim import Adagrad
 from gru4rec_fast.sampling import FixedNegatives, Negatives, negative_sampler
@@ -50,17 +51,21 @@ class GRU4Rec:
     """A GRU that reads a session's events and ranks the next item.
 
     Parameters are those of `config.Config`, with the names of the original; beyond its own, any
-    other field of Config (`seed`, `time_sort`, ...) is taken as a keyword too, and all can be read
-    as attributes. `device` is a torch.device or its name, by default the GPU where there is one.
+    other field of Config (`seed`, `time_sort`, ...) is taken as a keyword too. All are attributes
+    as well: read, they are the values for the next `fit`; set, they are checked as by `set_params`.
+    `device` is a torch.device or its name, by default the GPU where there is one; setting it moves
+    the model. A subclass declares further public attributes in its class.
 
     Attributes:
-        model: the trained `Network`.
+        model: the trained `Network`, with the `config` that it was trained with.
         data_iterator: `itemidmap`, the items that the model knows.
         error_during_train: whether the last `fit` ended early by a loss that is not finite.
 
     Raises:
         ParameterError: an unknown parameter, a value out of range, a device that is not there.
     """
+
+    error_during_train = False
 
     def __init__(
         self,
@@ -82,7 +87,7 @@ class GRU4Rec:
         device: torch.device | str | None = None,
         **more: Any,
     ) -> None:
-        self.config = Config().replace(
+        self._config = Config().replace(
             layers=layers,
             loss=loss,
             batch_size=batch_size,
@@ -100,18 +105,23 @@ class GRU4Rec:
             logq=logq,
             **more,
         )
-        self.device = resolve_device(device)
-        self.error_during_train = False
+        self._device = resolve_device(device)
         self._network: Network | None = None
         self._data_iterator: DataIterator | None = None
         self._predictor: serving.BatchPredictor | None = None
 
     def __getattr__(self, name: str) -> Any:
         # Only reached for names that are no attribute: the hyper-parameters.
-        config = self.__dict__.get("config")
+        config = self.__dict__.get("_config")
         if config is not None and name in config.to_dict():
             return getattr(config, name)
         raise AttributeError(f"GRU4Rec has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_") or hasattr(type(self), name):
+            object.__setattr__(self, name, value)
+        else:
+            self.set_params(**{name: value})
 
     def __repr__(self) -> str:
         changed = ", ".join(
@@ -120,6 +130,20 @@ class GRU4Rec:
             if value != Config().to_dict()[name]
         )
         return f"GRU4Rec({changed})"
+
+    @property
+    def config(self) -> Config:
+        """The hyper-parameters of the next `fit`."""
+        return self._config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is trained and used."""
+        return self._device
+
+    @device.setter
+    def device(self, device: torch.device | str) -> None:
+        self.to(device)
 
     @property
     def model(self) -> Network:
@@ -132,12 +156,14 @@ class GRU4Rec:
         return self._fitted()[1]
 
     def set_params(self, **params: Any) -> None:
-        """Change hyper-parameters, before `fit`; text is parsed ('200/200', 'True', '0.2').
+        """Change hyper-parameters of the next `fit`; text is parsed ('200/200', 'True', '0.2').
+
+        A model that is there already stays as it was trained.
 
         Raises:
             ParameterError: an unknown name or a value out of range; nothing is changed then.
         """
-        self.config = self.config.replace(**params)
+        self._config = self._config.replace(**params)
 
     def fit(
         self,
@@ -157,7 +183,7 @@ class GRU4Rec:
         Args:
             data: a pandas, polars or Arrow table, or the path of a TSV, CSV or Parquet file, with a
                 row (session, item, time) for each event; it is not changed.
-            sample_cache_max_size: most negatives that are drawn ahead.
+            sample_cache_max_size: most negatives that are drawn ahead, 0 or more.
             item_key: the item column.
             session_key: the session column.
             time_key: the time column.
@@ -174,16 +200,22 @@ class GRU4Rec:
         Raises:
             DataError: a column is missing, of the wrong type or has missing values; nothing to
                 train on.
-            ParameterError: `negatives` of another shape or with indices out of range.
+            ParameterError: `negatives` of another shape or with indices out of range, or another
+                argument of the wrong type.
+            MemoryError: the model or a mini-batch does not fit; the message names the sizes.
         """
-        sessions = load_sessions(
-            data,
-            item_key=item_key,
-            session_key=session_key,
-            time_key=time_key,
-            time_sort=self.config.time_sort,
-        )
-        require_pairs(sessions)
+        whole_number("sample_cache_max_size", sample_cache_max_size, at_least=0)
+        if on_epoch is not None and not callable(on_epoch):
+            raise ParameterError(f"on_epoch is {on_epoch!r}; expected a function of an EpochReport")
+        with naming(data):
+            sessions = load_sessions(
+                data,
+                item_key=item_key,
+                session_key=session_key,
+                time_key=time_key,
+                time_sort=self.config.time_sort,
+            )
+            require_pairs(sessions)
         if sessions.n_single:
             warnings.warn(
                 f"{sessions.n_single} of {sessions.n_sessions} sessions have a single event: they "
@@ -191,15 +223,15 @@ class GRU4Rec:
                 stacklevel=2,
             )
         sampler = self._sampler(sessions, negatives)
-        network = Network(self.config, sessions.n_items)
-        network.initialise(compatibility_mode)
-        network.to(self.device)
-        self._network = network
-        self._data_iterator = DataIterator(sessions.itemidmap)
-        self._predictor = None
-        self.error_during_train = False
         drawn_a_step = max(1, self.config.n_sample)
         try:
+            network = Network(self.config, sessions.n_items)
+            network.initialise(compatibility_mode)
+            network.to(self.device).eval()
+            self._network = network
+            self._data_iterator = DataIterator(sessions.itemidmap)
+            self._predictor = None
+            self.error_during_train = False
             train(
                 network,
                 Adagrad(network.parameter_dict(), self.config),
@@ -212,6 +244,17 @@ class GRU4Rec:
         except NonFiniteLossError as error:
             self.error_during_train = True
             logger.error("%s", error)
+        except (MemoryError, RuntimeError) as error:
+            # PyTorch has no error of its own for sizes that cannot be allocated.
+            if not isinstance(error, MemoryError) and not re.search(
+                "allocate|out of memory|size calculation overflow", str(error)
+            ):
+                raise
+            raise MemoryError(
+                f"not enough memory for {sessions.n_items} items with layers="
+                f"{as_text(self.config.layers)}, embedding={self.config.embedding}, batch_size="
+                f"{self.config.batch_size}, n_sample={self.config.n_sample}: choose smaller ones"
+            ) from error
         return self
 
     def savemodel(self, path: str | os.PathLike[str]) -> None:
@@ -221,7 +264,7 @@ class GRU4Rec:
             CheckpointError: the path cannot be written.
         """
         network, items = self._fitted()
-        checkpoint.save(path, network.parameter_dict(), self.config, items.itemidmap)
+        checkpoint.save(path, network.parameter_dict(), network.config, items.itemidmap)
 
     @classmethod
     def loadmodel(
@@ -257,14 +300,21 @@ class GRU4Rec:
                 "itemidmap of that model's training"
             )
         network = Network(config, n_items)
-        network.load_state_dict(saved.tensors)
-        gru._network = network.to(gru.device)
+        try:
+            network.load_state_dict(saved.tensors)
+        except RuntimeError as error:
+            mismatch = " ".join(str(error).split())
+            raise CheckpointError(
+                f"{os.fspath(path)}: the tensors do not fit {gru} ({mismatch}); save it again from "
+                "the model that was trained"
+            ) from error
+        gru._network = network.to(gru.device).eval()
         gru._data_iterator = DataIterator(items)
         return gru
 
     def to(self, device: torch.device | str) -> GRU4Rec:
         """Move the model to a device; the same object comes back."""
-        self.device = resolve_device(device)
+        self._device = resolve_device(device)
         if self._network is not None:
             self._network.to(self.device)
         self._predictor = None
@@ -277,11 +327,12 @@ class GRU4Rec:
 
         Returns:
             A DataFrame, best first: the item ids, under the name of the training log's column, and
-            'Score'. Unknown items of the session are passed over; `exclude_seen` leaves the
-            session's own items out.
+            'Score' ('ModelScore' where the log's column has that name). Unknown items of the
+            session are passed over; `exclude_seen` leaves the session's own items out.
 
         Raises:
-            DataError: the session is empty or the model knows none of its items.
+            DataError: the session is no list, empty, or the model knows none of its items.
+            ParameterError: k is not a whole number of at least 1.
         """
         network, items = self._fitted()
         return serving.recommend(
@@ -303,7 +354,8 @@ class GRU4Rec:
             DataFrame (items x events): the scores of the asked items, or of all.
 
         Raises:
-            DataError: another number of events than `batch`, or an unknown item.
+            DataError: another number of events than `batch`, an unknown item, or no list.
+            ParameterError: `batch` is not a whole number of at least 1.
         """
         network, items = self._fitted()
         if self._predictor is None or self._predictor.batch != batch:
@@ -331,7 +383,15 @@ class GRU4Rec:
 
     def _sampler(self, sessions: Sessions, negatives: ArrayLike | None) -> Negatives:
         if negatives is None:
-            return negative_sampler(sessions.support, self.config.sample_alpha)
+            alpha = self.config.sample_alpha
+            try:
+                with np.errstate(over="ignore"):
+                    return negative_sampler(sessions.support, alpha)
+            except ValueError as error:
+                raise ParameterError(
+                    f"sample_alpha={alpha}: support^sample_alpha is beyond any number for an item "
+                    f"of {sessions.support.max()} events; expected 0 (uniform) to about 1 (popular)"
+                ) from error
         try:
             fixed = FixedNegatives(np.asarray(negatives), sessions.n_items)
         except ValueError as error:
@@ -359,22 +419,22 @@ def resolve_device(device: torch.device | str | None) -> torch.device:
     """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    known = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     try:
         resolved = torch.device(device)
         torch.empty(0, device=resolved)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        known = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-        raise ParameterError(
-            f"device {str(device)!r} is not there ({str(error).splitlines()[0]}); "
-            f"expected one of {', '.join(known)}"
-        ) from error
-    return resolved
+        if resolved.type in ("cpu", "cuda"):
+            return resolved
+    except (RuntimeError, AssertionError, TypeError):
+        # PyTorch's message lists every kind of device that it was ever built for.
+        pass
+    raise ParameterError(f"device {str(device)!r} is not there; expected one of {', '.join(known)}")
 
 
 def batch_eval(
     gru: GRU4Rec,
     test_data: Any,
-    cutoff: Iterable[int] = (20,),
+    cutoff: Iterable[int] | int = (20,),
     batch_size: int = 512,
     mode: str = "conservative",
     item_key: str = "ItemId",
@@ -387,7 +447,7 @@ def batch_eval(
         gru: the trained model.
         test_data: a table or path as for `GRU4Rec.fit`; events of items that the model does not
             know are left out, and a warning counts them.
-        cutoff: the K of recall@K and mrr@K.
+        cutoff: the K of recall@K and mrr@K, one or more.
         batch_size: sessions evaluated side by side; the answer does not depend on it.
         mode: what a tie with the target counts: 'standard', 'conservative', 'median',
             'tiebreaking'.
@@ -400,9 +460,15 @@ def batch_eval(
 
     Raises:
         DataError: a bad log, or one without a pair of known items.
-        ParameterError: an unknown mode or cut-off.
+        ParameterError: an unknown mode, a bad cut-off or batch size, or something else than a
+            model as `gru`.
     """
-    cutoff = check_cutoffs(cutoff)
+    cutoff = check_settings(cutoff, batch_size, mode)
+    if not hasattr(gru, "data_iterator"):
+        raise ParameterError(
+            f"gru is of type {type(gru).__name__}; expected a trained GRU4Rec, then the log: "
+            "batch_eval(gru, test_data)"
+        )
     sessions = load_sessions(
         test_data,
         item_key=item_key,
@@ -419,5 +485,6 @@ def batch_eval(
         )
     network = gru.model
     scorer = NetworkScorer(network) if isinstance(network, Network) else ForwardScorer(gru)
-    result = evaluate(scorer, sessions, cutoff, batch_size=batch_size, mode=mode)
+    with naming(test_data):
+        result = evaluate(scorer, sessions, cutoff, batch_size=batch_size, mode=mode)
     return result.recall, result.mrr

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gru4rec_fast.errors import DataError, ParameterError
+from gru4rec_fast.errors import DataError, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,16 +16,34 @@ if TYPE_CHECKING:
     from gru4rec_fast.scoring import NetworkScorer
 
 
-def known_items(itemidmap: pd.Series, item_ids: Sequence[Any], what: str) -> torch.Tensor:
+def id_list(ids: Any, what: str) -> pd.Index[Any]:
+    """The ids as an index.
+
+    Raises:
+        DataError: they are no list, array or column of single values.
+    """
+    if pd.api.types.is_list_like(ids, allow_sets=False) and not isinstance(ids, pd.DataFrame):
+        values = ids.tolist() if hasattr(ids, "tolist") else list(ids)
+        if all(pd.api.types.is_scalar(value) for value in values):
+            index: pd.Index[Any] = pd.Index(values)
+            return index
+    shown = " ".join(repr(ids).split())
+    raise DataError(
+        f"{what} is {shown if len(shown) < 80 else 'a ' + type(ids).__name__}; expected a "
+        "list of ids, as [3, 17] or ['a', 'b']"
+    )
+
+
+def known_items(itemidmap: pd.Series, item_ids: pd.Index[Any], what: str) -> torch.Tensor:
     """Indices (int64) of the items that the model knows, the unknown ones left out.
 
     Raises:
         DataError: the model knows none of them.
     """
-    index = itemidmap.index.get_indexer(pd.Index(item_ids))
+    index = itemidmap.index.get_indexer(item_ids)
     if not (index >= 0).any():
         raise DataError(
-            f"{what} is {pd.Index(item_ids).tolist()[:5]!r}, of which the model knows no item; "
+            f"{what} is {item_ids.tolist()[:5]!r}, of which the model knows no item; "
             f"expected ids of the training log, as {itemidmap.index[:1].tolist()[0]!r}"
         )
     return torch.from_numpy(itemidmap.to_numpy()[index[index >= 0]]).long()
@@ -38,19 +56,16 @@ def recommend(
     k: int,
     exclude_seen: bool,
 ) -> pd.DataFrame:
-    """The k best next items of one session, best first: their ids, and 'Score'.
+    """The k best next items of one session, best first: their ids, and their scores.
 
     Events of unknown items are passed over. With `exclude_seen` the session's own items are left
     out. Fewer than k rows come back only where the catalogue has no more.
     """
-    if isinstance(session_items, str) or len(session_items) == 0:
-        raise DataError(
-            f"session_items is {session_items!r}; expected a non-empty list of item ids, "
-            "oldest first"
-        )
-    if k < 1:
-        raise ParameterError(f"k is {k}; expected at least 1")
-    items = known_items(itemidmap, session_items, "session_items").to(scorer.device)
+    k = whole_number("k", k)
+    ids = id_list(session_items, "session_items")
+    if len(ids) == 0:
+        raise DataError("session_items is []; expected a non-empty list of item ids, oldest first")
+    items = known_items(itemidmap, ids, "session_items").to(scorer.device)
     seen = torch.unique(items) if exclude_seen else items[:0]
     state = scorer.start(1)
     lane = torch.zeros(1, dtype=torch.int64, device=scorer.device)
@@ -63,7 +78,7 @@ def recommend(
     table = pd.DataFrame(
         {
             name: itemidmap.index[best[0][keep].cpu().numpy()],
-            "Score": scores[0][keep].cpu().numpy(),
+            "ModelScore" if name == "Score" else "Score": scores[0][keep].cpu().numpy(),
         }
     )
     return table.iloc[:k]
@@ -73,12 +88,10 @@ class BatchPredictor:
     """Scores for one event of each of `batch` lanes at a time; remembers the lanes' states."""
 
     def __init__(self, scorer: NetworkScorer, itemidmap: pd.Series, batch: int) -> None:
-        if batch < 1:
-            raise ParameterError(f"batch is {batch}; expected at least 1")
-        self.batch = batch
+        self.batch = whole_number("batch", batch)
         self._scorer = scorer
         self._itemidmap = itemidmap
-        self._state = scorer.start(batch)
+        self._state: list[torch.Tensor] = []
         self._sessions: np.ndarray[Any, Any] | None = None
 
     def predict_next(
@@ -92,7 +105,8 @@ class BatchPredictor:
         Raises:
             DataError: another number of events than lanes, or an item that the model does not know.
         """
-        sessions, events = np.asarray(session_ids), pd.Index(input_item_ids)
+        sessions = id_list(session_ids, "session_ids").to_numpy(dtype=object)
+        events = id_list(input_item_ids, "input_item_ids")
         for name, given in (("session_ids", sessions), ("input_item_ids", events)):
             if len(given) != self.batch:
                 raise DataError(
@@ -102,14 +116,15 @@ class BatchPredictor:
         wanted = (
             self._itemidmap.index
             if predict_for_item_ids is None
-            else pd.Index(predict_for_item_ids)
+            else id_list(predict_for_item_ids, "predict_for_item_ids")
         )
         inputs = self._indices(events, "input_item_ids")
         columns = self._indices(wanted, "predict_for_item_ids")
         if self._sessions is None:
+            self._state = self._scorer.start(self.batch)
             restarts = np.ones(self.batch, dtype=bool)
         else:
-            restarts = sessions != self._sessions
+            restarts = np.asarray(sessions != self._sessions, dtype=bool)
         self._sessions = sessions.copy()
         device = self._scorer.device
         features = self._scorer.step(
