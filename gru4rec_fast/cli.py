@@ -8,20 +8,28 @@ original's script.
 from __future__ import annotations
 
 import argparse
+import re
+import shutil
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast import __version__, run_command
-from gru4rec_fast.checkpoint import require_writable
 from gru4rec_fast.config import PRESETS, Config
 from gru4rec_fast.demo import add_arguments as add_demo_arguments
 from gru4rec_fast.demo import run as run_demo
 from gru4rec_fast.errors import CheckpointError, DataError, ParameterError
 from gru4rec_fast.gru4rec import GRU4Rec, batch_eval
+from gru4rec_fast.model_file import ModelFile, shows_progress
 from gru4rec_fast.reference import RANKS
-from gru4rec_fast.run_command import parse_assignments, print_metrics
+from gru4rec_fast.run_command import check_logs, parse_assignments, print_metrics
+from gru4rec_fast.serving import id_list
+
+if TYPE_CHECKING:
+    from gru4rec_fast.training import EpochReport
 
 Handler = Callable[[argparse.Namespace], int]
 
@@ -39,11 +47,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     warnings.formatwarning = lambda message, *_, **__: f"gru4rec-fast: warning: {message}\n"
     try:
         status = handler(options)
-    except (DataError, ParameterError, CheckpointError, ArithmeticError) as error:
-        print(f"gru4rec-fast: error: {error}", file=sys.stderr)
+    except (DataError, ParameterError, CheckpointError, ArithmeticError, MemoryError) as error:
+        message = _with_flags(str(error) or "not enough memory", arguments[0] == "run")
+        print(f"gru4rec-fast: error: {message}", file=sys.stderr)
         status = 2
-    except KeyboardInterrupt:
-        print("gru4rec-fast: interrupted; nothing was saved", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print("; ".join(["gru4rec-fast: interrupted", *interrupt.args]), file=sys.stderr)
         status = 130
     finally:
         warnings.formatwarning = formatwarning
@@ -72,11 +81,23 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[str]]:
     command.add_argument(
         "--set",
         metavar="NAME=VALUE",
+        type=_assignments,
         nargs="+",
+        action="extend",
         default=[],
-        help="parameters, as layers=224 n_epochs=5",
+        help="parameters, as layers=224 batch_size=32",
+    )
+    command.add_argument("--epochs", metavar="N", help="passes over the log, as --set n_epochs=N")
+    command.add_argument(
+        "--no-compatibility-mode",
+        dest="compatibility_mode",
+        action="store_false",
+        help="draw the initial weights by the parameter seed, instead of taking the original's",
     )
     command.add_argument("--test", metavar="LOG", help="evaluate on this log afterwards")
+    command.add_argument(
+        "--quiet", action="store_true", help="no progress bar and no line for each epoch"
+    )
     _add_evaluation_options(command)
     _add_common_options(command)
     command.set_defaults(handler=_train)
@@ -119,17 +140,64 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
 
 def _add_evaluation_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--cutoffs", type=int, nargs="+", default=[1, 5, 10, 20], help="(default: 1 5 10 20)"
+        "--cutoffs",
+        metavar="K",
+        type=_cutoffs,
+        nargs="+",
+        default=[[1, 5, 10, 20]],
+        help="the K of recall@K and mrr@K (default: 1 5 10 20)",
     )
     command.add_argument(
-        "--ties", choices=RANKS, default="standard", help="tie mode (default: standard)"
+        "--ties",
+        choices=RANKS,
+        default="standard",
+        help="what an equal score of another item counts (default: standard)",
     )
+
+
+def _assignments(text: str) -> list[str]:
+    """'a=1' or 'a=1,b=2' as assignments; a log that follows --set is none."""
+    assignments = text.split(",")
+    for assignment in assignments:
+        if "=" not in assignment:
+            raise argparse.ArgumentTypeError(
+                f"{assignment!r} is no NAME=VALUE (the log comes before the flags)"
+            )
+    return assignments
+
+
+def _cutoffs(text: str) -> list[int]:
+    """'20' or '1,20' as numbers."""
+    cutoffs = text.split(",")
+    if not all(k.isdecimal() and int(k) > 0 for k in cutoffs):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected whole numbers of at least 1, as 1 20 (the log comes before it)"
+        )
+    return [int(k) for k in cutoffs]
 
 
 def _parameter_lines() -> str:
+    rows = [(f"  {row.name}={row.default}", row) for row in Config.describe()]
+    column = max(len(assignment) for assignment, _ in rows) + 2
     return "\n".join(
-        f"  {row.name}={row.default}  {row.help} ({row.expected})" for row in Config.describe()
+        textwrap.fill(
+            f"{row.help} ({row.expected})",
+            width=shutil.get_terminal_size().columns - 2,
+            initial_indent=assignment.ljust(column),
+            subsequent_indent=" " * column,
+        )
+        for assignment, row in rows
     )
+
+
+def _with_flags(message: str, of_run: bool) -> str:
+    """A message of the library in the words of the command line: item_key=... is --item-key."""
+
+    def flag(match: re.Match[str]) -> str:
+        name = f"-{match[1][0]}k" if of_run else f"--{match[1]}-key"
+        return name if match[2] == "..." else f"{name} {match[2]}"
+
+    return re.sub(r"\b(item|session|time)_key=(\.\.\.|'[^']*')", flag, message)
 
 
 def _keys(options: argparse.Namespace) -> dict[str, Any]:
@@ -141,15 +209,31 @@ def _keys(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _train(options: argparse.Namespace) -> int:
-    require_writable(options.save)
+    tests = [options.test] if options.test else []
+    file = ModelFile(options.save, "--save", [options.log, *tests])
     params: dict[str, Any] = dict(PRESETS[options.preset]) if options.preset else {}
-    params |= parse_assignments(options.set)
+    params |= parse_assignments(chain.from_iterable(options.set))
+    params |= {"n_epochs": options.epochs} if options.epochs else {}
     gru = GRU4Rec(**params, device=options.device)
-    gru.fit(options.log, **_keys(options), on_epoch=print)
+    check_logs(tests, **_keys(options))
+
+    def on_epoch(report: EpochReport) -> None:
+        if not options.quiet:
+            print(report, flush=True)
+        file.save(gru, report)
+
+    with file.training():
+        gru.fit(
+            options.log,
+            compatibility_mode=options.compatibility_mode,
+            **_keys(options),
+            on_epoch=on_epoch,
+            progress=shows_progress() and not options.quiet,
+        )
     if gru.error_during_train:
+        print(f"gru4rec-fast: {file.kept}", file=sys.stderr)
         return 1
-    gru.savemodel(options.save)
-    print(f"Saved {options.save}")
+    file.finish(gru)
     if options.test:
         _print_evaluation(gru, options.test, options)
     return 0
@@ -161,7 +245,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _print_evaluation(gru: GRU4Rec, log: str, options: argparse.Namespace) -> None:
-    recall, mrr = batch_eval(gru, log, options.cutoffs, mode=options.ties, **_keys(options))
+    cutoffs = list(chain.from_iterable(options.cutoffs))
+    recall, mrr = batch_eval(gru, log, cutoffs, mode=options.ties, **_keys(options))
     print_metrics(recall, mrr)
 
 
@@ -170,12 +255,20 @@ def _recommend(options: argparse.Namespace) -> int:
     ids = gru.data_iterator.itemidmap.index
     items: list[Any] = options.items
     if ids.inferred_type == "integer":
-        try:
-            items = [int(item) for item in items]
-        except ValueError as error:
-            raise DataError(
-                f"ITEM: {error}; the model's item ids are integers, for instance {ids[0]}"
-            ) from error
+        for item in items:
+            if not item.removeprefix("-").isdecimal():
+                raise DataError(
+                    f"ITEM {item}: expected integers, as the model's item ids are, for instance "
+                    f"{ids[0]}"
+                )
+        items = [int(item) for item in items]
+    known = id_list(items, "ITEM").isin(ids)
+    unknown = [str(item) for item, is_known in zip(items, known, strict=True) if not is_known]
+    if unknown and known.any():
+        print(
+            f"gru4rec-fast: note: the model does not know {', '.join(unknown)}: passed over",
+            file=sys.stderr,
+        )
     best = gru.recommend(items, options.k, exclude_seen=options.exclude_seen)
     print(best.to_string(index=False))
     return 0

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import importlib
 import runpy
+import sys
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gru4rec_fast.checkpoint import require_writable
-from gru4rec_fast.errors import ParameterError, closest
+from gru4rec_fast.errors import ParameterError, closest, naming, whole_number
 from gru4rec_fast.evaluation import check_cutoffs
 from gru4rec_fast.gru4rec import batch_eval
+from gru4rec_fast.model_file import ModelFile, shows_progress
 from gru4rec_fast.reference import RANKS
+from gru4rec_fast.sessions import load_sessions, require_pairs
 
 if TYPE_CHECKING:
     import argparse
+
+    from gru4rec_fast.training import EpochReport
 
 METRICS = ("recall", "mrr")
 
@@ -74,9 +79,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="gru4rec_fast",
         help="module whose GRU4Rec class is used (default: gru4rec_fast)",
     )
-    add("-ik", "--item_key", metavar="NAME", default="ItemId", help="item column")
-    add("-sk", "--session_key", metavar="NAME", default="SessionId", help="session column")
-    add("-tk", "--time_key", metavar="NAME", default="Time", help="time column")
+    add("-ik", "--item_key", metavar="NAME", default="ItemId", help="item column (default: ItemId)")
+    add(
+        "-sk",
+        "--session_key",
+        metavar="NAME",
+        default="SessionId",
+        help="session column (default: SessionId)",
+    )
+    add("-tk", "--time_key", metavar="NAME", default="Time", help="time column (default: Time)")
     add(
         "-pm",
         "--primary_metric",
@@ -98,14 +109,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train or load, save, evaluate. Everything that can be checked is checked before training."""
     check_cutoffs(options.measure)
+    whole_number("-ss", options.sample_store_size, at_least=0)
     primary = _primary_metric(options) if options.log_primary_metric else None
-    if options.save_model is not None:
-        require_writable(options.save_model)
+    file = ModelFile(options.save_model, "-s", [options.path, *options.test])
     model_class = _model_class(options.gru4rec_model)
     keys = {name: getattr(options, name) for name in ("item_key", "session_key", "time_key")}
+    check_logs(options.test, **keys)
     if options.load_model:
         print(f"Loading trained model from file: {options.path}")
         gru = model_class.loadmodel(options.path, device=options.device)
+        if options.save_model is None and not options.test:
+            raise ParameterError("-l loads a model, and then there is nothing to do: add -t LOG")
     else:
         params = (
             parse_assignments(options.parameter_string.split(","))
@@ -114,21 +128,30 @@ def run(options: argparse.Namespace) -> int:
         )
         gru = model_class(device=options.device)
         gru.set_params(**params)
+        if options.save_model is None and not options.test:
+            warnings.warn(
+                "neither -s nor -t is given: the trained model will be discarded", stacklevel=2
+            )
+
+        def on_epoch(report: EpochReport) -> None:
+            print(report, flush=True)
+            file.save(gru, report)
+
+        ours: dict[str, Any] = {"on_epoch": on_epoch, "progress": shows_progress()}
         print(f"Training on {options.path}")
         started = time.perf_counter()
-        progress = {"on_epoch": print} if options.gru4rec_model == "gru4rec_fast" else {}
-        gru.fit(
-            options.path,
-            sample_cache_max_size=options.sample_store_size,
-            **keys,
-            **progress,
-        )
+        with file.training():
+            gru.fit(
+                options.path,
+                sample_cache_max_size=options.sample_store_size,
+                **keys,
+                **(ours if options.gru4rec_model == "gru4rec_fast" else {}),
+            )
         if gru.error_during_train:
+            print(f"gru4rec-fast: {file.kept}", file=sys.stderr)
             return 1
         print(f"Total training time: {time.perf_counter() - started:.2f}s")
-    if options.save_model is not None:
-        gru.savemodel(options.save_model)
-        print(f"Saved {options.save_model}")
+    file.finish(gru)
     values: dict[tuple[str, int], float] = {}
     for log in options.test:
         print(f"Evaluating on {log} (ties: {options.eval_type})")
@@ -143,6 +166,17 @@ def run(options: argparse.Namespace) -> int:
     if primary is not None:
         print(f"PRIMARY METRIC: {values[primary]}")
     return 0
+
+
+def check_logs(logs: Iterable[str], **keys: Any) -> None:
+    """Find out before a training what an evaluation on these logs would find out after it.
+
+    Raises:
+        DataError: no such file, a bad column, or no session of two events.
+    """
+    for log in logs:
+        with naming(log):
+            require_pairs(load_sessions(log, **keys))
 
 
 def print_metrics(recall: Mapping[int, float], mrr: Mapping[int, float]) -> None:
@@ -176,7 +210,12 @@ def read_parameter_file(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise ParameterError(f"no parameter file {path}; expected a Python file")
-    params = runpy.run_path(str(path)).get("gru4rec_params")
+    try:
+        params = runpy.run_path(str(path)).get("gru4rec_params")
+    except Exception as error:  # whatever the user's file raises
+        raise ParameterError(
+            f"{path} does not run ({type(error).__name__}: {error}); expected a Python file"
+        ) from error
     if not isinstance(params, Mapping):
         raise ParameterError(
             f"{path} defines no dict gru4rec_params; expected "
@@ -187,11 +226,9 @@ def read_parameter_file(path: Path) -> dict[str, Any]:
 
 def _primary_metric(options: argparse.Namespace) -> tuple[str, int]:
     metric, _, cutoff = options.primary_metric.lower().partition("@")
-    if metric not in METRICS or not cutoff.isdigit():
-        raise ParameterError(
-            f"-pm is {options.primary_metric!r}{closest(metric, METRICS)}; "
-            "expected recall@K or mrr@K"
-        )
+    if metric not in METRICS or not cutoff.isdecimal():
+        near = "" if metric in METRICS else closest(metric, METRICS)
+        raise ParameterError(f"-pm is {options.primary_metric!r}{near}; expected recall@K or mrr@K")
     if not options.test or int(cutoff) not in options.measure:
         raise ParameterError(
             f"-pm {options.primary_metric} is not measured with -m "
