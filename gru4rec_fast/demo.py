@@ -7,10 +7,11 @@ test log, or on the latest sessions.
 
 from __future__ import annotations
 
+import json
 import os
-import sys
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,10 @@ import torch
 
 from gru4rec_fast.baselines import Pop
 from gru4rec_fast.config import PRESETS
-from gru4rec_fast.errors import ParameterError, closest
+from gru4rec_fast.errors import ParameterError, closest, naming
 from gru4rec_fast.evaluation import Scorer, evaluate
 from gru4rec_fast.gru4rec import GRU4Rec
+from gru4rec_fast.model_file import shows_progress
 from gru4rec_fast.scoring import NetworkScorer
 from gru4rec_fast.sessions import load_sessions
 from gru4rec_fast.splitting import hold_out_latest
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
 CUTOFFS = (1, 5, 10, 20)
 TIES = "conservative"
 HELD_OUT = 0.1
+MODEL, PICTURE = "model.safetensors", "learning-curve.png"
+LOGS = ("generated-train.tsv", "generated-test.tsv")
+RECORD = ".written-by-demo.json"
+"""Name of each file that the demo wrote -> when it was last changed: no other file is its own."""
 
 GENERATED: dict[str, Any] = {
     "n_sessions": 30_000,
@@ -95,7 +101,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; returns its exit status."""
+    """Run the command; returns its exit status.
+
+    Raises:
+        ParameterError: a flag that needs `--data` without it, or as for `run_demo`.
+    """
+    for flag in ("test", "preset"):
+        if getattr(options, flag) is not None and options.data is None:
+            raise ParameterError(
+                f"--{flag} {getattr(options, flag)} needs a training log: add --data LOG (with "
+                "make: DATA=LOG)"
+            )
     run_demo(
         options.data,
         options.test,
@@ -125,7 +141,7 @@ def run_demo(
     """Train and evaluate, print the comparison, and write it down in a folder.
 
     The folder gets `model.safetensors`, `learning-curve.png` and, without `train`, the generated
-    `train.tsv` and `test.tsv`.
+    logs `generated-train.tsv` and `generated-test.tsv`. Only files of an earlier demo are replaced.
 
     Args:
         train: a table or path as for `GRU4Rec.fit`; None generates sessions.
@@ -139,26 +155,30 @@ def run_demo(
         time_key: column of times.
 
     Raises:
-        ParameterError: `test` or `preset` without `train`; a folder that cannot be written; an
-            unknown preset or device.
+        ParameterError: `test` or `preset` without `train`; a folder that cannot be written, or
+            holds a file of the same name that is not an earlier demo's; an unknown preset or
+            device.
         DataError: a bad log.
         ArithmeticError: the loss became NaN or infinite.
     """
     if train is None and (test is not None or preset is not None):
         name, value = ("test", test) if test is not None else ("preset", preset)
-        raise ParameterError(f"{name}={value!r} needs a training log: pass train=..., DATA=...")
+        raise ParameterError(f"{name}={value!r} needs a training log: pass train=...")
     if preset is not None and preset not in PRESETS:
         raise ParameterError(
             f"preset={preset!r}{closest(preset, PRESETS)}; expected one of {', '.join(PRESETS)}"
         )
-    folder = _folder(out)
+    folder = _folder(out, [MODEL, PICTURE, *(LOGS if train is None else ())])
     if train is None:
         return _on_generated_sessions(folder, device, epochs)
     keys = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
     params = PRESETS[preset or PRESET] | ({} if epochs is None else {"n_epochs": epochs})
+    gru = GRU4Rec(**params, device=device)
     if test is None:
-        train, test = hold_out_latest(train, HELD_OUT, **keys)
-    return _compare(train, test, folder, GRU4Rec(**params, device=device), {}, **keys)
+        with naming(train):
+            earlier, latest = hold_out_latest(train, HELD_OUT, **keys)
+            return _compare(earlier, latest, folder, gru, {}, **keys)
+    return _compare(train, test, folder, gru, {}, **keys)
 
 
 def _on_generated_sessions(
@@ -168,9 +188,10 @@ def _on_generated_sessions(
     gru = GRU4Rec(**SMALL | ({} if epochs is None else {"n_epochs": epochs}), device=device)
     log = generate(**GENERATED)
     train, test = hold_out_latest(log.log, HELD_OUT)
-    _write(folder / "train.tsv", lambda path: train.to_csv(path, sep="\t", index=False))
-    _write(folder / "test.tsv", lambda path: test.to_csv(path, sep="\t", index=False))
-    print(f"Generated {folder / 'train.tsv'} and {folder / 'test.tsv'}")
+    paths = [folder / name for name in LOGS]
+    for path, part in zip(paths, (train, test), strict=True):
+        _write(path, partial(part.to_csv, sep="\t", index=False))
+    print(f"Generated {paths[0]} and {paths[1]}")
     best = {"best reachable": Figures(*best_reachable(log, test, CUTOFFS))}
     # Products this small gain nothing from a second thread, and wait for it when its core is busy.
     threads = torch.get_num_threads()
@@ -197,7 +218,8 @@ def _compare(
         result = evaluate(scorer, test_sessions, CUTOFFS, mode=TIES)
         return Figures(result.recall, result.mrr)
 
-    rows = known | {"popularity": figures(Pop(train_sessions.support))}
+    with naming(test):
+        rows = known | {"popularity": figures(Pop(train_sessions.support))}
     print(
         f"Training on {gru.device}: {train_sessions.n_sessions:,} sessions, "
         f"{train_sessions.n_events:,} events, {train_sessions.n_items:,} items; "
@@ -217,22 +239,23 @@ def _compare(
         cells += [f"{speed:,.0f}", f"{report.seconds:.1f}"]
         print(_line(str(report.epoch), cells), flush=True)
 
-    gru.fit(train, **keys, on_epoch=on_epoch, progress=sys.stderr.isatty())
+    gru.fit(train, **keys, on_epoch=on_epoch, progress=shows_progress())
     if gru.error_during_train:
         raise ArithmeticError(
             "the loss became NaN or infinite and training stopped: lower learning_rate"
         )
     rows = {"GRU4Rec": epochs[-1][1]} | rows
-    print(f"\n{table(rows)}\n")
+    print(f"\n{table(rows)}\n(ties: {TIES})\n")
     if known:
         reached = rows["GRU4Rec"].recall[20] / known["best reachable"].recall[20]
         print(f"GRU4Rec reaches {reached:.1%} of the best reachable recall@20.")
-    model = folder / "model.safetensors"
+    model = folder / MODEL
     gru.savemodel(model)
+    _record(model)
     print(f"Model: {model}")
-    picture: Path | None = folder / "learning-curve.png"
+    picture: Path | None = folder / PICTURE
     try:
-        _write(folder / "learning-curve.png", lambda path: draw(path, epochs, rows))
+        _write(folder / PICTURE, lambda path: draw(path, epochs, rows))
         print(f"Learning curve: {picture}")
     except ImportError:
         picture = None
@@ -284,11 +307,18 @@ def draw(
     figure.savefig(path, format="png", dpi=120)
 
 
-def _folder(out: str | os.PathLike[str]) -> Path:
-    """The folder, made and found writable."""
+def _folder(out: str | os.PathLike[str], names: Sequence[str]) -> Path:
+    """The folder, made and found writable, where files of these names are an earlier demo's."""
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        written = _written(folder)
+        for file in (folder / name for name in names):
+            if file.exists() and file.stat().st_mtime_ns != written.get(file.name):
+                raise ParameterError(
+                    f"out={os.fspath(out)!r} holds {file.name}, which is not as a demo wrote it "
+                    "and would be lost: choose another folder, or move that file"
+                )
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
@@ -306,3 +336,20 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+    if path.name != RECORD:
+        _record(path)
+
+
+def _written(folder: Path) -> dict[str, int]:
+    """Name of each file that a demo wrote there -> the time of its last change (ns)."""
+    try:
+        written: dict[str, int] = json.loads((folder / RECORD).read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return written
+
+
+def _record(file: Path) -> None:
+    """Remember that a file is the demo's."""
+    written = json.dumps(_written(file.parent) | {file.name: file.stat().st_mtime_ns})
+    _write(file.with_name(RECORD), lambda aside: aside.write_text(written))

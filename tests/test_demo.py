@@ -77,7 +77,7 @@ def test_generated_sessions_are_learned_nearly_as_well_as_can_be(
     assert share is not None
     assert float(share[1]) == pytest.approx(100 * model[3] / best[3], abs=0.1)
 
-    train, test = (pd.read_csv(out / f"{name}.tsv", sep="\t") for name in ("train", "test"))
+    train, test = (pd.read_csv(out / name, sep="\t") for name in demo.LOGS)
     assert model[1] > markov_recall(train, test, 5) + 0.01, "nothing but the last item is used"
     recall, mrr = batch_eval(
         GRU4Rec.loadmodel(out / "model.safetensors", "cpu"), test, cutoff=[1, 5, 10, 20]
@@ -85,7 +85,8 @@ def test_generated_sessions_are_learned_nearly_as_well_as_can_be(
     assert [*recall.values(), mrr[20]] == pytest.approx(model, abs=1e-4)
     assert (out / "learning-curve.png").read_bytes().startswith(PNG)
     assert {path.name for path in out.iterdir()} == {
-        "train.tsv", "test.tsv", "model.safetensors", "learning-curve.png",
+        "generated-train.tsv", "generated-test.tsv", "model.safetensors", "learning-curve.png",
+        demo.RECORD,
     }  # fmt: skip
 
 
@@ -148,7 +149,7 @@ def test_without_matplotlib_only_the_picture_is_missing(
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     result = demo.run_demo(random_log(), out=tmp_path, device="cpu")
     assert result.picture is None
-    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+    assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", demo.RECORD}
     assert "pip install 'gru4rec-fast[demo]'" in capsys.readouterr().out
 
 

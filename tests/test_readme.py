@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def demo_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for log, name in zip(
         hold_out_latest(generate(600, 300, single_share=0).log), ("train", "test"), strict=True
     ):
-        log.to_csv(f"demo-output/{name}.tsv", sep="\t", index=False)
+        log.to_csv(f"demo-output/generated-{name}.tsv", sep="\t", index=False)
 
 
 @pytest.mark.usefixtures("demo_output")
@@ -78,3 +79,18 @@ def test_the_parameter_table_is_that_of_the_config() -> None:
     assert shown.strip().splitlines()[2:] == expected, (
         "replace the rows between the markers by:\n" + "\n".join(expected)
     )
+
+
+def test_the_selections_of_tests_shown_select_some() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    shown = re.findall(r'^make test .*ARGS="(.*?)"', text, re.MULTILINE)
+    assert shown
+    for arguments in shown:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "--collect-only", "-q", *shlex.split(arguments)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
