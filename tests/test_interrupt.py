@@ -1,0 +1,80 @@
+"""Ctrl-C, sent to a real process: the last whole epoch stays, and no traceback is shown."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gru4rec_fast import GRU4Rec
+from tests.logs import random_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SET = ["layers=8", "n_sample=16", "n_epochs=100000", "batch_size=8"]
+IMPORT_HANGS = """
+import sys
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print("importing", flush=True)
+            import time
+            time.sleep(60)
+
+sys.meta_path.insert(0, Slow())
+from gru4rec_fast.__main__ import main
+main()
+"""
+
+
+def interrupted(arguments: list[str], sign: str) -> tuple[int, str]:
+    """Exit status and stderr of a process that gets SIGINT once it has printed `sign`."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(sign):
+                process.send_signal(signal.SIGINT)
+                break
+        _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["train", "run"])
+def test_an_interrupt_keeps_the_last_whole_epoch(tmp_path: Path, command: str) -> None:
+    log, model = tmp_path / "log.tsv", tmp_path / "m.st"
+    random_log().to_csv(log, sep="\t", index=False)
+    flags = {
+        "train": ["--save", str(model), "--set", *SET],
+        "run": ["-s", str(model), "-ps", ",".join(SET)],
+    }
+    status, errors = interrupted(
+        ["-m", "gru4rec_fast", command, str(log), *flags[command]], "Epoch3 "
+    )
+    assert status == 130
+    assert "Traceback" not in errors
+    kept = re.search(r"interrupted; the model of epoch (\d+) is in (.*)\n", errors)
+    assert kept is not None, errors
+    assert int(kept[1]) >= 2
+    assert kept[2] == str(model)
+    assert GRU4Rec.loadmodel(model).n_epochs == 100_000
+    assert {path.name for path in tmp_path.iterdir()} == {"log.tsv", "m.st"}
+
+
+def test_an_interrupt_while_pytorch_is_imported() -> None:
+    status, errors = interrupted(["-c", IMPORT_HANGS], "importing")
+    assert (status, errors) == (130, "gru4rec-fast: interrupted\n")
