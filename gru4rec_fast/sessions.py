@@ -7,10 +7,7 @@ never changed (spec section 1).
 
 from __future__ import annotations
 
-import gzip
 import os
-import re
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,16 +17,14 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_fast._core import SessionStore
-from gru4rec_fast.errors import DataError, closest
+from gru4rec_fast.errors import DataError
+from gru4rec_fast.log_files import FILE_KINDS, Origin, cast, read_log, require_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import polars as pl
     from numpy.typing import NDArray
 
-SEPARATORS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
-FILE_KINDS = ".tsv or .txt (tabs), .csv (commas), each also as .gz, and .parquet"
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 INT32_MAX = 2**31 - 1
 
@@ -101,8 +96,8 @@ def load_sessions(
         data: a pandas, polars or Arrow table, or the path of a .tsv, .txt, .csv (each also .gz)
             or .parquet file.
         item_key: column of item ids: integers that fit int64, or text. A column of a text file
-            that holds only digits is read as integers, so leading zeros are lost, except for
-            items where `itemidmap` holds text.
+            is read as integers where each value is one without leading zeros, else as text;
+            items also where `itemidmap` holds text.
         session_key: column of session ids, likewise.
         time_key: column of integers, floats, dates or datetimes (in a text file: ISO 8601).
         itemidmap: item id -> item index of a trained model; None to make one from this log.
@@ -114,17 +109,23 @@ def load_sessions(
             item in `itemidmap`.
     """
     keys = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
+    for keyword, name in keys.items():
+        if not isinstance(name, str):
+            raise DataError(f"{keyword} is {name!r}: expected the name of a column")
     if len(set(keys.values())) < len(keys):
         raise DataError(
             ", ".join(f"{keyword}={name!r}" for keyword, name in keys.items())
             + ": expected three different columns"
         )
     if not isinstance(data, str | os.PathLike):
-        return _sessions(_select(data, keys), keys, itemidmap, time_sort)
+        return _sessions(_select(data, keys), Origin(), keys, itemidmap, time_sort)
+    if not os.fspath(data):
+        raise DataError("data is an empty path: expected the path of a session log")
     try:
         text_items = itemidmap is not None and not holds_integers(itemidmap.index)
-        frame = nw.from_native(_read(Path(data), keys, text_items), eager_only=True)
-        return _sessions(frame, keys, itemidmap, time_sort)
+        columns, origin = read_log(Path(data), keys, text_items)
+        frame = nw.from_native(columns, eager_only=True)
+        return _sessions(frame, origin, keys, itemidmap, time_sort)
     except DataError as error:
         raise DataError(f"{os.fspath(data)}: {error}") from error
 
@@ -181,6 +182,7 @@ def holds_integers(index: pd.Index[Any]) -> bool:
 
 def _sessions(
     frame: nw.DataFrame[Any],
+    origin: Origin,
     keys: dict[str, str],
     itemidmap: pd.Series[int] | None,
     time_sort: bool,
@@ -188,8 +190,8 @@ def _sessions(
     item_key, session_key, time_key = keys.values()
     if len(frame) == 0:
         raise DataError("the log has no rows: expected at least one session of two events")
-    items, sessions = _ids(frame[item_key]), _ids(frame[session_key])
-    times = _times(frame[time_key])
+    items, sessions = _ids(frame[item_key], origin), _ids(frame[session_key], origin)
+    times = _times(frame[time_key], origin)
     kept: NDArray[np.int64] | None = None
     if itemidmap is None:
         codes, ids = _distinct(items, item_key)
@@ -200,7 +202,7 @@ def _sessions(
             )
         itemidmap = numbered_items(ids, item_key)
     else:
-        codes = _known_items(items, itemidmap, item_key)
+        codes = _known_items(items, itemidmap, item_key, origin)
         if codes.min() < 0:
             kept = np.flatnonzero(codes >= 0)
             codes, sessions, times = codes[kept], sessions[kept], times[kept]
@@ -224,7 +226,7 @@ def _sessions(
 
 
 def _known_items(
-    items: NDArray[Any], itemidmap: pd.Series[int], item_key: str
+    items: NDArray[Any], itemidmap: pd.Series[int], item_key: str, origin: Origin
 ) -> NDArray[np.int64]:
     """Item index of each event, -1 for items that the map lacks."""
     require_numbering(itemidmap)
@@ -236,7 +238,7 @@ def _known_items(
     if kinds[0] != kinds[1]:
         raise DataError(
             f"column {item_key!r} holds {kinds[0]} but the items of the model are {kinds[1]}, so "
-            f"no item would be known: convert it, e.g. {_cast(item_key, kinds[1])}"
+            f"no item would be known: {origin.conversion(item_key, kinds[1])}"
         )
     positions, ids = _distinct(items, item_key)
     found = itemidmap.index.get_indexer(pd.Index(ids))
@@ -289,95 +291,119 @@ def _select(data: Any, keys: dict[str, str]) -> nw.DataFrame[Any]:
             f"the path of a file ({FILE_KINDS})"
         ) from error
     index_names = data.index.names if isinstance(data, pd.DataFrame) else ()
-    _require_columns(columns, keys, index_names)
+    require_columns(columns, keys, index_names)
     selected = frame.select(*keys.values())
     return selected.collect() if isinstance(selected, nw.LazyFrame) else selected
 
 
-def _require_columns(
-    columns: Sequence[str], keys: dict[str, str], index_names: Sequence[Any] = ()
-) -> None:
-    for keyword, name in keys.items():
-        if name in columns:
-            continue
-        if name in index_names:
-            raise DataError(
-                f"column {name!r} is the index of the table: call data.reset_index() first"
-            )
-        near = closest(str(name), [str(column) for column in columns])
-        raise DataError(
-            f"no column {name!r}{near}; columns there: {', '.join(map(str, columns))}; "
-            f"if it has another name, pass {keyword}=..."
-        )
-
-
-def _ids(series: nw.Series[Any]) -> NDArray[Any]:
+def _ids(series: nw.Series[Any], origin: Origin) -> NDArray[Any]:
     """int64, or object of str; each row has a value."""
-    _require_values(series, ids=True)
-    plain = _unwrapped(series)
+    _require_values(series, origin, ids=True)
+    if_too_large = f"larger ids can be text: {origin.conversion(series.name, 'text')}"
+    plain = _unwrapped(series, if_too_large)
     if plain.dtype.is_integer():
-        return _int64(plain)
+        return _int64(plain, if_too_large)
     if plain.dtype == nw.String:
-        return np.asarray(plain.to_numpy(), dtype=object)
-    kind = "integers" if plain.dtype.is_float() else "text"
+        ids = np.asarray(plain.to_numpy(), dtype=object)
+        empty = np.flatnonzero(ids == "")
+        if empty.size:
+            remedy = (
+                "delete such rows from the file, or give them an id"
+                if origin.file
+                else f"drop such rows, e.g. data[data[{series.name!r}] != ''] in pandas, "
+                f"data.filter(pl.col({series.name!r}) != '') in polars"
+            )
+            raise DataError(
+                f"column {series.name!r}, {origin.row(int(empty[0]))} has no value (an empty "
+                f"text), as have {empty.size} rows in all: {remedy}"
+            )
+        return ids
     raise DataError(
         f"column {series.name!r} is of type {_described(plain)}: expected ids that are integers "
-        f"or text; convert it, e.g. {_cast(series.name, kind)}"
+        f"or text; {origin.conversion(series.name, _lossless_kind(plain))}"
     )
 
 
-def _times(series: nw.Series[Any]) -> NDArray[Any]:
+def _lossless_kind(series: nw.Series[Any]) -> str:
+    """What ids of a wrong type can become: integers would merge 1.2 and 1.7."""
+    if not series.dtype.is_float():
+        return "text"
+    values = series.to_numpy()
+    values = values[np.isfinite(values)]
+    return "integers" if np.array_equal(values, np.floor(values)) else "text"
+
+
+def _times(series: nw.Series[Any], origin: Origin) -> NDArray[Any]:
     """int64 or float64, contiguous; each row has a finite value."""
-    _require_values(series, ids=False)
-    plain = _unwrapped(series)
+    _require_values(series, origin, ids=False)
+    if_too_large = "count in a coarser unit of time, or from a later start"
+    plain = _unwrapped(series, if_too_large)
     if plain.dtype.is_integer():
-        return _int64(plain)
+        return _int64(plain, if_too_large)
     if plain.dtype.is_float():
         values = np.ascontiguousarray(plain.to_numpy(), dtype=np.float64)
         infinite = np.flatnonzero(np.isinf(values))
         if infinite.size:
             raise DataError(
-                f"column {series.name!r}, row {infinite[0]} (counted from 0) is infinite: "
+                f"column {series.name!r}, {origin.row(int(infinite[0]))} is infinite: "
                 "expected finite times; correct or drop such rows"
             )
         return values
     if isinstance(plain.dtype, nw.Datetime):
         # narwhals converts to no coarser unit than ms, and from seconds that loses nothing.
         unit = "ms" if plain.dtype.time_unit == "s" else plain.dtype.time_unit
-        return _int64(plain.dt.timestamp(unit))
+        return _int64(plain.dt.timestamp(unit), if_too_large)
     if plain.dtype == nw.Date:
-        return _int64(plain.dt.timestamp("ms"))
+        return _int64(plain.dt.timestamp("ms"), if_too_large)
+    if origin.file:
+        remedy = "read the file into a table and convert the column there"
+    elif plain.dtype == nw.Duration:
+        remedy = (
+            f"convert durations to numbers with data[{series.name!r}].dt.total_seconds() in "
+            "pandas, dt.total_microseconds() in polars"
+        )
+    else:
+        remedy = (
+            f"convert text with pd.to_datetime(data[{series.name!r}]) or polars' str.to_datetime()"
+        )
     raise DataError(
         f"column {series.name!r} is of type {_described(plain)}: expected times that are "
-        "integers, floats, dates or datetimes; convert text with "
-        f"pd.to_datetime(data[{series.name!r}]) or polars' str.to_datetime()"
+        f"integers, floats, dates or datetimes; {remedy}"
     )
 
 
-def _require_values(series: nw.Series[Any], *, ids: bool) -> None:
+def _require_values(series: nw.Series[Any], origin: Origin, *, ids: bool) -> None:
     missing = series.is_null().to_numpy()
     if not missing.any() and series.dtype.is_float():
         missing = np.isnan(series.to_numpy())
     if not missing.any():
         return
     name, count = series.name, np.count_nonzero(missing)
-    # One missing value turns a pandas integer column to floats, so name the way back as well.
-    back = f", then {_cast(name, 'integers')}" if ids and series.dtype.is_float() else ""
+    if origin.file:
+        remedy = "delete such rows from the file, or read it into a table and drop them there"
+    else:
+        remedy = (
+            f"drop such rows, e.g. data.dropna(subset=[{name!r}]) in pandas, "
+            f"data.drop_nulls({name!r}) in polars"
+        )
+        # One missing value turns a pandas integer column to floats: name the way back as well.
+        if ids and series.dtype.is_float():
+            remedy += f", then {cast(name, _lossless_kind(series))}"
+    kind = "" if origin.line_of else " (None or NaN)"
     raise DataError(
-        f"column {name!r}, row {int(np.argmax(missing))} (counted from 0) has no value (None or "
-        f"NaN), as have {count} rows in all: drop such rows, e.g. data.dropna(subset=[{name!r}]) "
-        f"in pandas, data.drop_nulls({name!r}) in polars{back}"
+        f"column {name!r}, {origin.row(int(np.argmax(missing)))} has no value{kind}, as have "
+        f"{count} rows in all: {remedy}"
     )
 
 
-def _unwrapped(series: nw.Series[Any]) -> nw.Series[Any]:
+def _unwrapped(series: nw.Series[Any], if_too_large: str) -> nw.Series[Any]:
     """Categoricals as their values; pandas object columns of one kind as that kind."""
     native: Any = series.to_native()
     if isinstance(native, pd.Series):
         if isinstance(native.dtype, pd.CategoricalDtype):
             native = native.astype(native.cat.categories.dtype)
         if native.dtype == object:
-            native = _typed(native)
+            native = _typed(native, if_too_large)
         pandas: nw.Series[Any] = nw.from_native(native, series_only=True)
         return pandas
     if series.dtype in (nw.Categorical, nw.Enum):
@@ -390,7 +416,7 @@ def _unwrapped(series: nw.Series[Any]) -> nw.Series[Any]:
     return series
 
 
-def _typed(objects: pd.Series[Any]) -> pd.Series[Any]:
+def _typed(objects: pd.Series[Any], if_too_large: str) -> pd.Series[Any]:
     kind = pd.api.types.infer_dtype(objects)
     if kind in ("date", "datetime", "datetime64"):
         return pd.to_datetime(objects)
@@ -398,31 +424,24 @@ def _typed(objects: pd.Series[Any]) -> pd.Series[Any]:
         try:
             return objects.astype("int64")
         except OverflowError:
-            raise _beyond_int64(objects.name, max(objects, key=abs)) from None
+            raise _beyond_int64(objects.name, max(objects, key=abs), if_too_large) from None
     if kind in ("floating", "mixed-integer-float"):
         return objects.astype("float64")
     return objects
 
 
-def _int64(series: nw.Series[Any]) -> NDArray[np.int64]:
+def _int64(series: nw.Series[Any], if_too_large: str) -> NDArray[np.int64]:
     if series.dtype in (nw.UInt64, nw.Int128, nw.UInt128):
         for extreme in (series.min(), series.max()):
             if not INT64_MIN <= extreme <= INT64_MAX:
-                raise _beyond_int64(series.name, extreme)
+                raise _beyond_int64(series.name, extreme, if_too_large)
     return np.ascontiguousarray(series.cast(nw.Int64).to_numpy(), dtype=np.int64)
 
 
-def _beyond_int64(name: object, value: object) -> DataError:
+def _beyond_int64(name: object, value: object, remedy: str) -> DataError:
     return DataError(
         f"column {name!r} holds {value}: expected integers from {INT64_MIN} to {INT64_MAX} "
-        f"(int64); convert larger ids to text, e.g. {_cast(name, 'text')}"
-    )
-
-
-def _cast(name: object, kind: str) -> str:
-    pandas, polars = ("str", "String") if kind == "text" else ("'int64'", "Int64")
-    return (
-        f"data[{name!r}].astype({pandas}) in pandas, pl.col({name!r}).cast(pl.{polars}) in polars"
+        f"(int64); {remedy}"
     )
 
 
@@ -430,61 +449,3 @@ def _described(series: nw.Series[Any]) -> str:
     if series.dtype == nw.Object:
         return f"object ({pd.api.types.infer_dtype(series.to_numpy())})"
     return str(series.dtype)
-
-
-# -- Files -------------------------------------------------------------------------------------
-
-
-def _read(path: Path, keys: dict[str, str], text_items: bool) -> pl.DataFrame:
-    """The three columns of a file. `text_items` keeps items of digits as text."""
-    import polars as pl  # needed for files alone
-
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    separator = SEPARATORS.get("".join(suffixes[-2:]).removesuffix(".gz")[-4:])
-    if separator is None and suffixes[-1:] != [".parquet"]:
-        raise DataError(f"unknown kind of file: expected {FILE_KINDS}")
-    if not path.is_file():
-        raise DataError("no such file: expected the path of a session log")
-    try:
-        if separator is None:
-            _require_columns(list(pl.read_parquet_schema(path)), keys)
-            return pl.read_parquet(path, columns=list(keys.values()))
-        packed = suffixes[-1] == ".gz"
-        source = gzip.decompress(path.read_bytes()) if packed else path
-        return _read_text(source, separator, keys, text_items)
-    except pl.exceptions.NoDataError as error:
-        raise DataError("the file is empty: expected a header line and events") from error
-    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"cannot be read as {suffixes[-1]}: {error}; expected an intact file in UTF-8 of the "
-            "kind that its name says"
-        ) from error
-
-
-def _read_text(
-    source: Path | bytes, separator: str, keys: dict[str, str], text_items: bool
-) -> pl.DataFrame:
-    import polars as pl
-
-    header = pl.read_csv(source, separator=separator, n_rows=0, infer_schema_length=0)
-    _require_columns(header.columns, keys)
-
-    def read(rows_for_types: int | None) -> pl.DataFrame:
-        return pl.read_csv(
-            source,
-            separator=separator,
-            columns=list(keys.values()),
-            infer_schema_length=rows_for_types,
-            schema_overrides={keys["item_key"]: pl.String} if text_items else None,
-        )
-
-    try:
-        frame = read(10_000)
-    except pl.exceptions.ComputeError:
-        # A later row contradicts the types of the first ones: let every row have its say.
-        frame = read(None)
-    time = frame[keys["time_key"]]
-    # Other notations are left as text, to be refused: 07/04 may be April or July.
-    if time.dtype == pl.String and re.match(r"\d{4}-\d\d-\d\d", "".join(time.drop_nulls().head(1))):
-        frame = frame.with_columns(time.str.to_datetime())
-    return frame

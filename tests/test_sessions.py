@@ -293,26 +293,123 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     refused_file(tmp_path, "log.parquet.gz", b"", "unknown kind of file: expected")
     refused_file(tmp_path, "empty.csv", b"", "the file is empty: expected a header line")
     refused_file(tmp_path, "header.csv", header, "the log has no rows")
-    refused_file(tmp_path, "bytes.csv", header + b"1,\xff\xfe,2\n", r"cannot be read as \.csv")
-    refused_file(tmp_path, "ragged.csv", header + b"1,2,3,4,5\n", r"cannot be read as \.csv")
+    refused_file(tmp_path, "blank.csv", b"\n\n", "the file is empty: expected a header line")
+    bad = header + b"1,2,3\n1,\xff\xfe,2\n"
+    refused_file(tmp_path, "bytes.csv", bad, r"line 3 is not UTF-8 \(byte 0xff\): expected text in")
     packed = gzip.compress(header + b"1,2,3\n")
     for torn in (packed[:-9], packed[:9], packed[:12] + b"\xff" + packed[13:], header):
         refused_file(tmp_path, "torn.csv.gz", torn, r"cannot be read as \.gz")
     refused_file(tmp_path, "torn.parquet", b"PAR1", r"cannot be read as \.parquet")
-    refused_file(tmp_path, "comma.tsv", header + b"1,2,3\n", "columns there: SessionId,ItemId,Time")
-    refused_file(tmp_path, "gap.csv", header + b"1,2,3\n1,,4\n", "column 'ItemId', row 1")
-    refused_file(
-        tmp_path, "dmy.csv", header + b"1,2,07/04/2014\n", "column 'Time' is of type String"
-    )
-    refused_file(tmp_path, "huge.csv", header + b"1,9223372036854775808,1\n", "9223372036854775808")
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+TAB_HEADER, COMMA_HEADER = b"SessionId\tItemId\tTime\n", b"SessionId,ItemId,Time\n"
+WRONG_LINES: list[tuple[str, bytes, str]] = [
+    ("gap.csv", b"1,2,3\n1,,4\n", "column 'ItemId', line 3 has no value, as have 1 rows in all"),
+    ("short.tsv", b"1\t2\t3\n1\t2\n", "column 'Time', line 3 has no value"),
+    ("quotes.csv", b'1,"x\ny",3\n1,,4\n', "column 'ItemId', line 4 has no value"),
+    ("empty.csv", b'1,2,3\n1,"",4\n', r"'ItemId', line 3 has no value \(an empty text\).*the file"),
+    ("word.tsv", b"1\t2\t3\n1\t2\tabc\n1\t2\t4\n", "'Time', line 3 holds 'abc', which is no time"),
+    ("mixed.csv", b"1,2,2014-04-07\n1,2,soon\n", "'Time', line 3 holds 'soon', which is no time"),
+    ("dmy.csv", b"1,2,07/04/2014\n", "'Time', line 2 holds '07/04/2014'.*times in ISO 8601"),
+    ("inf.csv", b"1,2,3\n1,2,inf\n", "'Time', line 3 is infinite"),
+    ("huge.csv", b"1,2,9223372036854775808\n", "9223372036854775808: .*a coarser unit of time"),
+    ("ragged.csv", b"1,2,3\n1,2,3,4,5\n", "line 3 has 5 fields: expected 3, as in the header line"),
+    ("ragged.tsv", b"1\t2\t3\n1\t2\t3\t4\n", "line 3 has 4 fields: expected 3"),
+    ("comma.csv", b'1,"2,5",3\n1,2,5,3\n', "line 3 has 4 fields: expected 3"),
+    ("inches.csv", b'1,2,3\n1,screen 12",3\n', "line 3 has a quote that is not closed, or one"),
+    ("open.csv", b'1,"x\ny",3\n1,"z,3\n1,2,3\n', "line 4 has a quote that is not closed"),
+    ("whole.csv", b"1,2.0,3\n", "type Float64: .*the file into a table and convert it to int"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "lines", "message"), WRONG_LINES)
+def test_a_wrong_line_of_a_file_is_named(
+    tmp_path: Path, name: str, lines: bytes, message: str
+) -> None:
+    header = TAB_HEADER if name.endswith("tsv") else COMMA_HEADER
+    refused_file(tmp_path, name, header + lines, message)
+    with pytest.raises(DataError) as raised:
+        load_sessions(tmp_path / name)
+    assert not re.search(r"data\[|truncate_ragged|infer_schema|malformed", str(raised.value))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.tsv", COMMA_HEADER, "looks separated by commas .*name that ends with .csv"),
+        ("a.csv", TAB_HEADER, "looks separated by tabs .*name that ends with .tsv"),
+        ("a.csv", b"SessionId;ItemId;Time\n", "looks separated by semicolons .*write it with"),
+        ("a.tsv", b"1\tx\t3\n1\ty\t4\n", "begins with what looks like data .*expected a header"),
+        ("a.tsv", TAB_HEADER[:-1] + b"\tItemId\n1\t2\t3\t4\n", "two columns of one name: 'ItemId'"),
+        ("a.tsv", bytes(range(256)), "is a binary file, or text in UTF-16: expected text in UTF-8"),
+        ("a.tsv", "SessionId\tItemId".encode("utf-16"), "is a binary file, or text in UTF-16"),
+        ("a.tsv", b"\x1b[31m\n", r"columns there: \\x1b\[31m;"),
+    ],
+)  # fmt: skip
+def test_a_wrong_header_is_explained(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    refused_file(tmp_path, name, content, message)
+
+
+def test_a_parquet_file_is_spoken_of_in_words(tmp_path: Path) -> None:
+    log(ItemId=[7, None, 5, 9, 7, 3]).to_parquet(tmp_path / "log.parquet")
+    message = r"row 1 \(counted from 0\) has no value .*delete such rows from the file"
+    with pytest.raises(DataError, match=message):
+        load_sessions(tmp_path / "log.parquet")
+
+
+@pytest.mark.parametrize(("column", "other"), [("ItemId", "SessionId"), ("SessionId", "ItemId")])
+def test_leading_zeros_are_kept(tmp_path: Path, column: str, other: str) -> None:
+    path = tmp_path / "log.tsv"
+    path.write_text(f"{column}\t{other}\tTime\n00123\t0\t1\n123\t-5\t2\n0\t10\t3\n")
+    sessions = load_sessions(path)
+    ids = {"ItemId": sessions.itemidmap.index.tolist(), "SessionId": sessions.session_ids.tolist()}
+    assert set(ids[column]) == {"00123", "123", "0"}
+    assert set(ids[other]) == {0, -5, 10}
+
+
+def test_ids_beyond_int64_and_decimals_are_text_in_a_text_file(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("SessionId,ItemId,Time\n9223372036854775808,1.10,1\n1,1.1, 2\n")
+    sessions = load_sessions(path)
+    assert sessions.itemidmap.index.tolist() == ["1.10", "1.1"]
+    assert sessions.session_ids.tolist() == ["1", "9223372036854775808"]
+
+
+def test_quotes_in_a_tsv_are_characters_unless_they_hold_the_whole_field(tmp_path: Path) -> None:
+    path = tmp_path / "log.tsv"
+    path.write_text('"SessionId"\tItemId\tTime\n"1"\tscreen 12"\t1\n2\t"open\t2\n2\t"a ""b"""\t3\n')
+    sessions = load_sessions(path)
+    assert sessions.itemidmap.index.tolist() == ['screen 12"', '"open', 'a "b"']
+    assert sessions.session_ids.tolist() == [1, 2]
+
+
+def test_a_byte_order_mark_and_signs_of_patterns_in_a_name_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "log[1]*.tsv"
+    path.write_bytes(b"\xef\xbb\xbf" + TAB_HEADER.replace(b"\n", b"\r\n") + b"1\t2\t3\r\n")
+    assert load_sessions(path).itemidmap.index.tolist() == [2]
+
+
+def test_a_path_that_is_no_readable_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(DataError, match=r"absent\.tsv: no such file"):
         load_sessions(tmp_path / "absent.tsv")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(DataError, match=r"folder\.csv: no such file"):
+    with pytest.raises(DataError, match=r"folder\.csv: is a folder: expected a file"):
         load_sessions(tmp_path / "folder.csv")
+    with pytest.raises(DataError, match="data is an empty path"):
+        load_sessions("")
+    with pytest.raises(DataError, match=r"cannot be read \(.*null"):
+        load_sessions("a\0.tsv")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.stat", refuse)
+    with pytest.raises(DataError, match=r"a\.tsv: cannot be read \(Permission denied\): expected"):
+        load_sessions("a.tsv")
 
 
 # -- A map of known items (evaluation) -----------------------------------------------------------
@@ -411,6 +508,13 @@ def test_one_column_for_two_purposes_is_refused() -> None:
         load_sessions(log(), item_key="Time")
 
 
+@pytest.mark.parametrize("keyword", ["item_key", "session_key", "time_key"])
+def test_a_key_that_is_no_name_is_refused(keyword: str) -> None:
+    keys: dict[str, Any] = {keyword: None}
+    with pytest.raises(DataError, match=f"{keyword} is None: expected the name of a column"):
+        load_sessions(log(), **keys)
+
+
 def test_two_columns_of_one_name_are_refused() -> None:
     twice = pd.concat([log(), log()[["ItemId"]]], axis=1)
     with pytest.raises(DataError, match=r"two columns of one name: (?s:.)*ItemId"):
@@ -480,6 +584,7 @@ def test_missing_times_of_dates_are_located() -> None:
 WRONG_IDS: list[tuple[Callable[[], Any], str]] = [
     (lambda: pd.Series(ITEM, dtype="float64"), r"Float64: .*astype\('int64'\).*cast\(pl\.Int64\)"),
     (lambda: pl.Series(ITEM, dtype=pl.Float32), r"Float32: .*astype\('int64'\)"),
+    (lambda: pd.Series([1.2, 1.7, 2, 3, 4, 5]), r"Float64: .*astype\(str\)"),
     (lambda: pd.Series([True] * 6), r"Boolean: .*astype\(str\)"),
     (lambda: pd.Series([[i] for i in ITEM]), r"object \(mixed\): .*astype\(str\)"),
     (lambda: pd.Series([1, "a", 2, "b", 3, "c"]), r"object \(mixed-integer\): .*astype\(str\)"),
@@ -509,7 +614,6 @@ WRONG_TIMES: list[tuple[Callable[[], Any], str]] = [
     (lambda: pd.Series([True] * 6), "Boolean"),
     (lambda: pd.Series([[1]] * 6), r"object \(mixed\)"),
     (lambda: pl.Series([[1]] * 6), r"List\(Int64\)"),
-    (lambda: pd.Series(pd.to_timedelta(TIME, unit="s")), "Duration"),
 ]
 
 
@@ -521,6 +625,23 @@ def test_times_of_a_wrong_type_are_refused(make: Callable[[], Any], kind: str) -
     )
     with pytest.raises(DataError, match=message):
         load_sessions(table_of({**LOG, "Time": make()}))
+
+
+def test_durations_are_told_the_way_to_numbers() -> None:
+    message = r"type Duration.*: expected times .*data\['Time'\]\.dt\.total_seconds\(\)"
+    with pytest.raises(DataError, match=message):
+        load_sessions(log(Time=pd.to_timedelta(TIME, unit="s")))
+
+
+@pytest.mark.parametrize("column", ["SessionId", "ItemId"])
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_an_empty_text_is_no_id(make: Callable[[Any], Any], column: str) -> None:
+    message = (
+        f"column {column!r}, row 1 (counted from 0) has no value (an empty text), as have 2 rows "
+        f"in all: drop such rows, e.g. data[data[{column!r}] != '']"
+    )
+    with pytest.raises(DataError, match=re.escape(message)):
+        load_sessions(make({**LOG, column: ["a", "", "b", "c", "", "d"]}))
 
 
 def test_an_infinite_time_is_located() -> None:
@@ -543,7 +664,8 @@ def test_an_infinite_time_is_located() -> None:
 def test_integers_beyond_int64_are_refused(column: str, make: Callable[[Any], Any]) -> None:
     message = (
         f"column '{column}' holds 9223372036854775808: expected integers from "
-        r"-9223372036854775808 to 9223372036854775807 \(int64\)"
+        r"-9223372036854775808 to 9223372036854775807 \(int64\); "
+        + ("count in a coarser unit of time" if column == "Time" else r"larger ids .*astype\(str\)")
     )
     with pytest.raises(DataError, match=message):
         load_sessions(table_of({**LOG, column: make([1, 2**63, 2, 3, 4, 5])}))
