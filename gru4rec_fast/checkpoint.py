@@ -16,6 +16,7 @@ import itertools
 import json
 import os
 import pickle
+import re
 import secrets
 import tempfile
 import zipfile
@@ -52,6 +53,7 @@ STATE_DICT_NAMES = (
     "Wy.weight, By.weight, G.{i}.weight_ih, .weight_hh, .bias_ih, .bias_hh and, by embedding "
     "mode, E.weight or GE.Wx0.weight, GE.Wrz0, GE.Wh0, GE.Bh0"
 )
+MODEL_TENSOR = re.compile(r"(Wy|By|E|GE|G)\.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +101,13 @@ def save(
         ) from error
     metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "meta": text}
     content = {**_separate(tensors), **_item_tensors(itemidmap)}
+    # A link stays a link: its target is replaced.
+    target = _path(path).resolve()
     try:
-        # A link stays a link: its target is replaced.
-        with _written_aside(Path(path).resolve()) as aside:
+        with _written_aside(target) as aside:
             save_file(content, aside, metadata=metadata)
     except (OSError, SafetensorError) as error:
-        raise _unwritable(path, error) from error
+        raise _unwritable(target, error) from error
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:
@@ -113,25 +116,28 @@ def require_writable(path: str | os.PathLike[str]) -> None:
     Raises:
         CheckpointError: no file can be made at `path`.
     """
-    target = Path(path).resolve()
+    target = _path(path).resolve()
     try:
         if target.is_dir():
             raise IsADirectoryError(f"{target} is a folder")
         with tempfile.NamedTemporaryFile(dir=target.parent):
             return
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _unwritable(target, error) from error
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a file of `save`, or a plain state_dict (safetensors, or torch.save of tensors only).
 
     Raises:
-        CheckpointError: no such file; truncated, damaged or foreign content; a newer format; a
-            pickled object. Each says what to do.
+        CheckpointError: no such file; truncated, damaged or foreign content; tensors that do not
+            fit the hyper-parameters beside them; a newer format; a pickled object. Each says
+            what to do.
     """
-    source = Path(path)
+    source = _path(path)
     try:
+        if source.is_dir():
+            raise CheckpointError("is a folder: expected the path of a saved model")
         if not source.is_file():
             raise CheckpointError("no such file: expected the path of a saved model")
         with source.open("rb") as file:
@@ -144,14 +150,22 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
             return Checkpoint(tensors, None, None, {})
         if len(head) <= 8:
             raise CheckpointError("is empty or cut off: copy or save the model again")
-        raise CheckpointError(
-            "is not a model file: expected one of savemodel, or a state_dict as safetensors or "
-            "by torch.save"
-        )
+        raise _foreign()
     except CheckpointError as error:
         raise CheckpointError(f"{os.fspath(path)}: {error}") from error
     except OSError as error:
         raise CheckpointError(f"{os.fspath(path)}: cannot be read ({error})") from error
+
+
+def _path(path: object) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise CheckpointError(
+            f"path is of type {type(path).__name__}: expected the path of a model file, as text or "
+            "os.PathLike"
+        )
+    if not os.fspath(path):
+        raise CheckpointError("path is empty: expected the path of a model file")
+    return Path(path)
 
 
 def infer_config(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
@@ -239,9 +253,13 @@ def _written_aside(target: Path) -> Iterator[Path]:
         _flush(target.parent)
 
 
-def _unwritable(path: str | os.PathLike[str], cause: object) -> CheckpointError:
+def _unwritable(target: Path, error: Exception) -> CheckpointError:
+    # The system's own message would name the temporary file.
+    cause = getattr(error, "strerror", None) or error
+    if not target.parent.is_dir():
+        cause = f"there is no folder {target.parent}"
     return CheckpointError(
-        f"{os.fspath(path)}: cannot be written ({cause}): expected a file name in an existing, "
+        f"{target}: cannot be written ({cause}): expected a file name in an existing, "
         "writable folder on a disk with room; any older file there is unchanged"
     )
 
@@ -332,7 +350,19 @@ def _load_safetensors(path: Path) -> Checkpoint:
         ) from error
     if "Wy.weight" in tensors and len(tensors["Wy.weight"]) != len(itemidmap):
         raise _damaged(f"{len(itemidmap)} item ids for {len(tensors['Wy.weight'])} items")
+    _require_fit(tensors, hyper_parameters)
     return Checkpoint(tensors, hyper_parameters, itemidmap, extra)
+
+
+def _require_fit(tensors: dict[str, torch.Tensor], config: Config) -> None:
+    """The model's tensors, whatever others are beside them, have the shapes that `config` says."""
+    inferred = infer_config(
+        {name: tensor for name, tensor in tensors.items() if MODEL_TENSOR.match(name)}
+    )
+    for name, value in inferred.items():
+        stated = getattr(config, name)
+        if stated != value:
+            raise _damaged(f"its tensors are of {name}={value}, its hyper-parameters {stated}")
 
 
 def _require_readable(version: str) -> None:
@@ -359,8 +389,12 @@ def _item_ids(tensors: dict[str, torch.Tensor]) -> list[str] | np.ndarray[Any, A
 
 def _load_torch(path: Path, head: bytes) -> dict[str, torch.Tensor]:
     archive = head.startswith(b"PK")
-    if archive and not zipfile.is_zipfile(path):
-        raise _damaged("the archive has no end")
+    if archive:
+        if not zipfile.is_zipfile(path):
+            raise _damaged("the archive has no end")
+        with zipfile.ZipFile(path) as members:
+            if not any(name.endswith("/data.pkl") for name in members.namelist()):
+                raise _foreign()
     if not archive and head != LEGACY_TORCH:
         raise _pickled()
     try:
@@ -381,6 +415,13 @@ def _load_torch(path: Path, head: bytes) -> dict[str, torch.Tensor]:
                 "tensors alone; save it with torch.save(gru.model.state_dict(), path)"
             )
     return dict(loaded)
+
+
+def _foreign() -> CheckpointError:
+    return CheckpointError(
+        "is not a model file: expected one of savemodel, or a state_dict as safetensors or by "
+        "torch.save"
+    )
 
 
 def _damaged(cause: object) -> CheckpointError:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 V = 6
+CONFIG = Config(layers=(4,))
 ITEMS = pd.Series(range(V), index=pd.Index([30, 10, -7, 2**63 - 1, 0, 5], name="sku"))
 TEXT = ["b", "a/b ünï", "", "007", "7", "\N{SNOWMAN}\n\t\x00 end"]
 
@@ -88,7 +89,7 @@ def test_a_model_comes_back_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", ["object", "string", "category"])
 def test_text_ids_come_back(tmp_path: Path, dtype: str) -> None:
     items = pd.Series(range(V), index=pd.Index(TEXT, dtype=dtype, name="ItemId"))
-    checkpoint.save(tmp_path / "m", state_dict(), Config(), items)
+    checkpoint.save(tmp_path / "m", state_dict(), CONFIG, items)
     loaded = checkpoint.load(tmp_path / "m")
     assert loaded.itemidmap is not None
     assert loaded.itemidmap.index.tolist() == TEXT
@@ -100,7 +101,7 @@ def test_text_ids_come_back(tmp_path: Path, dtype: str) -> None:
 
 def test_a_map_in_any_order_keeps_its_numbering(tmp_path: Path) -> None:
     items = pd.Series([2, 0, 1, 5, 4, 3], index=[10, 11, 12, 13, 14, 15])
-    checkpoint.save(tmp_path / "m", state_dict(), Config(), items)
+    checkpoint.save(tmp_path / "m", state_dict(), CONFIG, items)
     loaded = checkpoint.load(tmp_path / "m").itemidmap
     assert loaded is not None
     assert loaded.to_dict() == items.to_dict()
@@ -111,45 +112,46 @@ def test_views_are_saved_as_the_values_they_show(tmp_path: Path) -> None:
     whole = torch.arange(24.0).reshape(4, 6)
     tensors = {"a": whole, "b": whole, "c": whole.T, "d": whole[1:3], "e": whole[:0]}
     tensors["f"] = torch.nn.Parameter(whole[:, 2])
+    tensors.update(state_dict())
     expected = {name: tensor.detach().clone() for name, tensor in tensors.items()}
-    checkpoint.save(tmp_path / "m", tensors, Config(), ITEMS)
+    checkpoint.save(tmp_path / "m", tensors, CONFIG, ITEMS)
     assert_same(checkpoint.load(tmp_path / "m").tensors, expected)
     assert_same(tensors, expected)
 
 
 def test_loaded_tensors_can_be_changed_and_the_file_stays(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "m", state_dict(), Config(), ITEMS)
+    checkpoint.save(tmp_path / "m", state_dict(), CONFIG, ITEMS)
     first = checkpoint.load(tmp_path / "m")
     first.tensors["Wy.weight"].zero_()
-    checkpoint.save(tmp_path / "m", first.tensors, Config(), ITEMS)
+    checkpoint.save(tmp_path / "m", first.tensors, CONFIG, ITEMS)
     assert not checkpoint.load(tmp_path / "m").tensors["Wy.weight"].any()
-    checkpoint.save(tmp_path / "m", state_dict(), Config(), ITEMS)
+    checkpoint.save(tmp_path / "m", state_dict(), CONFIG, ITEMS)
     assert not first.tensors["Wy.weight"].any()
 
 
 def test_a_file_keeps_its_permissions_and_a_link_its_target(tmp_path: Path) -> None:
     real, link = tmp_path / "real", tmp_path / "link"
-    checkpoint.save(real, state_dict(), Config(), ITEMS)
+    checkpoint.save(real, state_dict(), CONFIG, ITEMS)
     umask = os.umask(0)
     os.umask(umask)
     assert stat.S_IMODE(real.stat().st_mode) == 0o666 & ~umask
     real.chmod(0o640)
     link.symlink_to(real)
-    checkpoint.save(link, state_dict(), Config(), ITEMS, {"second": True})
+    checkpoint.save(link, state_dict(), CONFIG, ITEMS, {"second": True})
     assert link.is_symlink()
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
     assert checkpoint.load(real).extra == {"second": True}
 
 
 def test_the_header_is_as_documented(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "m", state_dict(), Config(), ITEMS, {"epoch": 1})
+    checkpoint.save(tmp_path / "m", state_dict(), CONFIG, ITEMS, {"epoch": 1})
     with safe_open(tmp_path / "m", framework="np") as file:
         metadata = file.metadata()
         assert file.get_tensor("item_ids").tolist() == ITEMS.index.tolist()
     assert metadata["format"] == "gru4rec-fast"
     assert metadata["format_version"] == "1"
     meta = json.loads(metadata["meta"])
-    assert meta == {"config": Config().to_dict(), "item_key": "sku", "extra": {"epoch": 1}}
+    assert meta == {"config": CONFIG.to_dict(), "item_key": "sku", "extra": {"epoch": 1}}
 
 
 # -- Plain state_dicts -----------------------------------------------------------------------------
@@ -275,15 +277,18 @@ def test_torch_files_of_something_else_are_refused(tmp_path: Path) -> None:
         checkpoint.load(tmp_path / "m.pt")
     with zipfile.ZipFile(tmp_path / "m.pt", "w") as archive:
         archive.writestr("word/document.xml", "<xml/>")
-    with pytest.raises(CheckpointError, match=r"m\.pt: is truncated or damaged"):
+    with pytest.raises(CheckpointError, match=r"m\.pt: is not a model file: expected one of"):
         checkpoint.load(tmp_path / "m.pt")
+    np.savez(tmp_path / "m.npz", x=np.ones(3))
+    with pytest.raises(CheckpointError, match=r"m\.npz: is not a model file: expected one of"):
+        checkpoint.load(tmp_path / "m.npz")
 
 
 @pytest.mark.parametrize("saver", [*SAVERS, "ours"])
 def test_truncated_files_are_refused_wherever_they_end(tmp_path: Path, saver: str) -> None:
     path = tmp_path / "m"
     if saver == "ours":
-        checkpoint.save(path, state_dict(), Config(), ITEMS)
+        checkpoint.save(path, state_dict(), CONFIG, ITEMS)
     else:
         SAVERS[saver](state_dict(), path)
     content = path.read_bytes()
@@ -315,13 +320,53 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="absent: no such file: expected the path of a"):
         checkpoint.load(tmp_path / "absent")
-    with pytest.raises(CheckpointError, match="no such file"):
+    with pytest.raises(CheckpointError, match="is a folder: expected the path of a saved model"):
         checkpoint.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", "path is empty: expected the path of a model file"),
+        (None, "path is of type NoneType: expected the path of a model file"),
+        (pd.DataFrame(), "path is of type DataFrame: expected the path of a model file"),
+    ],
+)
+@pytest.mark.parametrize(
+    "call",
+    [
+        checkpoint.load,
+        checkpoint.require_writable,
+        lambda path: checkpoint.save(path, state_dict(), CONFIG, ITEMS),
+    ],
+)
+def test_what_is_no_path_is_refused(call: Callable[[Any], Any], path: Any, message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        call(path)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        (state_dict(layers=(5,)), r"its tensors are of layers=\(5,\), its hyper-parameters \(4,\)"),
+        (state_dict("separate"), "its tensors are of embedding=3, its hyper-parameters 0"),
+        (state_dict("one-hot"), "its tensors are of constrained_embedding=False"),
+        ({**state_dict(), "G.0.bias_hh": torch.ones(3)}, r"'G\.0\.bias_hh' has the shape \(3,\)"),
+        ({**state_dict(), "G.1.bias_hh": torch.ones(3)}, r"no known meaning: G\.1\.bias_hh"),
+        ({"x": torch.ones(3)}, "has no tensor 'Wy.weight'"),
+    ],
+)
+def test_tensors_of_another_model_than_the_hyper_parameters_are_refused(
+    tmp_path: Path, tensors: dict[str, torch.Tensor], message: str
+) -> None:
+    checkpoint.save(tmp_path / "m", tensors, CONFIG, ITEMS)
+    with pytest.raises(CheckpointError, match=f"m: .*{message}"):
+        checkpoint.load(tmp_path / "m")
 
 
 def rewritten(path: Path, metadata: dict[str, str], **tensors: torch.Tensor | None) -> None:
     """A good file of ours with some of its header and tensors replaced, or removed by None."""
-    checkpoint.save(path, state_dict(), Config(), ITEMS)
+    checkpoint.save(path, state_dict(), CONFIG, ITEMS)
     with safe_open(path, framework="pt") as file:
         header = {**file.metadata(), **metadata}
         content = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
@@ -340,7 +385,7 @@ def test_a_newer_format_is_told_apart(tmp_path: Path) -> None:
         checkpoint.load(tmp_path / "m")
 
 
-META = {"config": Config().to_dict(), "item_key": "sku", "extra": {}}
+META = {"config": CONFIG.to_dict(), "item_key": "sku", "extra": {}}
 
 
 @pytest.mark.parametrize(
@@ -398,22 +443,29 @@ def test_an_unwritable_path_is_named_and_nothing_is_left(tmp_path: Path) -> None
             CheckpointError,
             match=f"{re.escape(str(path))}: cannot be written .*existing, writable folder",
         ):
-            checkpoint.save(path, state_dict(), Config(), ITEMS)
+            checkpoint.save(path, state_dict(), CONFIG, ITEMS)
     assert listing(tmp_path) == ["file", "folder"]
+    for call in (
+        checkpoint.require_writable,
+        lambda path: checkpoint.save(path, state_dict(), CONFIG, ITEMS),
+    ):
+        with pytest.raises(CheckpointError) as raised:
+            call(tmp_path / "absent" / "m")
+        assert f"cannot be written (there is no folder {tmp_path / 'absent'}):" in str(raised.value)
     assert listing(tmp_path / "folder") == []
 
 
 def test_a_failure_on_the_way_to_the_disk_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkpoint.save(tmp_path / "m", state_dict(), Config(), ITEMS, {"old": True})
+    checkpoint.save(tmp_path / "m", state_dict(), CONFIG, ITEMS, {"old": True})
 
     def no_room(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", no_room)
     with pytest.raises(CheckpointError, match=r"m: cannot be written \(.*No space left on device"):
-        checkpoint.save(tmp_path / "m", state_dict(), Config(), ITEMS)
+        checkpoint.save(tmp_path / "m", state_dict(), CONFIG, ITEMS)
     assert listing(tmp_path) == ["m"]
     assert checkpoint.load(tmp_path / "m").extra == {"old": True}
 
@@ -431,7 +483,7 @@ def test_the_file_is_flushed_before_it_is_renamed_and_the_folder_after(
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", spy)
-    checkpoint.save(tmp_path / "m", state_dict(), Config(), ITEMS)
+    checkpoint.save(tmp_path / "m", state_dict(), CONFIG, ITEMS)
     assert flushed == [("file", False), ("folder", True)]
 
 
@@ -443,7 +495,7 @@ def test_an_interrupted_save_leaves_the_old_file(
 
     monkeypatch.setattr(checkpoint, "save_file", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        checkpoint.save(tmp_path / "m", state_dict(), Config(), ITEMS)
+        checkpoint.save(tmp_path / "m", state_dict(), CONFIG, ITEMS)
     assert listing(tmp_path) == []
 
 
@@ -468,19 +520,26 @@ def test_a_map_that_cannot_be_saved_is_refused(
     tmp_path: Path, items: pd.Series[int], message: str
 ) -> None:
     with pytest.raises(CheckpointError, match=f"itemidmap.*{message}"):
-        checkpoint.save(tmp_path / "m", state_dict(), Config(), items)
+        checkpoint.save(tmp_path / "m", state_dict(), CONFIG, items)
     assert listing(tmp_path) == []
 
 
 def test_what_is_no_json_and_reserved_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"extra: Object of type int64.*expected JSON"):
-        checkpoint.save(tmp_path / "m", state_dict(), Config(), ITEMS, {"epoch": np.int64(3)})
+        checkpoint.save(tmp_path / "m", state_dict(), CONFIG, ITEMS, {"epoch": np.int64(3)})
     with pytest.raises(CheckpointError, match="tensor name 'item_ids' is reserved"):
         checkpoint.save(tmp_path / "m", {"item_ids": torch.ones(1)}, Config(), ITEMS)
     assert listing(tmp_path) == []
 
 
 # Real processes, for what cannot be simulated. Each prints what it found.
+
+MODEL = """
+names = "Wy.weight", "By.weight", "G.0.weight_ih"
+model = {name: torch.zeros(3, 1) for name in names}
+model |= {"G.0.weight_hh": torch.zeros(3, 1), "G.0.bias_ih": torch.zeros(3)}
+model |= {"G.0.bias_hh": torch.zeros(3)}
+"""
 
 CRASH = """
 import os, pathlib, random, signal, sys, time
@@ -492,10 +551,12 @@ torch.set_num_threads(1)
 path = pathlib.Path(sys.argv[1])
 items = pd.Series(range(3), index=["a", "b", "c"])
 megabytes_8 = 2**21
+MODEL
 
 def save(generation):
-    tensors = {"x": torch.full((megabytes_8,), float(generation))}
-    checkpoint.save(path, tensors, Config(seed=generation), items, {"generation": generation})
+    tensors = {**model, "x": torch.full((megabytes_8,), float(generation))}
+    config = Config(layers=(1,), seed=generation)
+    checkpoint.save(path, tensors, config, items, {"generation": generation})
 
 started = time.monotonic()
 save(0)
@@ -529,11 +590,13 @@ from gru4rec_fast.config import Config
 
 path = pathlib.Path(sys.argv[1])
 items = pd.Series(range(3), index=["a", "b", "c"])
-checkpoint.save(path, {"x": torch.zeros(10)}, Config(), items, {"old": True})
+MODEL
+config = Config(layers=(1,))
+checkpoint.save(path, model, config, items, {"old": True})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
-    checkpoint.save(path, {"x": torch.zeros(100_000)}, Config(), items)
+    checkpoint.save(path, {**model, "x": torch.zeros(100_000)}, config, items)
 except checkpoint.CheckpointError as error:
     assert "cannot be written" in str(error), error
     print([entry.name for entry in path.parent.iterdir()], checkpoint.load(path).extra)
@@ -542,7 +605,7 @@ except checkpoint.CheckpointError as error:
 
 def run(program: str, path: Path) -> str:
     finished = subprocess.run(
-        [sys.executable, "-c", program, str(path)],
+        [sys.executable, "-c", program.replace("MODEL", MODEL), str(path)],
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
