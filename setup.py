@@ -18,10 +18,9 @@ class CMakeBuild(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         """Configure and build `ext`; a compiler error stops the installation."""
+        import cmake
         import ninja
         import pybind11
-
-        import cmake
 
         target = Path(self.get_ext_fullpath(ext.name)).resolve()
         build = Path(self.build_temp).resolve() / "cmake"

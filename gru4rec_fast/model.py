@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from gru4rec_fast import reference
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gru4rec_fast.config import Config
 
 COMPATIBILITY_SEED = 42
@@ -120,7 +122,12 @@ class Network(nn.Module):
 
 
 class _Drawer:
-    """Fills matrices one after the other from one generator."""
+    """Fills matrices one after the other, row by row, from one generator.
+
+    In shares of some rows, so that a large table is never held in float64; the numbers are the same.
+    """
+
+    NUMBERS_AT_ONCE = 2**22
 
     def __init__(self, generator: np.random.RandomState, config: Config) -> None:
         self.generator = generator
@@ -130,8 +137,13 @@ class _Drawer:
         for matrix in matrices:
             rows, columns = matrix.shape
             sigma = self.config.sigma or math.sqrt(6.0 / (rows + columns))
-            if self.config.init_as_normal:
-                values = self.generator.randn(rows, columns).astype(np.float32) * sigma
-            else:
-                values = self.generator.rand(rows, columns).astype(np.float32) * 2 * sigma - sigma
-            matrix.copy_(torch.from_numpy(values.astype(np.float32)))
+            at_once = max(1, self.NUMBERS_AT_ONCE // columns)
+            for first in range(0, rows, at_once):
+                share = matrix[first : first + at_once]
+                share.copy_(torch.from_numpy(self._draw(len(share), columns, sigma)))
+
+    def _draw(self, rows: int, columns: int, sigma: float) -> NDArray[np.float32]:
+        if self.config.init_as_normal:
+            return self.generator.randn(rows, columns).astype(np.float32) * np.float32(sigma)
+        values: NDArray[np.float32] = self.generator.rand(rows, columns).astype(np.float32)
+        return values * np.float32(2 * sigma) - np.float32(sigma)

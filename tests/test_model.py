@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gru4rec_fast.config import Config
-from gru4rec_fast.model import Network
+from gru4rec_fast.model import Network, _Drawer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,6 +79,14 @@ def test_compatibility_weights_of_the_one_hot_mode() -> None:
 def test_compatibility_weights_of_the_separate_mode_start_with_the_embedding() -> None:
     net = network(layers=(4,), embedding=3, constrained_embedding=False)
     assert_values(net, "E.weight", uniform(np.random.RandomState(42), 11, 3))
+
+
+def test_a_table_drawn_in_shares_is_the_table_drawn_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = network(n_items=1000, layers=(7,))
+    monkeypatch.setattr(_Drawer, "NUMBERS_AT_ONCE", 100)
+    assert torch.equal(network(n_items=1000, layers=(7,)).Wy.weight, whole.Wy.weight)
 
 
 def test_seed_counts_only_outside_compatibility_mode() -> None:
