@@ -16,10 +16,6 @@ __all__ = ["CheckpointError", "DataError", "GRU4Rec", "ParameterError", "batch_e
 def __getattr__(name: str) -> Any:
     # PyTorch takes seconds to import: not before it is needed, so that the command line starts
     # first and can end quietly when it is interrupted meanwhile.
-    if not name.startswith("_"):
-        surface = importlib.import_module("gru4rec_fast.gru4rec")
-        if name in __all__:
-            return getattr(surface, name)
-        if name in globals():  # a submodule
-            return globals()[name]
+    if name in ("GRU4Rec", "batch_eval"):
+        return getattr(importlib.import_module("gru4rec_fast.gru4rec"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

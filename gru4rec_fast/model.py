@@ -124,7 +124,7 @@ class Network(nn.Module):
 class _Drawer:
     """Fills matrices one after the other, row by row, from one generator.
 
-    In shares of some rows, so that a large table is never held in float64; the numbers are the same.
+    In shares of some rows: a large table is never held in float64, and the numbers are the same.
     """
 
     NUMBERS_AT_ONCE = 2**22
