@@ -25,7 +25,7 @@ demo: $(STAMP)  ## train, evaluate, compare; DATA=train.tsv TEST=test.tsv for yo
 	@$(BIN)/gru4rec-fast demo $(if $(DATA),--data '$(DATA)') $(if $(TEST),--test '$(TEST)') $(ARGS)
 
 test: $(STAMP)  ## all tests, in JOBS processes (default 2)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 lint: $(STAMP)  ## ruff, mypy, clang-format; changes nothing
 	$(BIN)/ruff check .

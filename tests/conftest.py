@@ -12,6 +12,11 @@ import torch
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests first, so that the processes of a parallel run end together."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def planning_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A planning thread that does not end fails its test, instead of hanging the run."""

@@ -58,8 +58,8 @@ def test_the_commands_shown_run(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_make_targets_shown_exist() -> None:
-    shown = set(re.findall(r"^make (\w+)", "\n".join(blocks("sh")), re.MULTILINE))
-    shown |= set(re.findall(r"`make (\w+)", README))
+    shown = set(re.findall(r"^make ([\w-]+)", "\n".join(blocks("sh")), re.MULTILINE))
+    shown |= set(re.findall(r"`make ([\w-]+)", README))
     assert {"demo", "test", "help", "wheel", "bench"} <= shown
     for target in shown:
         done = subprocess.run(
@@ -67,7 +67,7 @@ def test_the_make_targets_shown_exist() -> None:
         )
         assert done.returncode == 0, done.stderr
     printed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert shown <= set(re.findall(r"^  (\w+) +\S", printed, re.MULTILINE))
+    assert shown <= set(re.findall(r"^  ([\w-]+) +\S", printed, re.MULTILINE))
 
 
 def test_the_parameter_table_is_that_of_the_config() -> None:
