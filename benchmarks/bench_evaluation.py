@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,7 +39,32 @@ def scans(n_items: int) -> dict[str, Callable[[], object]]:
     }
 
 
+MEMORY = """
+import resource, sys
+import torch
+from gru4rec_fast import ops
+
+rows, units, n_items = map(int, sys.argv[1:])
+features, w = torch.zeros(rows, units), torch.ones(n_items, units)
+b, targets = torch.ones(n_items, 1), torch.arange(rows)
+ops.rank_counts(features[:1], w[:64], b[:64], targets[:1])  # what the first call alone loads
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+ops.rank_counts(features, w, b, targets)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1000)
+"""
+
+
+def evaluation_memory(n_items: int) -> float:
+    """By how many MB a process of its own grows while it ranks ROWS targets."""
+    command = [sys.executable, "-c", MEMORY, *map(str, (ROWS, UNITS, n_items))]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
 @pytest.mark.parametrize("name", ["engine", "plain", "floor", "top 20"])
 def test_ranks(benchmark: BenchmarkFixture, name: str) -> None:
     torch.set_num_threads(1)
     benchmark.pedantic(scans(1_000_000)[name], rounds=3, warmup_rounds=1)
+
+
+def test_memory() -> None:
+    assert evaluation_memory(1_000_000) < 200

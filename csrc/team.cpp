@@ -11,7 +11,9 @@ constexpr std::chrono::microseconds kPatience{30};
 
 // Where other programs use the cores, a helper makes the caller wait for the chunk that it holds,
 // or comes when all is done and takes the caller's time. After a long wait, or a few loops without
-// help, the caller works alone for a while, for longer each time it happens again.
+// help, the caller works alone for a while, for longer each time it happens again. A wait is long
+// that also takes over half the time that the caller worked: chunks of some milliseconds seldom
+// end together, and are worth sharing all the same.
 constexpr std::chrono::microseconds kLongWait{100};
 constexpr int kLoopsWithoutHelp = 4;
 constexpr int kFirstRest = 64, kLongestRest = 4096;  // loops
@@ -50,10 +52,12 @@ void Team::share(std::ptrdiff_t chunks, const void* context, Call call) {
     const std::lock_guard<std::mutex> lock(mutex_);
     wake_.notify_all();
   }
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
   take_chunks(0);
   open_ = false;
+  const auto worked = Clock::now() - begin;
   // A helper counts itself in before it looks whether the loop is open, so none can be overlooked.
-  const auto begin = std::chrono::steady_clock::now();
   for (int spins = 0; inside_ > 0; ++spins) {
     if (spins < 4096) {
       pause();
@@ -61,8 +65,10 @@ void Team::share(std::ptrdiff_t chunks, const void* context, Call call) {
       std::this_thread::yield();
     }
   }
+  const auto waited = Clock::now() - begin - worked;
+  const bool long_wait = waited > kLongWait && 2 * waited > worked;
   without_help_ = helped_ > 0 ? 0 : without_help_ + 1;
-  if (std::chrono::steady_clock::now() - begin > kLongWait || without_help_ == kLoopsWithoutHelp) {
+  if (long_wait || without_help_ == kLoopsWithoutHelp) {
     without_help_ = 0;
     resting_ = next_rest_;
     next_rest_ = std::min(2 * next_rest_, kLongestRest);

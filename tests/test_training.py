@@ -106,6 +106,29 @@ def test_steps_are_counted_through_all_epochs() -> None:
     )
 
 
+def test_an_epoch_gives_the_same_bits_on_one_and_two_threads() -> None:
+    """From 250 rows a step, 128 units and 32 lanes, the engine shares its loops."""
+    log = random_log(n_sessions=400, n_items=2000)
+    runs = []
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            runs.append(
+                trained(
+                    log,
+                    layers=(128,),
+                    batch_size=32,
+                    n_sample=1024,
+                    n_epochs=1,
+                    dropout_p_hidden=0.2,
+                )
+            )
+    finally:
+        torch.set_num_threads(before)
+    assert same(*runs)
+
+
 def test_epochs_draw_other_negatives_and_masks() -> None:
     """Two epochs from fixed negatives are the same run as two epochs that repeat them."""
     log = random_log()
