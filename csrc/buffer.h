@@ -18,8 +18,9 @@ class Buffer {
 
   void swap(Buffer& other) noexcept;
 
-  float* data() { return data_; }
-  const float* data() const { return data_; }
+  // Inlined by force, see simd.h.
+  __attribute__((always_inline)) float* data() { return data_; }
+  __attribute__((always_inline)) const float* data() const { return data_; }
 
  private:
   float* data_ = nullptr;

@@ -1,7 +1,6 @@
 #include "sampled_loss.h"
 
 #include <cmath>
-#include <initializer_list>
 
 #include "vector_math.h"
 
@@ -31,14 +30,15 @@ SampledLoss::SampledLoss(const Settings& settings, Index max_lanes, Index max_ro
   const Index rows = round_up(max_rows, tile_rows), n_tiles = rows / tile_rows;
   exponential_ = Buffer(rows * stride_);
   if (bpr()) s_ = Buffer(rows * stride_);
-  for (Buffer* row : {&bias_, &weight_, &d_bias_}) *row = Buffer(rows);
-  for (Buffer* tile : {&scale_, &against_}) *tile = Buffer(n_tiles * stride_);
+  Buffer* const by_row[] = {&bias_, &weight_, &d_bias_};
+  for (Buffer* row : by_row) *row = Buffer(rows);
+  Buffer* const by_tile[] = {&scale_, &against_};
+  for (Buffer* tile : by_tile) *tile = Buffer(n_tiles * stride_);
   tile_sums_ = Buffer(n_tiles * kSums * stride_);
   totals_ = Buffer(kSums * stride_);
-  for (Buffer* lane : {&positive_, &own_weight_, &own_exponential_, &own_gradient_, &factor_,
-                       &inverse_, &constant_}) {
-    *lane = Buffer(stride_);
-  }
+  Buffer* const by_lane[] = {&positive_, &own_weight_, &own_exponential_, &own_gradient_,
+                             &factor_,   &inverse_,    &constant_};
+  for (Buffer* lane : by_lane) *lane = Buffer(stride_);
 }
 
 void SampledLoss::begin(const StepPlan& plan, const Network& network, const float* h,
@@ -76,6 +76,7 @@ void SampledLoss::weigh_rows() {
   }
 }
 
+// Before any tile: every q needs the positive score.
 void SampledLoss::find_positives(const Network& network, const float* h, Index h_stride) {
   float* positive = positive_.data();
   const Index H = network.wy.columns;
@@ -166,6 +167,7 @@ void SampledLoss::combine_tiles() {
       for (int k = 0; k < n_sums; ++k) sums[k] += worth * load(tile_sum(t, k) + i);
     }
     if (bpr()) {
+      // Further occurrences of the positive are negatives: q = σ(0) = 1/2, q (1 - q) = 1/4.
       const Vec e = exponential(minimum(positive - high, Vec{}));
       const Vec w = own_weight * e;
       store(own_exponential_.data() + i, e);

@@ -23,7 +23,8 @@ class SampledLoss {
 
   // Starts a step whose last state is h (lanes x units); the plan is borrowed until the step ends.
   void begin(const StepPlan& plan, const Network& network, const float* h, Index h_stride);
-  // In: the products h . Wy[row] in scores(). Out: the tile's part of the loss.
+  // In: the products h . Wy[row] in scores(). Out: e^(s - high) in d_scores(), and
+  // the tile's sums by lane.
   void forward_tile(Index tile);
   // The step's loss: the sum over lanes divided by B.
   float finish();
@@ -68,7 +69,9 @@ class SampledLoss {
   Settings settings_;
   StepPlan plan_{};
   Index stride_, tile_rows_;
-  Buffer s_, exponential_;         // (U x B); cross-entropy has one for both
+  // (U x B); cross-entropy has one for both, which holds product, score, exponential and gradient
+  // in turn.
+  Buffer s_, exponential_;
   Buffer bias_, weight_, d_bias_;  // (U)
   Buffer scale_, against_;         // (tiles x B): see sum_tile() and combine_tiles()
   Buffer tile_sums_, totals_;      // (tiles x kSums x B), (kSums x B)

@@ -1,8 +1,9 @@
 // The vector type of one instruction set. The CPU engine's sources are compiled once per set, into
 // the namespace gru4rec_fast::GRU4REC_FAST_ISA (baseline, avx2, avx512), and chosen at run time by
-// dispatch.cpp. Everything that these sources define lives in that namespace, and they use no
-// templates of the standard library: of two copies of one inline function the linker keeps one,
-// and it might keep the one that needs AVX-512.
+// dispatch.cpp. Of two copies of one inline function the linker keeps one, and it might keep the
+// one that needs AVX-512. So everything that these sources define lives in that namespace, they use
+// templates of the standard library over types of that namespace alone, and the few inline
+// functions of shared headers are inlined by force.
 #pragma once
 
 #ifndef GRU4REC_FAST_ISA

@@ -81,7 +81,8 @@ struct BlockPlan {
   const std::int32_t* scored = nullptr;            // (T,)
   const std::int32_t* touched = nullptr;           // (T,)
 
-  StepPlan at(std::ptrdiff_t t) const {
+  // Inlined by force, see simd.h.
+  __attribute__((always_inline)) StepPlan at(std::ptrdiff_t t) const {
     return {first_step + static_cast<std::uint64_t>(t),
             live[t],
             restarts + t * lanes,
