@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from gru4rec_fast.planning import StepBlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from gru4rec_fast._core import LaneBlock
 
 STEPS = 20
 V = 200
@@ -70,24 +73,15 @@ def random_block(lanes: int, samples: int, n_items: int = V, steps: int = STEPS)
     dead = np.arange(lanes) >= live[:, None]
     inputs[dead], targets[dead], restarts[dead], source[dead] = 0, 0, 0, -1
     negatives = rng.integers(0, n_items, (steps, samples)).astype(np.int32)
-    merged = _core.merge_rows(inputs, targets, live, negatives)
-    return StepBlock(
-        first_step=7,
+    planned = SimpleNamespace(
         inputs=inputs,
         targets=targets,
         restarts=restarts,
         source=source,
         events=np.zeros((steps, lanes), np.int64),
         live=live,
-        negatives=negatives,
-        rows=merged.rows,
-        target_count=merged.target_count,
-        sample_count=merged.sample_count,
-        target_row=merged.target_row,
-        input_row=merged.input_row,
-        scored=merged.scored,
-        touched=merged.touched,
     )
+    return StepBlock.merge(7, cast("LaneBlock", planned), negatives)
 
 
 class Run:
