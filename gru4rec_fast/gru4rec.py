@@ -286,7 +286,8 @@ class GRU4Rec:
         config = saved.config or Config().replace(**checkpoint.infer_config(saved.tensors))
         gru = cls(**config.to_dict(), device=device)
         n_items = len(saved.tensors["Wy.weight"])
-        items = saved.itemidmap if itemidmap is None else itemidmap
+        # In order of the index, as all that reads ids by position expects; a given map may not be.
+        items = saved.itemidmap if itemidmap is None else itemidmap.sort_values()
         if items is None:
             warnings.warn(
                 f"{os.fspath(path)} is a plain state_dict without item ids: items are known by "

@@ -183,6 +183,16 @@ def test_weights_trained_elsewhere_can_be_brought(
         GRU4Rec.loadmodel(path, itemidmap=gru.data_iterator.itemidmap[:2])
 
 
+def test_a_given_itemidmap_may_come_in_any_order(tmp_path: Path) -> None:
+    log = random_log()
+    gru = trained(log)
+    torch.save(gru.model.state_dict(), tmp_path / "weights.pt")
+    shuffled = gru.data_iterator.itemidmap.sample(frac=1, random_state=0)
+    loaded = GRU4Rec.loadmodel(tmp_path / "weights.pt", itemidmap=shuffled)
+    session = [log.ItemId[0]]
+    pd.testing.assert_frame_equal(loaded.recommend(session), gru.recommend(session))
+
+
 def test_parameters_read_as_attributes_and_are_checked_together() -> None:
     gru = GRU4Rec(layers=[5], seed=3)
     assert (gru.batch_size, gru.seed, gru.layers) == (64, 3, (5,))
