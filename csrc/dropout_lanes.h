@@ -1,34 +1,61 @@
-// Inverted dropout on the lanes of a step: the factors of `dropout_mask` (dropout.h), bit for bit,
-// made kWidth Philox blocks at a time.
+// dropout_mask() of dropout.h, many blocks of Philox at a time.
 #pragma once
 
-#include "simd.h"
+#include "lane_matrix.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
-// Philox 4x32-10 (philox.h) of the blocks first .. first + kWidth - 1 of a step's stream; word i of
-// block first + j goes to word[i][j].
+// 32-bit numbers, one in the low half of each 64-bit element; the high halves are arbitrary.
+typedef std::uint64_t WideVec __attribute__((vector_size(kWidth * 4)));
+typedef std::uint32_t WordVec __attribute__((vector_size(kWidth * 4)));
+inline constexpr Index kWideWidth = kWidth / 2;
+
+// The 64-bit products of the low halves.
+inline WideVec multiply_low(WideVec a, WideVec b) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<WideVec>(
+      _mm512_maskz_mul_epu32(0xFF, reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<WideVec>(
+      _mm256_mul_epu32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#elif defined(__SSE2__)
+  return reinterpret_cast<WideVec>(
+      _mm_mul_epu32(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+#else
+  return (a & 0xFFFFFFFF) * (b & 0xFFFFFFFF);
+#endif
+}
+
+// Philox 4x32-10 (philox.h) of the blocks first .. first + kWideWidth - 1 of a step's stream: 2
+// kWidth words, in the order of dropout_mask().
 inline void philox_blocks(std::uint64_t seed, std::uint64_t step, std::uint32_t stream,
-                          std::uint32_t first, std::uint32_t (&word)[4][kWidth]) {
-  constexpr std::uint64_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
+                          std::uint32_t first, WordVec (&words)[2]) {
+  const WideVec multiplier0 = WideVec{} + 0xD2511F53, multiplier1 = WideVec{} + 0xCD9E8D57;
   auto key0 = static_cast<std::uint32_t>(seed), key1 = static_cast<std::uint32_t>(seed >> 32);
-  for (Index j = 0; j < kWidth; ++j) {
-    word[0][j] = first + static_cast<std::uint32_t>(j);
-    word[1][j] = static_cast<std::uint32_t>(step);
-    word[2][j] = static_cast<std::uint32_t>(step >> 32);
-    word[3][j] = stream;
-  }
+  WideVec word0{}, word1 = WideVec{} + step, word2 = WideVec{} + (step >> 32);
+  WideVec word3 = WideVec{} + stream;
+  for (Index j = 0; j < kWideWidth; ++j) word0[j] = first + static_cast<std::uint32_t>(j);
+#pragma GCC unroll 10
   for (int round = 0; round < 10; ++round) {
-    for (Index j = 0; j < kWidth; ++j) {
-      const std::uint64_t product0 = kMultiplier0 * word[0][j];
-      const std::uint64_t product1 = kMultiplier1 * word[2][j];
-      word[0][j] = static_cast<std::uint32_t>(product1 >> 32) ^ word[1][j] ^ key0;
-      word[1][j] = static_cast<std::uint32_t>(product1);
-      word[2][j] = static_cast<std::uint32_t>(product0 >> 32) ^ word[3][j] ^ key1;
-      word[3][j] = static_cast<std::uint32_t>(product0);
-    }
+    const WideVec product0 = multiply_low(word0, multiplier0);
+    const WideVec product1 = multiply_low(word2, multiplier1);
+    word0 = (product1 >> 32) ^ word1 ^ key0;
+    word1 = product1;
+    word2 = (product0 >> 32) ^ word3 ^ key1;
+    word3 = product0;
     key0 += 0x9E3779B9;
     key1 += 0xBB67AE85;
+  }
+  // Words 0 and 1 of a block make one element, words 2 and 3 the next.
+  const WideVec front = (word0 & 0xFFFFFFFF) | (word1 << 32);
+  const WideVec back = (word2 & 0xFFFFFFFF) | (word3 << 32);
+  for (int half = 0; half < 2; ++half) {
+    WideVec order{};
+    for (Index j = 0; j < kWideWidth; ++j) {
+      const Index block = (half * kWideWidth + j) / 2;
+      order[j] = static_cast<std::uint64_t>(block + j % 2 * kWideWidth);
+    }
+    words[half] = reinterpret_cast<WordVec>(__builtin_shuffle(front, back, order));
   }
 }
 
@@ -36,26 +63,26 @@ inline void philox_blocks(std::uint64_t seed, std::uint64_t step, std::uint32_t 
 inline void fill_dropout(std::uint64_t seed, std::uint64_t step, int site, Index rows,
                          Index columns, double p, float* mask, Index stride) {
   const auto dropped_below = static_cast<std::uint64_t>(p * 4294967296.0 + 0.5);
-  const auto kept = static_cast<float>(1.0 / (1.0 - p));
-  constexpr Index kMade = 4 * kWidth;
-  std::uint32_t word[4][kWidth];
+  const Vec kept = broadcast(static_cast<float>(1.0 / (1.0 - p)));
+  const Vec dropped = dropped_below > 0 ? Vec{} : kept;
+  const WordVec last_dropped = WordVec{} + static_cast<std::uint32_t>(dropped_below - 1);
+  constexpr Index kMade = 32 * kWidth;
   float factors[kMade];
   Index used = kMade;  // of the factors made last
   std::uint32_t block = 0;
   for (Index row = 0; row < rows; ++row) {
     for (Index column = 0; column < columns;) {
       if (used == kMade) {
-        philox_blocks(seed, step, static_cast<std::uint32_t>(site + 1), block, word);
-        for (Index j = 0; j < kWidth; ++j) {
-          for (Index i = 0; i < 4; ++i) {
-            factors[4 * j + i] = word[i][j] < dropped_below ? 0.0f : kept;
-          }
+        for (used = 0; used < kMade; used += 2 * kWidth, block += kWideWidth) {
+          WordVec words[2];
+          philox_blocks(seed, step, static_cast<std::uint32_t>(site + 1), block, words);
+          store(factors + used, words[0] <= last_dropped ? dropped : kept);
+          store(factors + used + kWidth, words[1] <= last_dropped ? dropped : kept);
         }
-        block += kWidth;
         used = 0;
       }
       const Index n = at_most(columns - column, kMade - used);
-      for (Index k = 0; k < n; ++k) mask[row * stride + column + k] = factors[used + k];
+      copy(mask + row * stride + column, factors + used, n);
       used += n;
       column += n;
     }
