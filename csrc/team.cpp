@@ -10,12 +10,13 @@ constexpr int kSpins = 64;  // between two looks at the clock
 constexpr std::chrono::microseconds kPatience{30};
 
 // Where other programs use the cores, a helper makes the caller wait for the chunk that it holds,
-// or comes when all is done and takes the caller's time. After a long wait, or a few loops without
-// help, the caller works alone for a while, for longer each time it happens again. A wait is long
-// that also takes over half the time that the caller worked: chunks of some milliseconds seldom
-// end together, and are worth sharing all the same.
+// or comes when all is done and takes the caller's time. When that happens again and again, the
+// caller works alone for a while, for longer each time. A long wait counts twice a loop without
+// help, a loop that was helped takes one back, and at kMostTrouble the caller is alone. A wait is
+// long that also takes over half the time that the caller worked: chunks of some milliseconds
+// seldom end together, and are worth sharing all the same.
 constexpr std::chrono::microseconds kLongWait{100};
-constexpr int kLoopsWithoutHelp = 4;
+constexpr int kMostTrouble = 4;
 constexpr int kFirstRest = 64, kLongestRest = 4096;  // loops
 
 void pause() {
@@ -38,10 +39,14 @@ Team::~Team() {
   for (auto& helper : helpers_) helper.join();
 }
 
-void Team::share(std::ptrdiff_t chunks, const void* context, Call call) {
+void Team::assemble() {
   for (int thread = static_cast<int>(helpers_.size()) + 1; thread < threads_; ++thread) {
     helpers_.emplace_back([this, thread] { help(thread); });
   }
+}
+
+void Team::share(std::ptrdiff_t chunks, const void* context, Call call) {
+  assemble();
   call_ = call;
   context_ = context;
   chunks_ = chunks;
@@ -67,9 +72,9 @@ void Team::share(std::ptrdiff_t chunks, const void* context, Call call) {
   }
   const auto waited = Clock::now() - begin - worked;
   const bool long_wait = waited > kLongWait && 2 * waited > worked;
-  without_help_ = helped_ > 0 ? 0 : without_help_ + 1;
-  if (long_wait || without_help_ == kLoopsWithoutHelp) {
-    without_help_ = 0;
+  trouble_ = std::max(0, trouble_ + (long_wait ? 2 : helped_ > 0 ? -1 : 1));
+  if (trouble_ >= kMostTrouble) {
+    trouble_ = 0;
     resting_ = next_rest_;
     next_rest_ = std::min(2 * next_rest_, kLongestRest);
   } else if (next_rest_ > kFirstRest) {

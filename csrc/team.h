@@ -1,8 +1,8 @@
 // A few threads that share the chunks of a loop. The caller always works too and takes every chunk
 // that no helper has begun, so a helper that the system does not schedule delays nothing. Helpers
-// start with the first shared loop and end with the Team, which lives for one call from Python;
-// they wait actively for some 30 microseconds, then sleep. Which thread runs a chunk is left to
-// chance, so what a chunk computes may not depend on it.
+// start with the first shared loop, or by assemble(), and end with the Team, which lives for one
+// call from Python; they wait actively for some 30 microseconds, then sleep. Which thread runs a
+// chunk is left to chance, so what a chunk computes may not depend on it.
 #pragma once
 
 #include <atomic>
@@ -23,6 +23,8 @@ class Team {
   Team& operator=(const Team&) = delete;
 
   int threads() const { return threads_; }
+  // Starts the helpers, which takes some 100 microseconds until they help.
+  void assemble();
 
   // Calls work(chunk, thread) for every chunk 0..chunks-1, thread 0 being the caller. `work` may
   // not throw. With `shared` false, when there is too little work to be worth waking anyone, the
@@ -50,7 +52,7 @@ class Team {
   int threads_;
   int resting_ = 0;  // loops that the caller still does alone, see team.cpp
   int next_rest_;
-  int without_help_ = 0;
+  int trouble_ = 0;
   Call call_ = nullptr;
   const void* context_ = nullptr;
   std::ptrdiff_t chunks_ = 0;
