@@ -76,7 +76,7 @@ def record(config: Config, precision: str = "tf32") -> list[Launch]:
     """The launches of one training step, in order."""
     network = Network(config, N_ITEMS)
     parameters = network.parameter_dict()
-    optimiser = Adagrad(parameters, config)
+    optimiser = Adagrad(parameters, config, side_by_side=False)
     engine = TrainStep(
         parameters, optimiser.accumulators, optimiser.momenta,
         torch.ones(N_ITEMS, dtype=torch.int64), config, block_steps=1, precision=precision,

@@ -32,6 +32,53 @@ void expect(bool fits, const std::string& name, const py::array& array, std::ptr
                               std::to_string(rows) + ", " + std::to_string(columns) + ")");
 }
 
+// A matrix, or a vector where columns is 1.
+void expect_shape(const std::string& name, const py::array& array, std::ptrdiff_t rows,
+                  std::ptrdiff_t columns) {
+  const bool vector = array.ndim() == 1 && array.shape(0) == rows && columns == 1;
+  const bool matrix = array.ndim() == 2 && array.shape(0) == rows && array.shape(1) == columns;
+  expect(vector || matrix, name, array, rows, columns);
+}
+
+// The state of a parameter of (rows, columns), or of (rows) where columns is 1: updated in place
+// too. Its rows may lie apart, as those of a view do.
+struct StateRows {
+  float* first;
+  std::ptrdiff_t stride;  // floats from a row to the next
+
+  StateRows(const std::string& name, const py::array& array, std::ptrdiff_t rows,
+            std::ptrdiff_t columns) {
+    expect_shape(name, array, rows, columns);
+    constexpr auto kFloat = static_cast<std::ptrdiff_t>(sizeof(float));
+    stride = rows > 1 ? array.strides(0) / kFloat : columns;
+    const bool whole = array.ndim() == 1 ? stride == 1 : columns == 1 || array.strides(1) == kFloat;
+    if (!py::isinstance<py::array_t<float>>(array) || !array.writeable() || !whole ||
+        stride < columns) {
+      throw std::invalid_argument(name + " is " + describe(array) +
+                                  "; expected writeable float32 with contiguous rows: it is "
+                                  "updated in place");
+    }
+    first = static_cast<float*>(const_cast<void*>(array.data()));
+  }
+};
+
+// Gives the parameter its state; `momentum` may be None.
+void set_state(Parameter& p, const std::string& name, const py::array& accumulator,
+               const py::object& momentum) {
+  const StateRows a("accumulator of " + name, accumulator, p.rows, p.columns);
+  p.accumulator = a.first;
+  p.state_stride = a.stride;
+  if (momentum.is_none()) return;
+  const auto array = py::cast<py::array>(momentum);
+  const StateRows m("momentum of " + name, array, p.rows, p.columns);
+  if (m.stride != a.stride) {
+    throw std::invalid_argument("the momentum of " + name + " has rows " +
+                                std::to_string(m.stride) + " floats apart; expected " +
+                                std::to_string(a.stride) + ", as those of its accumulator are");
+  }
+  p.momentum = m.first;
+}
+
 // A model's parameters and their Adagrad state, by the names of its state_dict.
 struct Parameters {
   py::dict values, accumulators, momenta;
@@ -47,20 +94,12 @@ struct Parameters {
     Parameter p;
     p.rows = rows;
     p.columns = columns;
-    p.value = state(values, name, "", rows, columns);
-    p.accumulator = state(accumulators, name, "accumulator of ", rows, columns);
-    if (!momenta.empty()) p.momentum = state(momenta, name, "momentum of ", rows, columns);
+    const auto value = py::cast<py::array>(values[name.c_str()]);
+    expect_shape(name, value, rows, columns);
+    p.value = in_place(name, value);
+    set_state(p, name, py::cast<py::array>(accumulators[name.c_str()]),
+              momenta.empty() ? py::none() : py::object(momenta[name.c_str()]));
     return p;
-  }
-
- private:
-  static float* state(const py::dict& arrays, const std::string& name, const char* what,
-                      std::ptrdiff_t rows, std::ptrdiff_t columns) {
-    const auto array = py::cast<py::array>(arrays[name.c_str()]);
-    const bool vector = array.ndim() == 1 && array.shape(0) == rows && columns == 1;
-    const bool matrix = array.ndim() == 2 && array.shape(0) == rows && array.shape(1) == columns;
-    expect(vector || matrix, what + name, array, rows, columns);
-    return in_place(what + name, array);
   }
 };
 
@@ -336,13 +375,7 @@ void bind_adagrad(py::module_& m) {
         p.rows = theta.shape(0);
         p.columns = theta.ndim() == 2 ? theta.shape(1) : 1;
         p.value = in_place("theta", theta);
-        p.accumulator = in_place("a", a);
-        expect(a.size() == theta.size(), "a", a, p.rows, p.columns);
-        if (!momentum_buffer.is_none()) {
-          const auto m_array = py::cast<py::array>(momentum_buffer);
-          p.momentum = in_place("m", m_array);
-          expect(m_array.size() == theta.size(), "m", m_array, p.rows, p.columns);
-        }
+        set_state(p, "theta", a, momentum_buffer);
         const auto gradient = array_of<float>("g", g, theta.ndim());
         Array<std::int64_t> items;
         std::ptrdiff_t n = p.rows;

@@ -16,10 +16,10 @@ void CellStep::forward_reset_after(Index lanes, Team& team) {
     const Index first = block * kUnitBlock, n = at_most(H - first, kUnitBlock);
     for (int g = 0; g < 3; ++g) {
       const Index row = g * H + first;
-      product<false>(n, lanes, K, cell.w_ih.value + row * K, K, x_t.data(), lane_stride,
-                     gate(g, first), lane_stride, false);
-      product<false>(n, lanes, H, cell.w_hh.value + row * H, H, h_t.data(), lane_stride,
-                     gate(g < 2 ? g : 3, first), lane_stride, g < 2);
+      product(n, lanes, K, Rows{cell.w_ih.value + row * K, K}, x_t.data(), lane_stride,
+              gate(g, first), lane_stride, false);
+      product(n, lanes, H, Rows{cell.w_hh.value + row * H, H}, h_t.data(), lane_stride,
+              gate(g < 2 ? g : 3, first), lane_stride, g < 2);
     }
     for (Index j = first; j < first + n; ++j) {
       for (Index i = 0; i < lanes; i += kWidth) {
@@ -67,12 +67,12 @@ void CellStep::backward_reset_after(Index lanes, Rates rates, Scratch* scratch, 
 
   team.run(unit_blocks(K), shared, [&](Index block, int) {
     const Index first = block * kUnitBlock, n = at_most(K - first, kUnitBlock);
-    product<true>(n, lanes, 3 * H, cell.w_ih.value + first, K, d_gates.data(), lane_stride,
-                  d_x_t.data() + first * lane_stride, lane_stride, false);
+    product(n, lanes, 3 * H, Columns{cell.w_ih.value + first, K}, d_gates.data(), lane_stride,
+            d_x_t.data() + first * lane_stride, lane_stride, false);
   });
 
   const Index blocks = unit_blocks(H);
-  team.run(6 * blocks, shared, [&](Index chunk, int thread) {
+  team.run(6 * blocks, 3 * H * (K + H) * lanes > kWorthSharing, [&](Index chunk, int thread) {
     const int g = static_cast<int>(chunk / (2 * blocks));
     const Index first = chunk / 2 % blocks * kUnitBlock, n = at_most(H - first, kUnitBlock);
     if (chunk % 2 == 0) {

@@ -16,8 +16,8 @@ void CellStep::forward_reset_before(Index lanes, Team& team) {
   team.run(unit_blocks(H), shared, [&](Index block, int) {
     const Index first = block * kUnitBlock, n = at_most(H - first, kUnitBlock);
     for (int g = 0; g < 2; ++g) {
-      product<true>(n, lanes, H, cell.w_hh.value + g * H + first, 2 * H, h_t.data(), lane_stride,
-                    gate(g, first), lane_stride, false);
+      product(n, lanes, H, Columns{cell.w_hh.value + g * H + first, 2 * H}, h_t.data(), lane_stride,
+              gate(g, first), lane_stride, false);
     }
     for (Index j = first; j < first + n; ++j) {
       const float* x_r = x_t.data() + (H + j) * lane_stride;
@@ -34,8 +34,8 @@ void CellStep::forward_reset_before(Index lanes, Team& team) {
 
   team.run(unit_blocks(H), shared, [&](Index block, int) {
     const Index first = block * kUnitBlock, n = at_most(H - first, kUnitBlock);
-    product<true>(n, lanes, H, cell.w_h.value + first, H, gate(3, 0), lane_stride, gate(2, first),
-                  lane_stride, false);
+    product(n, lanes, H, Columns{cell.w_h.value + first, H}, gate(3, 0), lane_stride,
+            gate(2, first), lane_stride, false);
     for (Index j = first; j < first + n; ++j) {
       for (Index i = 0; i < lanes; i += kWidth) {
         const Vec h_j = load(h_t.data() + j * lane_stride + i);
@@ -67,8 +67,8 @@ void CellStep::backward_reset_before(Index lanes, Rates rates, Scratch* scratch,
 
   team.run(unit_blocks(H), shared, [&](Index block, int) {
     const Index first = block * kUnitBlock, n = at_most(H - first, kUnitBlock);
-    product<false>(n, lanes, H, cell.w_h.value + first * H, H, d_gate(0, 0), lane_stride,
-                   d_gate(3, first), lane_stride, false);
+    product(n, lanes, H, Rows{cell.w_h.value + first * H, H}, d_gate(0, 0), lane_stride,
+            d_gate(3, first), lane_stride, false);
     for (Index j = first; j < first + n; ++j) {
       for (Index i = 0; i < lanes; i += kWidth) {
         const Vec r = load(gate(0, j) + i);

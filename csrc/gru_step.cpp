@@ -1,5 +1,7 @@
 #include "gru_step.h"
 
+#include "rows_ahead.h"
+
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
 CellStep::CellStep(const Cell& cell_of, Index max_lanes)
@@ -47,8 +49,10 @@ Index CellStep::scratch_size() const {
 void update_rows(const Parameter& p, Index first, Index rows, Index lanes, const float* d,
                  Index d_stride, const float* y, Index y_stride, Rates rates, Scratch& scratch) {
   const Index stride = row_stride(p.columns);
-  product<false>(rows, p.columns, lanes, d, d_stride, y, y_stride, scratch.floats.data(), stride,
-                 false);
+  RowsAhead ahead(state_rows(p, nullptr, first, first + rows),
+                  product_length(rows, p.columns, lanes));
+  product(rows, p.columns, lanes, Rows{d, d_stride}, y, y_stride, scratch.floats.data(), stride,
+          false, ahead);
   for (Index i = 0; i < rows; ++i) {
     adagrad_row(rates, p, first + i, scratch.floats.data() + i * stride);
   }

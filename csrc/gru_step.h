@@ -14,10 +14,10 @@
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
-// What a thread needs for the gradient of a few rows, and for a tile of gathered item rows.
+// What a thread needs for the gradient of a few rows, and for a tile of packed item rows.
 struct Scratch {
   Buffer floats;
-  Buffer rows;
+  Buffer strips;
 };
 
 struct CellStep {

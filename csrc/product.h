@@ -1,20 +1,20 @@
-// C (n x m) = A (n x K) B (K x m): the matrix product in the three roles that a training step has.
+// C (n x m) = A (n x K) B (K x m): the matrix product in the roles that a training step has.
 //
-// B and C are buffers of the engine whose rows hold a whole number of vectors, so nothing is
-// packed: the lanes of a mini-batch, or the units of a layer, lie side by side and are computed a
-// vector at a time. A may be a parameter in place; it is read element by element and broadcast,
-// along its rows (A[i * lda + k]) or along its columns (A[k * lda + i], "transposed").
+// B and C are buffers of the engine whose rows hold a whole number of vectors: the lanes of a
+// mini-batch, or the units of a layer, lie side by side and are computed a vector at a time. A may
+// be a parameter in place, also rows of it picked by item; its elements are read one by one and
+// broadcast.
 //
-// Every element of C is one chain of multiply-adds in the order k = 0, 1, ..., K - 1, whatever the
-// position of the element and the number of threads: equal rows and columns give equal scores.
+// Every element of C is the same chain of multiply-adds, whatever the position of the element and
+// the number of threads: equal rows and columns give equal scores.
 #pragma once
 
 #include "simd.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
-// Fewer multiply-adds than this are not worth waking another thread for (some 20 microseconds).
-inline constexpr Index kWorthSharing = 1000000;
+// Fewer multiply-adds than this are not worth waking another thread for (some 10 microseconds).
+inline constexpr Index kWorthSharing = 500000;
 
 // Rows and lengths that keep a tile's share of A in the second and of B in the first cache.
 inline constexpr Index kBlockRows = 48;
@@ -27,93 +27,175 @@ inline Index row_stride(Index columns) {
   return stride >= 64 && stride % 32 == 0 ? stride + 16 : stride;
 }
 
-// One tile of ROWS x VECS vectors held in registers. `accumulate` adds to C.
-template <int ROWS, int VECS, bool TRANSPOSED>
-inline void product_tile(Index depth, const float* a, Index lda, const float* b, Index ldb,
-                         float* c, Index ldc, bool accumulate) {
-  Vec sum[ROWS][VECS];
-#pragma GCC unroll 16
-  for (int i = 0; i < ROWS; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < VECS; ++j) {
-      sum[i][j] = accumulate ? load(c + i * ldc + j * kWidth) : Vec{};
-    }
+// How A lies in memory. at(i, k) is the matrix from row i and column k on; (i) is A[i][0], and
+// next() drops a column.
+
+struct Rows {  // A[i][k] = a[i * stride + k]
+  const float* a;
+  Index stride;
+  Rows at(Index i, Index k) const { return {a + i * stride + k, stride}; }
+  float operator()(int i) const { return a[i * stride]; }
+  void next() { ++a; }
+};
+
+struct Columns {  // A[i][k] = a[k * stride + i]
+  const float* a;
+  Index stride;
+  Columns at(Index i, Index k) const { return {a + k * stride + i, stride}; }
+  float operator()(int i) const { return a[i]; }
+  void next() { a += stride; }
+};
+
+struct PickedRows {  // A[i][k] = rows[i][k]
+  const float* const* rows;
+  Index k = 0;
+  PickedRows at(Index i, Index column) const { return {rows + i, k + column}; }
+  float operator()(int i) const { return rows[i][k]; }
+  void next() { ++k; }
+};
+
+struct PickedColumns {  // A[i][k] = rows[k][i]
+  const float* const* rows;
+  Index first = 0;
+  PickedColumns at(Index i, Index k) const { return {rows + k, first + i}; }
+  float operator()(int i) const { return (*rows)[first + i]; }
+  void next() { ++rows; }
+};
+
+// Strips of kTileRows rows, one after the other, each depth x kTileRows; at() takes whole strips.
+struct PackedColumns {
+  const float* a;
+  Index depth;
+  PackedColumns at(Index i, Index k) const { return {a + i * depth + k * kTileRows, depth}; }
+  float operator()(int i) const { return a[i]; }
+  void next() { a += kTileRows; }
+};
+
+template <class A>
+inline constexpr bool kWholeStrips = false;
+template <>
+inline constexpr bool kWholeStrips<PackedColumns> = true;
+
+// Puts column k of `rows` rows into strips of that depth.
+inline void pack_column(const float* column, Index rows, Index depth, Index k, float* strips) {
+  float* to = strips + k * kTileRows;
+  Index i = 0;
+  for (; i + kTileRows <= rows; i += kTileRows, to += depth * kTileRows) {
+    std::memcpy(to, column + i, kTileRows * sizeof(float));
   }
-  for (Index k = 0; k < depth; ++k) {
-    Vec column[VECS];
-#pragma GCC unroll 2
-    for (int j = 0; j < VECS; ++j) column[j] = load(b + j * kWidth);
-#pragma GCC unroll 16
-    for (int i = 0; i < ROWS; ++i) {
-      const float x = TRANSPOSED ? a[i] : a[i * lda];
-#pragma GCC unroll 2
-      for (int j = 0; j < VECS; ++j) sum[i][j] += x * column[j];
-    }
-    a += TRANSPOSED ? lda : 1;
-    b += ldb;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < ROWS; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < VECS; ++j) store(c + i * ldc + j * kWidth, sum[i][j]);
-  }
+  for (; i < rows; ++i) *to++ = column[i];
 }
 
-// The same for the rows that are left over at the end of a block.
-template <int VECS, bool TRANSPOSED, int ROWS = kTileRows - 1>
-inline void product_rest(Index rows, Index depth, const float* a, Index lda, const float* b,
-                         Index ldb, float* c, Index ldc, bool accumulate) {
-  if constexpr (ROWS > 0) {
-    if (rows == ROWS) {
-      product_tile<ROWS, VECS, TRANSPOSED>(depth, a, lda, b, ldb, c, ldc, accumulate);
-    } else {
-      product_rest<VECS, TRANSPOSED, ROWS - 1>(rows, depth, a, lda, b, ldb, c, ldc, accumulate);
-    }
-  }
-}
-
-template <int VECS, bool TRANSPOSED, class Between>
-inline void product_panel(Index rows, Index depth, const float* a, Index lda, const float* b,
-                          Index ldb, float* c, Index ldc, bool accumulate, Between& between) {
-  const Index row = TRANSPOSED ? 1 : lda;
-  for (; rows >= kTileRows; rows -= kTileRows) {
-    between();
-    product_tile<kTileRows, VECS, TRANSPOSED>(depth, a, lda, b, ldb, c, ldc, accumulate);
-    a += kTileRows * row;
-    c += kTileRows * ldc;
-  }
-  product_rest<VECS, TRANSPOSED>(rows, depth, a, lda, b, ldb, c, ldc, accumulate);
-}
-
+// What to do every interval() columns of A: by default nothing.
 struct Nothing {
+  Index interval() const { return kBlockDepth; }
   void operator()() const {}
 };
 
-// How often a product of these sizes calls `between`.
-inline Index product_tiles(Index rows, Index columns, Index depth) {
-  return rows / kTileRows * ((columns + 2 * kWidth - 1) / (2 * kWidth)) *
-         ((depth + kBlockDepth - 1) / kBlockDepth);
+// One tile of ROWS x VECS vectors held in registers. `accumulate` adds to C.
+template <int ROWS, int VECS, class A, class Meanwhile>
+inline void product_tile(Index depth, A a, const float* b, Index ldb, float* c, Index ldc,
+                         bool accumulate, Meanwhile& meanwhile) {
+  Vec sum[ROWS][VECS] = {};
+  const Index interval = meanwhile.interval();
+  for (Index begin = 0; begin < depth; begin += interval) {
+    meanwhile();
+    const float* const end = b + at_most(depth - begin, interval) * ldb;
+    for (; b != end; b += ldb) {
+      Vec column[VECS];
+#pragma GCC unroll 3
+      for (int j = 0; j < VECS; ++j) column[j] = load(b + j * kWidth);
+#pragma GCC unroll 16
+      for (int i = 0; i < ROWS; ++i) {
+        const float x = a(i);
+#pragma GCC unroll 3
+        for (int j = 0; j < VECS; ++j) sum[i][j] += x * column[j];
+      }
+      a.next();
+    }
+  }
+  // Written twice, since GCC 12 spills all sums if they may begin with C.
+  if (accumulate) {
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; ++i) {
+#pragma GCC unroll 3
+      for (int j = 0; j < VECS; ++j) {
+        float* const to = c + i * ldc + j * kWidth;
+        store(to, load(to) + sum[i][j]);
+      }
+    }
+  } else {
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; ++i) {
+#pragma GCC unroll 3
+      for (int j = 0; j < VECS; ++j) store(c + i * ldc + j * kWidth, sum[i][j]);
+    }
+  }
+}
+
+// Rows of a tile that is VECS vectors wide: as many sums as fit into the registers.
+template <int VECS>
+inline constexpr int kRowsOf = VECS == 3 ? kTileRows * 2 / 3 : kTileRows;
+
+// The same for the rows that are left over at the end of a block.
+template <int VECS, class A, int ROWS = kRowsOf<VECS> - 1>
+inline void product_rest(Index rows, Index depth, const A& a, const float* b, Index ldb, float* c,
+                         Index ldc, bool accumulate) {
+  if constexpr (ROWS > 0) {
+    if (rows == ROWS) {
+      constexpr Nothing nothing;
+      product_tile<ROWS, VECS>(depth, a, b, ldb, c, ldc, accumulate, nothing);
+    } else {
+      product_rest<VECS, A, ROWS - 1>(rows, depth, a, b, ldb, c, ldc, accumulate);
+    }
+  }
+}
+
+template <int VECS, class A, class Meanwhile>
+inline void product_panel(Index rows, Index depth, const A& a, const float* b, Index ldb, float* c,
+                          Index ldc, bool accumulate, Meanwhile& meanwhile) {
+  Index i = 0;
+  constexpr int kRows = kRowsOf<VECS>;
+  for (; i + kRows <= rows; i += kRows) {
+    product_tile<kRows, VECS>(depth, a.at(i, 0), b, ldb, c + i * ldc, ldc, accumulate, meanwhile);
+  }
+  product_rest<VECS>(rows - i, depth, a.at(i, 0), b, ldb, c + i * ldc, ldc, accumulate);
+}
+
+template <int VECS>
+struct Width {
+  constexpr int operator()() const { return VECS; }
+};
+
+// Columns of A that the full tiles of a product of these sizes go through.
+inline Index product_length(Index rows, Index columns, Index depth) {
+  return rows / kTileRows * ((columns + 2 * kWidth - 1) / (2 * kWidth)) * depth;
 }
 
 // C (rows x columns) = A B, or += with `accumulate`; columns are rounded up to whole vectors.
-// Before each full tile `between()` is called, which may ask for memory that is needed later.
-template <bool TRANSPOSED, class Between = const Nothing>
-void product(Index rows, Index columns, Index depth, const float* a, Index lda, const float* b,
-             Index ldb, float* c, Index ldc, bool accumulate, Between& between = Between()) {
+// `meanwhile()` is called now and then, to ask for memory that is needed later.
+template <class A, class Meanwhile = const Nothing>
+void product(Index rows, Index columns, Index depth, const A& a, const float* b, Index ldb,
+             float* c, Index ldc, bool accumulate, Meanwhile& meanwhile = Meanwhile()) {
   for (Index i = 0; i < rows; i += kBlockRows) {
-    const Index block = at_most(rows - i, kBlockRows);
+    const Index n = at_most(rows - i, kBlockRows);
     for (Index k = 0; k < depth; k += kBlockDepth) {
       const Index length = at_most(depth - k, kBlockDepth);
-      const float* a_block = TRANSPOSED ? a + k * lda + i : a + i * lda + k;
       const bool add = accumulate || k > 0;
-      Index j = 0;
-      for (; j + kWidth < columns; j += 2 * kWidth) {
-        product_panel<2, TRANSPOSED>(block, length, a_block, lda, b + k * ldb + j, ldb,
-                                     c + i * ldc + j, ldc, add, between);
-      }
-      if (j < columns) {
-        product_panel<1, TRANSPOSED>(block, length, a_block, lda, b + k * ldb + j, ldb,
-                                     c + i * ldc + j, ldc, add, between);
+      for (Index j = 0; j < columns;) {
+        const Index vectors = (columns - j + kWidth - 1) / kWidth;
+        const auto panel = [&](auto width) {
+          product_panel<width()>(n, length, a.at(i, k), b + k * ldb + j, ldb, c + i * ldc + j, ldc,
+                                 add, meanwhile);
+          j += width() * kWidth;
+        };
+        if (vectors == 1) {
+          panel(Width<1>());
+        } else if (vectors == 3 && !kWholeStrips<A>) {
+          panel(Width<3>());
+        } else {
+          panel(Width<2>());
+        }
       }
     }
   }

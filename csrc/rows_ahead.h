@@ -1,45 +1,75 @@
-// Rows of a table on their way from memory while a product is computed. A core waits for some
-// twenty cache lines at a time; asked for more at once it stands still. So a few are asked for
-// between any two tiles of a product, as many as memory delivers meanwhile.
+// Rows of a table on their way from memory while a product is computed.
+//
+// Two things stop a core that asks for memory. Some twenty cache lines can be on their way, and
+// one more stands still; so a line is asked for every few columns of the product, as a
+// Meanwhile of product(). And an address on a page that the processor does not know yet holds up
+// all that follows until the page is found; so the pages of many rows are asked for at once, when
+// several are looked up side by side.
 #pragma once
 
-#include "sparse_adagrad.h"
+#include "product.h"
+#include "training_step.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
+// The rows[begin .. end - 1] of a matrix whose rows are `stride` floats apart; rows begin .. end -
+// 1 where `rows` is null.
+struct RowRange {
+  const float* matrix;
+  Index columns, stride;
+  const std::int32_t* rows;
+  Index begin, end;
+
+  const float* row(Index i) const { return matrix + (rows != nullptr ? rows[i] : i) * stride; }
+};
+
+// Inlined by force, since GCC 12 takes a function that only prefetches for one without effect and
+// drops the call.
+__attribute__((always_inline)) inline void find_pages(const RowRange& range) {
+  for (Index i = range.begin; i < range.end; ++i) __builtin_prefetch(range.row(i));
+}
+
+// Of the Adagrad state of a parameter: the accumulators, and the momenta that lie beside them.
+inline RowRange state_rows(const Parameter& p, const std::int32_t* rows, Index begin, Index end) {
+  const Index columns = p.momentum == p.accumulator + p.columns ? 2 * p.columns : p.columns;
+  return {p.accumulator, columns, p.state_stride, rows, begin, end};
+}
+
 class RowsAhead {
  public:
-  // The rows[first .. end - 1] of a matrix with `columns` columns, none if it is null, spread over
-  // `calls` calls.
-  RowsAhead(const float* matrix, Index columns, const std::int32_t* rows, Index first, Index end,
-            Index calls)
-      : matrix_(matrix), columns_(columns), rows_(rows), next_(first), end_(end) {
-    if (matrix == nullptr) end_ = first;
-    per_call_ = static_cast<float>(end_ - first) / static_cast<float>(at_least(calls, 1));
-    due_ = static_cast<float>(first) + 0.99f;
+  // Spreads the lines of the rows over a product whose tiles go through `length` columns of A.
+  RowsAhead(const RowRange& range, Index length) : range_(range), next_(range.begin) {
+    const Index lines = (range.end - range.begin) * (range.columns / kLine + 1);
+    interval_ = at_least(length / at_least(lines, 1), 1);
+    next_row();
   }
 
+  Index interval() const { return interval_; }
+
   __attribute__((always_inline)) void operator()() {
-    due_ += per_call_;
-    const Index due = at_most(static_cast<Index>(due_), end_);
-    for (; next_ < due; ++next_) prefetch(matrix_ + rows_[next_] * columns_, columns_);
+    __builtin_prefetch(line_);
+    line_ += step_;
+    if (--left_ == 0) next_row();
   }
 
  private:
-  const float* matrix_;
-  Index columns_;
-  const std::int32_t* rows_;
-  Index next_, end_;
-  float per_call_, due_;
-};
+  static constexpr Index kLine = 16;  // floats
 
-// Two of them.
-struct RowsAheadOfTwo {
-  RowsAhead first, second;
-  __attribute__((always_inline)) void operator()() {
-    first();
-    second();
+  __attribute__((always_inline)) void next_row() {
+    if (next_ == range_.end) {
+      step_ = 0;
+      left_ = PTRDIFF_MAX;
+      return;
+    }
+    line_ = range_.row(next_++);
+    left_ = range_.columns / kLine + 1;
   }
+
+  RowRange range_;
+  Index next_;
+  Index interval_;
+  const float* line_ = reinterpret_cast<const float*>(this);  // a known page, if there is no row
+  Index step_ = kLine, left_ = 0;
 };
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

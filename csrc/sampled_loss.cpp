@@ -44,22 +44,30 @@ SampledLoss::SampledLoss(const Settings& settings, Index max_lanes, Index max_ro
 void SampledLoss::begin(const StepPlan& plan, const Network& network, const float* h,
                         Index h_stride) {
   plan_ = plan;
-  for (Index u = 0; u < plan_.scored; ++u) bias_.data()[u] = network.by.value[plan_.rows[u]];
+  read_rows(network.by);
   weigh_rows();
   if (bpr()) find_positives(network, h, h_stride);
 }
 
+// Biases, and for the logQ correction supports, into bias_ and weight_. Nothing else is done
+// meanwhile: all these reads miss the caches, and a core waits for as many together as it can see.
+void SampledLoss::read_rows(const Parameter& by) {
+  for (Index u = 0; u < plan_.scored; ++u) {
+    const Index row = plan_.rows[u];
+    bias_.data()[u] = by.value[row];
+    if (corrected()) weight_.data()[u] = static_cast<float>(settings_.support[row]);
+  }
+}
+
 void SampledLoss::weigh_rows() {
-  const bool corrected = !bpr() && settings_.logq > 0;
   for (Index u = 0; u < plan_.scored; u += kWidth) {
-    Vec targets{}, samples{}, support = broadcast(1.0f);
+    Vec targets{}, samples{};
     for (Index j = 0; j < at_most(plan_.scored - u, kWidth); ++j) {
       targets[j] = static_cast<float>(plan_.target_count[u + j]);
       samples[j] = static_cast<float>(plan_.sample_count[u + j]);
-      if (corrected) support[j] = static_cast<float>(settings_.support[plan_.rows[u + j]]);
     }
-    if (corrected) {
-      const Vec log_q = settings_.logq * logarithm(support);
+    if (corrected()) {
+      const Vec log_q = settings_.logq * logarithm(load(weight_.data() + u));
       targets *= exponential(-log_q);
       samples *= exponential(-settings_.alpha * log_q);
     }
@@ -68,7 +76,7 @@ void SampledLoss::weigh_rows() {
   for (Index i = 0; i < plan_.live; ++i) {
     const Index u = plan_.target_row[i];
     float own = bpr() ? weight_.data()[u] - 1.0f : 1.0f;
-    if (corrected) {
+    if (corrected()) {
       const auto support = static_cast<float>(settings_.support[plan_.rows[u]]);
       own = exponential(-settings_.logq * logarithm(broadcast(support)))[0];
     }
@@ -90,12 +98,19 @@ void SampledLoss::find_positives(const Network& network, const float* h, Index h
   }
 }
 
+// Calls use(lane) for every lane whose target is a row of the tile.
+template <class Use>
+void SampledLoss::for_targets_in(Index tile, Use use) {
+  const Index first = first_row(tile), end = end_row(tile);
+  for (Index i = 0; i < plan_.live; ++i) {
+    if (plan_.target_row[i] >= first && plan_.target_row[i] < end) use(i);
+  }
+}
+
 void SampledLoss::forward_tile(Index tile) {
-  activate_tile(tile);
   if (bpr()) {
-    for (Index i = 0; i < plan_.live; ++i) {
-      if (tile_of_target(i) == tile) s_.data()[target_at(i)] = kNoScore;
-    }
+    activate_tile(tile);
+    for_targets_in(tile, [&](Index i) { s_.data()[target_at(i)] = kNoScore; });
     sum_tile<true>(tile);
   } else {
     sum_tile<false>(tile);
@@ -103,23 +118,35 @@ void SampledLoss::forward_tile(Index tile) {
 }
 
 void SampledLoss::activate_tile(Index tile) {
-  const bool active = bpr() && settings_.elu > 0;
-  for (Index u = first_row(tile); u < end_row(tile); ++u) {
+  const float alpha = settings_.elu;
+  const Index end = end_row(tile);
+  for (Index u = first_row(tile); u < end; ++u) {
     float* s = scores(u);
+    const float bias = bias_.data()[u];
     for (Index i = 0; i < plan_.live; i += kWidth) {
-      const Vec score = load(s + i) + bias_.data()[u];
-      store(s + i, active ? elu(score, settings_.elu) : score);
+      const Vec score = load(s + i) + bias;
+      store(s + i, alpha > 0 ? elu(score, alpha) : score);
     }
   }
 }
 
-// Leaves e^(s - high) in place of the scores, and `high`, the highest of the tile, in scale().
+// Leaves e^(s - high) in d_scores(), and `high`, the highest score of the tile, in scale().
 template <bool kBpr>
 void SampledLoss::sum_tile(Index tile) {
+  const Index first = first_row(tile), n = end_row(tile) - first;
+  const float* bias = bias_.data() + first;
+  const float* weights = weight_.data() + first;
   for (Index i = 0; i < plan_.live; i += kWidth) {
+    float* s = scores(first) + i;
+    float* d = d_scores(first) + i;
     Vec high = broadcast(kNoScore);
-    for (Index u = first_row(tile); u < end_row(tile); ++u) {
-      high = maximum(high, load(scores(u) + i));
+    for (Index u = 0; u < n; ++u) {
+      Vec score = load(s + u * stride_);
+      if constexpr (!kBpr) {
+        score += bias[u];
+        store(s + u * stride_, score);
+      }
+      high = maximum(high, score);
     }
     store(scale(tile) + i, high);
     // q = 1 / (1 + e^(s_j - high) e^(high - s_i)) takes no exponential of its own.
@@ -129,16 +156,16 @@ void SampledLoss::sum_tile(Index tile) {
       store(against(tile) + i, over);
     }
     Vec weight{}, likelihood{}, squares{}, slope{};
-    for (Index u = first_row(tile); u < end_row(tile); ++u) {
-      const Vec s = load(scores(u) + i);
-      const Vec e = exponential(s - high);
-      const Vec w = weight_.data()[u] * e;
-      store(d_scores(u) + i, e);
+    for (Index u = 0; u < n; ++u) {
+      const Vec score = load(s + u * stride_);
+      const Vec e = exponential(score - high);
+      const Vec w = weights[u] * e;
+      store(d + u * stride_, e);
       weight += w;
       if constexpr (kBpr) {
         const Vec q = 1.0f / (1.0f + e * over);
         likelihood += w * q;
-        squares += w * (s * s);
+        squares += w * (score * score);
         slope += w * (q - q * q);
       }
     }
@@ -199,7 +226,8 @@ float SampledLoss::finish() {
 // c = p / (p + 1e-24).
 double SampledLoss::finish_cross_entropy(Index lane) {
   const float weight = total(kWeight)[lane];
-  const float e = exponential_.data()[target_at(lane)] * scale(tile_of_target(lane))[lane];
+  const Index tile = plan_.target_row[lane] / tile_rows_;
+  const float e = exponential_.data()[target_at(lane)] * scale(tile)[lane];
   const float p = own_weight_.data()[lane] * e / weight;
   const float c = p / (p + kLogEpsilon) / static_cast<float>(settings_.batch_size);
   factor_.data()[lane] = c / weight;
@@ -239,33 +267,35 @@ void SampledLoss::backward_tile(Index tile) {
       differentiate_cross_entropy(tile, i);
     }
   }
-  for (Index i = 0; i < plan_.live; ++i) {
-    if (tile_of_target(i) != tile) continue;
+  for_targets_in(tile, [&](Index i) {
     float& d = exponential_.data()[target_at(i)];
     d = own_gradient_.data()[i] + (bpr() ? 0.0f : d);
-  }
+  });
   const Index first = first_row(tile);
   sum_rows(end_row(tile) - first, plan_.live, d_scores(first), stride_, d_bias_.data() + first);
 }
 
 void SampledLoss::differentiate_cross_entropy(Index tile, Index lane) {
+  const Index first = first_row(tile), n = end_row(tile) - first;
   const Vec worth = load(scale(tile) + lane);
-  for (Index u = first_row(tile); u < end_row(tile); ++u) {
-    float* d = d_scores(u) + lane;
-    store(d, load(d) * (weight_.data()[u] * worth));
-  }
+  const float* weights = weight_.data() + first;
+  float* d = d_scores(first) + lane;
+  for (Index u = 0; u < n; ++u, d += stride_) store(d, load(d) * (weights[u] * worth));
 }
 
 void SampledLoss::differentiate_bpr_max(Index tile, Index lane) {
+  const Index first = first_row(tile), n = end_row(tile) - first;
   const Vec worth = load(scale(tile) + lane), over = load(against(tile) + lane);
   const Vec inverse = load(inverse_.data() + lane), constant = load(constant_.data() + lane);
-  const float alpha = settings_.elu;
-  for (Index u = first_row(tile); u < end_row(tile); ++u) {
-    float* d = d_scores(u) + lane;
-    const Vec s = load(scores(u) + lane), e = load(d);
+  const float alpha = settings_.elu, bpreg = settings_.bpreg;
+  const float* weights = weight_.data() + first;
+  const float* scores_of = scores(first) + lane;
+  float* d = d_scores(first) + lane;
+  for (Index u = 0; u < n; ++u, d += stride_, scores_of += stride_) {
+    const Vec s = load(scores_of), e = load(d);
     const Vec q = 1.0f / (1.0f + e * over);
-    const Vec regular = settings_.bpreg * (s * s + 2.0f * s);
-    Vec d_s = (e * (weight_.data()[u] * worth)) * (constant - inverse * (q * q) + regular);
+    const Vec regular = bpreg * (s * s + 2.0f * s);
+    Vec d_s = (e * (weights[u] * worth)) * (constant - inverse * (q * q) + regular);
     if (alpha > 0) d_s *= s > 0.0f ? broadcast(1.0f) : s + alpha;
     store(d, d_s);
   }

@@ -38,6 +38,7 @@ class SampledLoss {
   Index stride() const { return stride_; }  // floats from one row of scores to the next
   float* scores(Index row) { return (bpr() ? s_ : exponential_).data() + row * stride_; }
   float* d_scores(Index row) { return exponential_.data() + row * stride_; }
+  const float* bias(Index row) const { return bias_.data() + row; }
   const float* d_bias(Index row) const { return d_bias_.data() + row; }
 
  private:
@@ -46,15 +47,18 @@ class SampledLoss {
   enum Sum { kWeight, kLikelihood, kSquares, kSlope, kSums };
 
   bool bpr() const { return settings_.loss == Loss::kBprMax; }
+  bool corrected() const { return !bpr() && settings_.logq > 0; }
   float* scale(Index tile) { return scale_.data() + tile * stride_; }
   float* against(Index tile) { return against_.data() + tile * stride_; }
   float* tile_sum(Index tile, int which) {
     return tile_sums_.data() + (tile * kSums + which) * stride_;
   }
   float* total(int which) { return totals_.data() + which * stride_; }
-  Index tile_of_target(Index lane) const { return plan_.target_row[lane] / tile_rows_; }
   Index target_at(Index lane) const { return plan_.target_row[lane] * stride_ + lane; }
+  template <class Use>
+  void for_targets_in(Index tile, Use use);
 
+  void read_rows(const Parameter& by);
   void weigh_rows();
   void find_positives(const Network& network, const float* h, Index h_stride);
   void activate_tile(Index tile);

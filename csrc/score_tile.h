@@ -34,8 +34,8 @@ class ScoreTile {
   // The same for item rows w (items x units) and biases b (items).
   void score(const float* w, const float* b, Index items, Index group, float* s) const {
     const Index n = at_most(rows_ - group * kRows, kRows);
-    product<false>(items, n, units_, w, units_, features_t_.data() + group * kRows, stride_, s,
-                   kRows, false);
+    product(items, n, units_, Rows{w, units_}, features_t_.data() + group * kRows, stride_, s,
+            kRows, false);
     for (Index u = 0; u < items; ++u) {
       for (Index i = 0; i < n; i += kWidth) {
         store(s + u * kRows + i, load(s + u * kRows + i) + b[u]);

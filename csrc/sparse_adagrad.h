@@ -44,9 +44,9 @@ inline void adagrad_row(Rates rates, Index n, float* theta, float* a, float* m, 
 }
 
 inline void adagrad_row(Rates rates, const Parameter& p, Index row, const float* g) {
-  const Index at = row * p.columns;
+  const Index at = row * p.state_stride;
   float* m = p.momentum != nullptr ? p.momentum + at : nullptr;
-  adagrad_row(rates, p.columns, p.value + at, p.accumulator + at, m, g);
+  adagrad_row(rates, p.columns, p.value + row * p.columns, p.accumulator + at, m, g);
 }
 
 // Brings a row, or its Adagrad state, towards the cache. Inlined by force, since GCC 12 takes a
@@ -57,7 +57,7 @@ __attribute__((always_inline)) inline void prefetch(const float* row, Index colu
 }
 
 __attribute__((always_inline)) inline void prefetch_state(const Parameter& p, Index row) {
-  const Index at = row * p.columns;
+  const Index at = row * p.state_stride;
   prefetch(p.accumulator + at, p.columns);
   if (p.momentum != nullptr) prefetch(p.momentum + at, p.columns);
 }

@@ -20,13 +20,34 @@ namespace {
 // number of threads, and the shares are added in order.
 constexpr Index kShares = 8;
 
-// Item rows of a tile: small states keep a tile in the first cache, large ones amortise reading
-// and writing the gradient of the last state once a tile.
-constexpr Index kSmallTile = 48, kLargeTile = 96, kLargeState = 16384;
+// How item rows are taken: `tile` rows are scored, and later packed, at a time; `group` rows'
+// gradients are formed, then used. A small state keeps its tile in the first cache and reads the
+// rows in place; a large one amortises reading and writing the gradient of the last state once a
+// tile, and packs the rows, whose columns would meet in few sets of the cache.
+struct TileSizes {
+  Index tile, group;
+  bool packed;
+};
 
-// Item rows that are gathered, or whose gradient is formed, at a time. Meanwhile the next ones but
-// one come from memory: few at a time for small states, so that the requests are spread evenly.
-constexpr Index kSmallGroup = 12, kLargeGroup = 48;
+constexpr Index kLargestTile = 96, kLargeState = 16384;
+
+TileSizes tile_sizes(const Network& network, Index lanes) {
+  if (network.wy.columns * lanes <= kLargeState) return {48, 12, false};
+  return {kLargestTile, 48, true};
+}
+
+bool worth_sharing(const Network& network, Index rows, Index lanes) {
+  return rows * network.wy.columns * lanes > kWorthSharing;
+}
+
+// Where the rows of a tile lie in the table.
+struct ItemRows {
+  ItemRows(const Parameter& table, const std::int32_t* rows, Index first, Index end) {
+    for (Index u = first; u < end; ++u) row[u - first] = table.value + rows[u] * table.columns;
+  }
+
+  const float* row[kLargestTile];
+};
 
 struct Place {
   std::int32_t index;
@@ -49,10 +70,11 @@ class Step {
   void carry(CellStep& cell);
   void drop(CellStep& cell, int site, double p);
   void forward_cells();
-  RowsAhead ahead(const float* part, Index first, Index n, Index calls) const;
-  const float* gather_tile(Index tile, int thread);
-  void score_tile(Index tile, int thread);
+  RowRange values(const Parameter& table, Index first, Index end) const;
+  RowRange state(const Parameter& table, Index first, Index end) const;
+  void score_tile(Index tile);
   void score_items();
+  void add_to_share(Index tile, Index share, bool first_of_share, int thread);
   void learn_tile(Index tile, Index share, bool first_of_share, int thread);
   void learn_rows(Index first, Index n, int thread);
   void learn_biases(Index first, Index end);
@@ -67,8 +89,8 @@ class Step {
   StepPlan plan_{};
   bool share_work_ = false;
   std::vector<CellStep> cells_;
+  TileSizes sizes_;
   SampledLoss loss_;
-  Index group_;
   Index row_stride_, input_stride_;  // of item rows (H) and input rows (K)
   Buffer shares_;                    // (kShares x H x B) gradient of the last state
   Buffer input_mask_, d_input_;      // (B x K)
@@ -78,18 +100,13 @@ class Step {
   std::vector<Scratch> scratch_;     // by thread
 };
 
-bool large(const Network& network, Index lanes) {
-  return network.wy.columns * lanes > kLargeState;
-}
-
 Step::Step(const Network& network, const Settings& settings, const BlockPlan& block, Team& team)
     : network_(network),
       settings_(settings),
       team_(team),
       rates_{settings.learning_rate, settings.momentum},
-      loss_(settings, block.lanes, block.width,
-            large(network, block.lanes) ? kLargeTile : kSmallTile),
-      group_(large(network, block.lanes) ? kLargeGroup : kSmallGroup),
+      sizes_(tile_sizes(network, block.lanes)),
+      loss_(settings, block.lanes, block.width, sizes_.tile),
       row_stride_(row_stride(network.wy.columns)),
       input_stride_(row_stride(network.input.columns)),
       shares_(kShares * network.wy.columns * row_stride(block.lanes)),
@@ -97,14 +114,13 @@ Step::Step(const Network& network, const Settings& settings, const BlockPlan& bl
       d_input_(block.lanes * input_stride_),
       waiting_(block.lanes * input_stride_),
       place_(static_cast<std::size_t>(block.width)) {
-  const Index tile = large(network, block.lanes) ? kLargeTile : kSmallTile;
-  Index most = group_ * row_stride_;
+  Index most = sizes_.group * row_stride_;
   for (int i = 0; i < network.n_cells; ++i) {
     cells_.emplace_back(network.cells[i], block.lanes);
     most = at_least(most, cells_.back().scratch_size());
   }
-  for (int i = 0; i < team.threads(); ++i)
-    scratch_.push_back({Buffer(most), Buffer(tile * row_stride_)});
+  const Index packed = sizes_.packed ? sizes_.tile * round_up(row_stride_, kTileRows) : 0;
+  for (int i = 0; i < team.threads(); ++i) scratch_.push_back({Buffer(most), Buffer(packed)});
 }
 
 void Step::load_states(const LayerState* states) {
@@ -130,7 +146,7 @@ void Step::store_states(LayerState* states) {
 
 float Step::train(const StepPlan& plan) {
   plan_ = plan;
-  share_work_ = plan.scored * network_.wy.columns * plan.live > kWorthSharing;
+  share_work_ = worth_sharing(network_, plan.scored, plan.live);
   find_inputs();
   read_inputs();
   forward_cells();
@@ -210,48 +226,44 @@ void Step::forward_cells() {
   }
 }
 
-// The next n scored rows from row `first` of a part of Wy, or of its Adagrad state.
-RowsAhead Step::ahead(const float* part, Index first, Index n, Index calls) const {
-  const Index begin = at_most(first, plan_.scored), end = at_most(first + n, plan_.scored);
-  return {part, network_.wy.columns, plan_.rows, begin, end, calls};
+// The scored rows first .. end - 1 of a table, as far as there are any.
+RowRange Step::values(const Parameter& table, Index first, Index end) const {
+  return {table.value,
+          table.columns,
+          table.columns,
+          plan_.rows,
+          at_most(first, plan_.scored),
+          at_most(end, plan_.scored)};
 }
 
-// The tile's rows of Wy, in a buffer of the thread. They are read anew for the backward pass, which
-// wants them in the cache for the update anyway: a copy of all would have to leave it and return.
-const float* Step::gather_tile(Index tile, int thread) {
-  const Index H = network_.wy.columns, first = loss_.first_row(tile), end = loss_.end_row(tile);
-  float* rows = scratch_[static_cast<std::size_t>(thread)].rows.data();
-  for (Index u = first; u < end; ++u, rows += row_stride_) {
-    copy(rows, network_.wy.value + plan_.rows[u] * H, H);
-  }
-  return scratch_[static_cast<std::size_t>(thread)].rows.data();
+RowRange Step::state(const Parameter& table, Index first, Index end) const {
+  return state_rows(table, plan_.rows, at_most(first, plan_.scored), at_most(end, plan_.scored));
 }
 
-void Step::score_tile(Index tile, int thread) {
+void Step::score_tile(Index tile) {
   const Index H = network_.wy.columns, first = loss_.first_row(tile), end = loss_.end_row(tile);
-  const float* rows = gather_tile(tile, thread);
-  RowsAhead next =
-      ahead(network_.wy.value, end, end - first, product_tiles(end - first, plan_.live, H));
-  product<false>(end - first, plan_.live, H, rows, row_stride_, last().out_t.data(),
-                 last().lane_stride, loss_.scores(first), loss_.stride(), false, next);
+  const ItemRows rows(network_.wy, plan_.rows, first, end);
+  const RowRange next = values(network_.wy, end, end + sizes_.tile);
+  find_pages(next);
+  RowsAhead ahead(next, product_length(end - first, plan_.live, H));
+  product(end - first, plan_.live, H, PickedRows{rows.row}, last().out_t.data(), last().lane_stride,
+          loss_.scores(first), loss_.stride(), false, ahead);
   loss_.forward_tile(tile);
 }
 
 void Step::score_items() {
   loss_.begin(plan_, network_, last().out.data(), last().unit_stride);
-  team_.run(loss_.tiles(), share_work_, [&](Index tile, int thread) { score_tile(tile, thread); });
+  team_.run(loss_.tiles(), share_work_, [&](Index tile, int) { score_tile(tile); });
 }
 
 // ---- Backward -------------------------------------------------------------------------------
 
 void Step::learn_rows(Index first, Index n, int thread) {
-  const Index H = network_.wy.columns;
+  const Index H = network_.wy.columns, next = first + n;
   float* g = scratch(thread);
-  const Index calls = product_tiles(n, H, plan_.live);
-  RowsAheadOfTwo next{ahead(network_.wy.momentum, first + n, n, calls),
-                      ahead(network_.wy.value, first + loss_.tile_rows(), n, calls)};
-  product<false>(n, H, plan_.live, loss_.d_scores(first), loss_.stride(), last().out.data(),
-                 last().unit_stride, g, row_stride_, false, next);
+  RowsAhead ahead(state(network_.wy, next, next + n), product_length(n, H, plan_.live));
+  product(n, H, plan_.live, Rows{loss_.d_scores(first), loss_.stride()}, last().out.data(),
+          last().unit_stride, g, row_stride_, false, ahead);
   for (Index i = 0; i < n; ++i) {
     const std::int32_t place = place_[static_cast<std::size_t>(first + i)].index;
     if (network_.shared && place >= 0) {
@@ -265,32 +277,48 @@ void Step::learn_rows(Index first, Index n, int thread) {
 // The biases (V x 1) are collected, updated by vectors and put back.
 void Step::learn_biases(Index first, Index end) {
   const Parameter& by = network_.by;
-  float value[kLargeTile], accumulator[kLargeTile], momentum[kLargeTile];
+  float value[kLargestTile], accumulator[kLargestTile], momentum[kLargestTile];
   for (Index u = first; u < end; ++u) {
-    value[u - first] = by.value[plan_.rows[u]];
-    accumulator[u - first] = by.accumulator[plan_.rows[u]];
-    if (by.momentum != nullptr) momentum[u - first] = by.momentum[plan_.rows[u]];
+    value[u - first] = *loss_.bias(u);
+    accumulator[u - first] = by.accumulator[plan_.rows[u] * by.state_stride];
+    if (by.momentum != nullptr) momentum[u - first] = by.momentum[plan_.rows[u] * by.state_stride];
   }
   adagrad_row(rates_, end - first, value, accumulator, by.momentum != nullptr ? momentum : nullptr,
               loss_.d_bias(first));
   for (Index u = first; u < end; ++u) {
     by.value[plan_.rows[u]] = value[u - first];
-    by.accumulator[plan_.rows[u]] = accumulator[u - first];
-    if (by.momentum != nullptr) by.momentum[plan_.rows[u]] = momentum[u - first];
+    by.accumulator[plan_.rows[u] * by.state_stride] = accumulator[u - first];
+    if (by.momentum != nullptr) by.momentum[plan_.rows[u] * by.state_stride] = momentum[u - first];
   }
 }
 
-void Step::learn_tile(Index tile, Index share, bool first_of_share, int thread) {
+// Adds the tile's part to the gradient of the last state.
+void Step::add_to_share(Index tile, Index share, bool first_of_share, int thread) {
   const Index H = network_.wy.columns, first = loss_.first_row(tile), end = loss_.end_row(tile);
-  const Index lane_stride = last().lane_stride;
-  const float* rows = gather_tile(tile, thread);
+  const Index n = end - first, lane_stride = last().lane_stride;
+  const RowRange next = values(network_.wy, end, end + sizes_.tile);
+  find_pages(next);
+  find_pages(state(network_.wy, first + sizes_.group, end + sizes_.group));
+  find_pages(state(network_.by, end, end + sizes_.tile));
+  RowsAhead ahead(next, product_length(H, plan_.live, n));
+  const auto add = [&](const auto& transposed_rows) {
+    product(H, plan_.live, n, transposed_rows, loss_.d_scores(first), loss_.stride(),
+            shares_.data() + share * H * lane_stride, lane_stride, !first_of_share, ahead);
+  };
+  const ItemRows rows(network_.wy, plan_.rows, first, end);
+  if (!sizes_.packed) return add(PickedColumns{rows.row});
+  float* strips = scratch_[static_cast<std::size_t>(thread)].strips.data();
+  for (Index k = 0; k < n; ++k) pack_column(rows.row[k], H, n, k, strips);
+  add(PackedColumns{strips, n});
+}
+
+void Step::learn_tile(Index tile, Index share, bool first_of_share, int thread) {
+  const Index first = loss_.first_row(tile), end = loss_.end_row(tile);
   loss_.backward_tile(tile);
-  RowsAhead next =
-      ahead(network_.wy.accumulator, first, end - first, product_tiles(H, plan_.live, end - first));
-  product<true>(H, plan_.live, end - first, rows, row_stride_, loss_.d_scores(first),
-                loss_.stride(), shares_.data() + share * H * lane_stride, lane_stride,
-                !first_of_share, next);
-  for (Index u = first; u < end; u += group_) learn_rows(u, at_most(end - u, group_), thread);
+  add_to_share(tile, share, first_of_share, thread);
+  for (Index u = first; u < end; u += sizes_.group) {
+    learn_rows(u, at_most(end - u, sizes_.group), thread);
+  }
   learn_biases(first, end);
 }
 
@@ -336,7 +364,13 @@ void Step::learn_inputs() {
       }
     }
   }
+  const auto n = static_cast<Index>(input_rows_.size());
   for (Index i = 0; i < plan_.live; ++i) {
+    if (i < n) {
+      const Index row = plan_.rows[input_rows_[static_cast<std::size_t>(i)].index];
+      prefetch(network_.input.value + row * K, K);
+      prefetch_state(network_.input, row);
+    }
     const std::int32_t place = place_[static_cast<std::size_t>(plan_.input_row[i])].index;
     float* g = waiting_.data() + place * input_stride_;
     for (Index k = 0; k < input_stride_; k += kWidth) {
@@ -355,6 +389,7 @@ void train_block(const Network& network, const Settings& settings, const BlockPl
                  LayerState* states, float* losses, int threads) {
   if (plan.steps == 0) return;
   Team team(threads);
+  if (worth_sharing(network, plan.width, plan.lanes)) team.assemble();
   Step step(network, settings, plan, team);
   step.load_states(states);
   for (Index t = 0; t < plan.steps; ++t) losses[t] = step.train(plan.at(t));

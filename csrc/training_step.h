@@ -10,13 +10,15 @@
 
 namespace gru4rec_fast {
 
-// A parameter (rows x columns) with its Adagrad state; `momentum` is null without momentum.
+// A parameter (rows x columns) with its Adagrad state, whose rows are state_stride floats apart;
+// `momentum` is null without momentum.
 struct Parameter {
   float* value = nullptr;
   float* accumulator = nullptr;
   float* momentum = nullptr;
   std::ptrdiff_t rows = 0;
   std::ptrdiff_t columns = 0;
+  std::ptrdiff_t state_stride = 0;
 };
 
 // Reset after the product: w_ih (3H x K), w_hh (3H x H), b_ih, b_hh (3H), gates in the order reset,

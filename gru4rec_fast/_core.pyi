@@ -144,9 +144,10 @@ def train_block(
     """Train the T steps of a planned block; returns losses (T,) and new states (M, H_l).
 
     Parameters, by the names of the state_dict, and their Adagrad state (`momenta` empty without
-    momentum) are contiguous and updated in place. `states` (rows, H_l) are those of the step
-    before the block. support (V,): events per item. Raises ValueError for arrays that do not fit
-    together, and for a loss that the engine does not have.
+    momentum) are updated in place. Parameters are contiguous, and of the state every row is; the
+    rows of momenta are as far apart as those of accumulators. `states` (rows, H_l) are those of
+    the step before the block. support (V,): events per item. Raises ValueError for arrays that do
+    not fit together, and for a loss that the engine does not have.
     """
 
 def rank_counts(

@@ -41,7 +41,7 @@ def train_block(
 ) -> Tensor | None:
     """`ops.train_block`."""
     state = [*optimiser.accumulators.values(), *optimiser.momenta.values()]
-    if not takes("cpu", "training", [*p.values(), *state, *states]):
+    if not takes("cpu", "training", [*p.values(), *states], state):
         return None
     if config.loss not in LOSSES:
         refuse("training", f"the C++ engine has no loss {config.loss!r}")
@@ -70,7 +70,7 @@ def adagrad(
 ) -> bool:
     """`ops.adagrad`; whether it was done."""
     state = [accumulator] if momentum_buffer is None else [accumulator, momentum_buffer]
-    if not takes("cpu", "Adagrad", [theta, *state, gradient.values]):
+    if not takes("cpu", "Adagrad", [theta, gradient.values], state):
         return False
     _core.sparse_adagrad(
         theta.detach().numpy(),

@@ -9,26 +9,33 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
 
-def takes(device_type: str, operation: str, tensors: Iterable[Tensor]) -> bool:
-    """Whether all are contiguous float32 tensors on such a device.
+def takes(
+    device_type: str,
+    operation: str,
+    tensors: Sequence[Tensor],
+    with_contiguous_rows: Sequence[Tensor] = (),
+) -> bool:
+    """Whether all are float32 tensors on such a device, contiguous or with contiguous rows.
 
     Tensors on another device are another path's; for the other two reasons the log names
     `operation` and the reason.
     """
-    for tensor in tensors:
-        if tensor.device.type != device_type:
-            return False
+    every = [*tensors, *with_contiguous_rows]
+    if any(tensor.device.type != device_type for tensor in every):
+        return False
+    for tensor in every:
         if tensor.dtype != torch.float32:
             return refuse(operation, f"a tensor is {tensor.dtype}, expected torch.float32")
-        if not tensor.is_contiguous():
-            return refuse(operation, "a tensor is not contiguous")
+    rows = (t[:1] if t.dim() > 1 else t for t in with_contiguous_rows)
+    if not all(tensor.is_contiguous() for tensor in (*tensors, *rows)):
+        return refuse(operation, "a tensor is not contiguous")
     return True
 
 

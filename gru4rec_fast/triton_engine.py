@@ -20,7 +20,7 @@ from gru4rec_fast.batching import DEFAULT_BLOCK_STEPS
 from gru4rec_fast.fallback import refuse, takes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from gru4rec_fast.config import Config
     from gru4rec_fast.kernels.train_step import TrainStep
@@ -36,7 +36,7 @@ PRECISION = os.environ.get("GRU4REC_FAST_PRECISION", "tf32")
 _steps: weakref.WeakKeyDictionary[Adagrad, TrainStep] = weakref.WeakKeyDictionary()
 
 
-def runs_kernels(operation: str, tensors: Iterable[Tensor]) -> bool:
+def runs_kernels(operation: str, tensors: Sequence[Tensor]) -> bool:
     """Whether the kernels take these tensors; if a GPU could but they don't, the log says why.
 
     They take contiguous float32 tensors on a CUDA or ROCm device.

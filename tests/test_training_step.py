@@ -88,7 +88,13 @@ class Run:
     """A network after the steps of a block."""
 
     def __init__(
-        self, config: Config, block: StepBlock, dtype: torch.dtype, n_items: int = V
+        self,
+        config: Config,
+        block: StepBlock,
+        dtype: torch.dtype,
+        n_items: int = V,
+        *,
+        side_by_side: bool | None = None,
     ) -> None:
         network = Network(config, n_items)
         network.initialise()
@@ -97,7 +103,7 @@ class Run:
             parameter.copy_(torch.from_numpy(rng.normal(0, 0.1, parameter.shape)))
         self.p = network.to(dtype).parameter_dict()
         self.initial = {name: value.clone() for name, value in self.p.items()}
-        self.optimiser = Adagrad(self.p, config)
+        self.optimiser = Adagrad(self.p, config, side_by_side=side_by_side)
         self.support = torch.from_numpy(rng.integers(1, 50, n_items))
         self.states = [torch.zeros(config.batch_size, h, dtype=dtype) for h in config.layers]
         self.losses = ops.train_block(
@@ -150,6 +156,20 @@ def test_any_number_of_lanes(loss: str, lanes: int) -> None:
     )
     block = random_block(lanes, 300, steps=6)
     errors = Run(config, block, torch.float32).error(Run(config, block, torch.float64))
+    assert max(errors.values()) < 1e-4, errors
+    assert errors["loss"] < 1e-5
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("units", "lanes"), [(203, 85), (293, 70)])
+def test_large_states(loss: str, units: int, lanes: int, instruction_set: str) -> None:
+    """Of over 16,384 numbers: their item rows are packed, in larger tiles."""
+    config = Config().replace(
+        **LOSSES[loss], layers=(units,), batch_size=lanes, n_sample=400, momentum=0.1
+    )
+    block = random_block(lanes, 400, n_items=900, steps=3)
+    runs = [Run(config, block, dtype, n_items=900) for dtype in (torch.float32, torch.float64)]
+    errors = runs[0].error(runs[1])
     assert max(errors.values()) < 1e-4, errors
     assert errors["loss"] < 1e-5
 
@@ -211,6 +231,24 @@ def test_extreme_scores_stay_finite(loss: str) -> None:
     assert all(torch.isfinite(value).all() for value in p.values())
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.2])
+def test_where_the_state_lies_changes_nothing(momentum: float) -> None:
+    config = Config().replace(layers=(20,), batch_size=4, n_sample=10, momentum=momentum)
+    block = random_block(4, 10, steps=5)
+    runs = [Run(config, block, torch.float32, side_by_side=s) for s in (None, True, False)]
+    together = runs[0].tensors()
+    for name, value in {**runs[1].tensors(), **runs[2].tensors()}.items():
+        assert torch.equal(value, together[name]), name
+    apart = runs[2].optimiser
+    assert all(a.is_contiguous() for a in apart.accumulators.values())
+    if momentum > 0:
+        a, m = (
+            kind["Wy.weight"][7]
+            for kind in (runs[0].optimiser.accumulators, runs[0].optimiser.momenta)
+        )
+        assert m.data_ptr() == a.data_ptr() + 20 * a.element_size()
+
+
 def test_what_does_not_fit_is_refused() -> None:
     config = Config().replace(layers=(20,), batch_size=4, n_sample=10)
     block = random_block(4, 10, n_items=1000)
@@ -224,6 +262,25 @@ def test_what_does_not_fit_is_refused() -> None:
     support = torch.ones(V, dtype=torch.int64)
     with pytest.raises(ValueError, match=r"accumulator of Wy.weight is float32 .*\(200, 20\)"):
         ops.train_block(p, optimiser, states, random_block(4, 10), support, config)
+    optimiser = Adagrad(p, config.replace(momentum=0.1))
+    optimiser.momenta["Wy.weight"] = torch.zeros(V, 20)
+    with pytest.raises(ValueError, match=r"momentum of Wy.weight has rows 20 floats apart.* 40"):
+        ops.train_block(p, optimiser, states, random_block(4, 10), support, config)
+
+
+def test_a_strided_vector_runs_the_reference(caplog: pytest.LogCaptureFixture) -> None:
+    fallback.refuse.cache_clear()
+    config = Config().replace(layers=(20,), batch_size=4, n_sample=10, momentum=0.0)
+    network = Network(config, V)
+    p = network.parameter_dict()
+    optimiser = Adagrad(p, config)
+    optimiser.accumulators["G.0.bias_ih"] = torch.zeros(60, 2)[:, 0]
+    support = torch.ones(V, dtype=torch.int64)
+    ops.train_block(p, optimiser, [torch.zeros(4, 20)], random_block(4, 10), support, config)
+    assert "the slow reference in plain PyTorch: a tensor is not contiguous" in caplog.text
+    theta, apart = np.zeros(60, np.float32), np.zeros((60, 2), np.float32)[:, 0]
+    with pytest.raises(ValueError, match=r"accumulator of theta .* contiguous rows"):
+        _core.sparse_adagrad(theta, apart, None, None, theta, 0.1, 0.0)
 
 
 def test_the_slow_path_is_said_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -37,22 +37,20 @@ int below(int n) {
   return std::uniform_int_distribution<int>(0, n - 1)(generator);
 }
 
-// Memory of exactly the parameter's size, so that a step beyond it is seen.
+// Memory of exactly the parameter's size, so that a step beyond it is seen. The state of a matrix
+// row is its accumulators, then its momenta.
 struct OwnedParameter {
-  Floats value, accumulator, momentum;
+  Floats value, state;
   std::ptrdiff_t rows = 0, columns = 0;
 
   OwnedParameter() = default;
   OwnedParameter(std::ptrdiff_t r, std::ptrdiff_t c)
-      : value(random_floats(r * c)),
-        accumulator(value.size()),
-        momentum(value.size()),
-        rows(r),
-        columns(c) {}
+      : value(random_floats(r * c)), state(2 * value.size()), rows(r), columns(c) {}
 
   Parameter view(bool with_momentum) {
-    return {value.data(), accumulator.data(), with_momentum ? momentum.data() : nullptr, rows,
-            columns};
+    const std::ptrdiff_t stride = columns > 1 && with_momentum ? 2 * columns : columns;
+    float* momentum = state.data() + (columns > 1 ? columns : rows);
+    return {value.data(), state.data(), with_momentum ? momentum : nullptr, rows, columns, stride};
   }
 };
 
@@ -242,13 +240,14 @@ void test_scans() {
 
 void test_updates() {
   for (const int columns : {1, 7, 33}) {
-    OwnedParameter p(20, columns);
+    OwnedParameter p(20, columns), q(20, columns);
     const Floats g = random_floats(6 * columns);
     const std::vector<std::int64_t> rows = {19, 0, 3, 7, 11, 5};
     kernels().update_rows(p.view(true), rows.data(), 6, g.data(), 0.1f, 0.3f);
     const Floats all = random_floats(20 * columns);
-    kernels().update_rows(p.view(false), nullptr, 20, all.data(), 0.1f, 0.0f);
+    kernels().update_rows(q.view(false), nullptr, 20, all.data(), 0.1f, 0.0f);
     for (const float value : p.value) REQUIRE(std::isfinite(value));
+    for (const float value : q.value) REQUIRE(std::isfinite(value));
   }
 }
 

@@ -69,7 +69,7 @@ def by_kernels(
 ) -> Run:
     """Train in place with exact products."""
     device = p["Wy.weight"].device
-    optimiser = Adagrad(p, config)
+    optimiser = Adagrad(p, config, side_by_side=False)
     step = TrainStep(
         p, optimiser.accumulators, optimiser.momenta, support.to(device), config,
         block_steps=max(map(len, blocks)), precision="ieee",

@@ -99,7 +99,7 @@ def test_launched_captured_and_replayed_blocks_train_alike(
     support, p = torch.arange(1, 31), model(config, 30, device)
     truth = by_reference(p, config, blocks, support)
 
-    optimiser = Adagrad(p, config)
+    optimiser = Adagrad(p, config, side_by_side=False)
     a, m = optimiser.accumulators, optimiser.momenta
     step = train_step.TrainStep(p, a, m, support, config, block_steps=STEPS, precision="ieee")
     step.upload = BlockUpload(step.run.plan)
