@@ -21,6 +21,7 @@ import matplotlib as mpl
 import numpy as np
 import torch
 
+from benchmarks import bench_fit
 from benchmarks.bench_evaluation import ROWS, UNITS, evaluation_memory, scans
 from benchmarks.workloads import WORKLOADS, Workload
 from gru4rec_fast import _core
@@ -79,13 +80,43 @@ def measure_step(name: str, n_items: int, rounds: int) -> StepTimes:
     return StepTimes(name, n_items, e, p, f, one, two)
 
 
-def measure_evaluation(n_items: int, rounds: int) -> dict[str, float]:
+def evaluation_lines(n_items: int, rounds: int) -> list[str]:
     torch.set_num_threads(1)
     runs = scans(n_items)
     times = {
-        name: [timed(run, time.thread_time) for _ in range(rounds)] for name, run in runs.items()
+        name: float(np.median([timed(run, time.thread_time) for _ in range(rounds)]))
+        for name, run in runs.items()
     }
-    return {name: float(np.median(t)) for name, t in times.items()}
+    return [
+        f"Ranks of {ROWS} targets among {n_items:,} items, H = {UNITS}, one thread: engine "
+        f"{times['engine']:.2f} s, the scores' product alone {times['floor']:.2f} s "
+        f"(ratio {times['engine'] / times['floor']:.2f}), plain PyTorch "
+        f"{times['plain']:.2f} s; the best 20 items {times['top 20']:.2f} s. "
+        f"Ranking them takes {evaluation_memory(n_items):.0f} MB above the model.",
+        "",
+    ]
+
+
+def fit_lines(rounds: int) -> list[str]:
+    lines = []
+    if bench_fit.SESSIONS.exists():
+        rates = [bench_fit.epoch_rates() for _ in range(rounds)]
+        engine, reference = (
+            np.median([r[path] for r in rates]) for path in ("engine", "reference")
+        )
+        lines += [
+            "An epoch of serenade_bol, rsc15 preset, one thread, by `GRU4Rec.fit`: "
+            f"{engine:,.0f} events a second, by the reference {reference:,.0f}.",
+            "",
+        ]
+    tables = 3 * 4 * bench_fit.N_ITEMS * (bench_fit.UNITS + 1) / 1e9
+    lines += [
+        f"`GRU4Rec.fit` of {bench_fit.N_ITEMS:,} items, H = {bench_fit.UNITS}, with momentum: at "
+        f"its peak {bench_fit.training_memory():.2f} times the memory of item table, accumulator "
+        f"and momentum ({tables:.1f} GB), the log not counted.",
+        "",
+    ]
+    return lines
 
 
 def step_rows(results: list[StepTimes]) -> list[str]:
@@ -135,13 +166,7 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def write(
-    measured: str,
-    results: list[StepTimes],
-    evaluation: dict[str, float],
-    memory: float,
-    n_items: int,
-) -> None:
+def write(measured: str, results: list[StepTimes], more: list[str]) -> None:
     lines = [
         "# Benchmarks",
         "",
@@ -159,12 +184,7 @@ def write(
         "",
         f"![Time of a step]({CHART.name})",
         "",
-        f"Ranks of {ROWS} targets among {n_items:,} items, H = {UNITS}, one thread: engine "
-        f"{evaluation['engine']:.2f} s, the scores' product alone {evaluation['floor']:.2f} s "
-        f"(ratio {evaluation['engine'] / evaluation['floor']:.2f}), plain PyTorch "
-        f"{evaluation['plain']:.2f} s; the best 20 items {evaluation['top 20']:.2f} s. "
-        f"Ranking them takes {memory:.0f} MB above the model.",
-        "",
+        *more,
     ]
     PAGE.write_text("\n".join(lines), encoding="utf-8")
 
@@ -179,10 +199,9 @@ def main() -> None:
         for n_items in (20_000, 1_000_000):
             results.append(measure_step(name, n_items, rounds))
             print("\n".join(step_rows(results[-1:])[2:]), flush=True)
-    evaluation = measure_evaluation(1_000_000, max(1, rounds // 3))
-    memory = evaluation_memory(1_000_000)
+    more = [*evaluation_lines(1_000_000, max(1, rounds // 3)), *fit_lines(max(1, rounds // 3))]
     draw(results)
-    write(measured, results, evaluation, memory, 1_000_000)
+    write(measured, results, more)
 
 
 if __name__ == "__main__":

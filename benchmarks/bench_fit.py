@@ -1,0 +1,88 @@
+"""Whole trainings by GRU4Rec.fit: an epoch of real sessions, and ten million items in memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+import pytest
+import torch
+
+from gru4rec_fast import GRU4Rec, ops
+from gru4rec_fast.config import PRESETS
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+    from gru4rec_fast.training import EpochReport
+
+SESSIONS = Path(__file__).resolve().parents[2] / "shared/data/serenade_bol/train.tsv.gz"
+N_ITEMS, UNITS = 10_000_000, 64
+
+
+reference_alone = patch.object(ops, "ENGINES", ())  # no engine: all runs in plain PyTorch
+
+
+def epoch() -> EpochReport:
+    """One epoch of SESSIONS by the rsc15 preset on one thread."""
+    torch.set_num_threads(1)
+    reports: list[EpochReport] = []
+    gru = GRU4Rec(**{**PRESETS["rsc15"], "n_epochs": 1}, device="cpu")
+    gru.fit(SESSIONS, progress=False, on_epoch=reports.append)
+    return reports[0]
+
+
+def epoch_rates() -> dict[str, float]:
+    """Events a second of the engine and of the reference."""
+    engine = epoch()
+    with reference_alone:
+        reference = epoch()
+    return {
+        name: r.events / r.seconds for name, r in (("engine", engine), ("reference", reference))
+    }
+
+
+FIT = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+import pandas as pd
+from gru4rec_fast import GRU4Rec
+
+n_items, units = map(int, sys.argv[1:])
+items = np.concatenate([np.arange(n_items), np.arange(n_items)[::25]])  # every item occurs
+log = pd.DataFrame({"SessionId": np.arange(len(items)) // 4, "ItemId": items, "Time": 0})
+pages = int(Path("/proc/self/statm").read_text().split()[1])
+before = pages * resource.getpagesize()
+gru = GRU4Rec(layers=[units], batch_size=512, n_sample=2048, momentum=0.2, n_epochs=1, device="cpu")
+gru.fit(log, progress=False, on_epoch=print)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print((peak - before) / (3 * 4 * n_items * (units + 1)))
+"""
+
+
+def training_memory(n_items: int = N_ITEMS, units: int = UNITS) -> float:
+    """Peak memory above the log, by the size of the item table, its accumulator and its momentum.
+
+    By a process of its own, which trains an epoch in which every item occurs.
+    """
+    command = [sys.executable, "-c", FIT, str(n_items), str(units)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+@pytest.mark.skipif(not SESSIONS.exists(), reason=f"no sessions at {SESSIONS}")
+@pytest.mark.parametrize("path", ["engine", "reference"])
+def test_epoch(benchmark: BenchmarkFixture, path: str) -> None:
+    if path == "engine":
+        benchmark.pedantic(epoch, rounds=3)
+    else:
+        with reference_alone:
+            benchmark.pedantic(epoch, rounds=1)
+
+
+def test_memory() -> None:
+    assert training_memory() <= 1.15
