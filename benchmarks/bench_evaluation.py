@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
+from benchmarks.peak_memory import printed_by
 from gru4rec_fast import ops, reference
 
 if TYPE_CHECKING:
@@ -40,24 +39,24 @@ def scans(n_items: int) -> dict[str, Callable[[], object]]:
 
 
 MEMORY = """
-import resource, sys
+import sys
 import torch
+from benchmarks.peak_memory import peak_memory
 from gru4rec_fast import ops
 
 rows, units, n_items = map(int, sys.argv[1:])
 features, w = torch.zeros(rows, units), torch.ones(n_items, units)
 b, targets = torch.ones(n_items, 1), torch.arange(rows)
 ops.rank_counts(features[:1], w[:64], b[:64], targets[:1])  # what the first call alone loads
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_memory()
 ops.rank_counts(features, w, b, targets)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1000)
+print((peak_memory() - before) / 1e6)
 """
 
 
 def evaluation_memory(n_items: int) -> float:
     """By how many MB a process of its own grows while it ranks ROWS targets."""
-    command = [sys.executable, "-c", MEMORY, *map(str, (ROWS, UNITS, n_items))]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return printed_by(MEMORY, ROWS, UNITS, n_items)
 
 
 @pytest.mark.parametrize("name", ["engine", "plain", "floor", "top 20"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -11,6 +9,7 @@ from unittest.mock import patch
 import pytest
 import torch
 
+from benchmarks.peak_memory import printed_by
 from gru4rec_fast import GRU4Rec, ops
 from gru4rec_fast.config import PRESETS
 
@@ -46,21 +45,19 @@ def epoch_rates() -> dict[str, float]:
 
 
 FIT = """
-import resource, sys
-from pathlib import Path
+import sys
 import numpy as np
 import pandas as pd
+from benchmarks.peak_memory import memory_now, peak_memory
 from gru4rec_fast import GRU4Rec
 
 n_items, units = map(int, sys.argv[1:])
 items = np.concatenate([np.arange(n_items), np.arange(n_items)[::25]])  # every item occurs
 log = pd.DataFrame({"SessionId": np.arange(len(items)) // 4, "ItemId": items, "Time": 0})
-pages = int(Path("/proc/self/statm").read_text().split()[1])
-before = pages * resource.getpagesize()
+before = memory_now()
 gru = GRU4Rec(layers=[units], batch_size=512, n_sample=2048, momentum=0.2, n_epochs=1, device="cpu")
 gru.fit(log, progress=False, on_epoch=print)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print((peak - before) / (3 * 4 * n_items * (units + 1)))
+print((peak_memory() - before) / (3 * 4 * n_items * (units + 1)))
 """
 
 
@@ -69,9 +66,7 @@ def training_memory(n_items: int = N_ITEMS, units: int = UNITS) -> float:
 
     By a process of its own, which trains an epoch in which every item occurs.
     """
-    command = [sys.executable, "-c", FIT, str(n_items), str(units)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
+    return printed_by(FIT, n_items, units)
 
 
 @pytest.mark.skipif(not SESSIONS.exists(), reason=f"no sessions at {SESSIONS}")

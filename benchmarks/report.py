@@ -1,4 +1,4 @@
-"""Measure everything interleaved and write docs/BENCHMARKS.md with its chart.
+"""Measure, steps interleaved, and write docs/BENCHMARKS.md with its chart.
 
     python -m benchmarks.report [--rounds 9]
 

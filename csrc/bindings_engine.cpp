@@ -51,8 +51,9 @@ struct StateRows {
     expect_shape(name, array, rows, columns);
     constexpr auto kFloat = static_cast<std::ptrdiff_t>(sizeof(float));
     stride = rows > 1 ? array.strides(0) / kFloat : columns;
+    const bool by_floats = rows < 2 || array.strides(0) % kFloat == 0;
     const bool whole = array.ndim() == 1 ? stride == 1 : columns == 1 || array.strides(1) == kFloat;
-    if (!py::isinstance<py::array_t<float>>(array) || !array.writeable() || !whole ||
+    if (!py::isinstance<py::array_t<float>>(array) || !array.writeable() || !by_floats || !whole ||
         stride < columns) {
       throw std::invalid_argument(name + " is " + describe(array) +
                                   "; expected writeable float32 with contiguous rows: it is "
@@ -101,6 +102,17 @@ struct Parameters {
               momenta.empty() ? py::none() : py::object(momenta[name.c_str()]));
     return p;
   }
+
+  // A parameter of (n), whose state is contiguous.
+  Parameter get_vector(const std::string& name, std::ptrdiff_t n) const {
+    const Parameter p = get(name, n, 1);
+    if (p.state_stride != 1) {
+      throw std::invalid_argument("the state of " + name + " has elements " +
+                                  std::to_string(p.state_stride) +
+                                  " floats apart; expected a contiguous vector");
+    }
+    return p;
+  }
 };
 
 std::vector<Cell> cells_of(const Parameters& p) {
@@ -112,7 +124,7 @@ std::vector<Cell> cells_of(const Parameters& p) {
     cell.inputs = 3 * cell.units;
     cell.w_hh = p.get("GE.Wrz0", cell.units, 2 * cell.units);
     cell.w_h = p.get("GE.Wh0", cell.units, cell.units);
-    cell.b_ih = p.get("GE.Bh0", 3 * cell.units, 1);
+    cell.b_ih = p.get_vector("GE.Bh0", 3 * cell.units);
     cells.push_back(cell);
   }
   for (int i = 0; p.contains("G." + std::to_string(i) + ".weight_ih"); ++i) {
@@ -122,8 +134,8 @@ std::vector<Cell> cells_of(const Parameters& p) {
     cell.units = p.size(prefix + "weight_hh", 1);
     cell.w_ih = p.get(prefix + "weight_ih", 3 * cell.units, cell.inputs);
     cell.w_hh = p.get(prefix + "weight_hh", 3 * cell.units, cell.units);
-    cell.b_ih = p.get(prefix + "bias_ih", 3 * cell.units, 1);
-    cell.b_hh = p.get(prefix + "bias_hh", 3 * cell.units, 1);
+    cell.b_ih = p.get_vector(prefix + "bias_ih", 3 * cell.units);
+    cell.b_hh = p.get_vector(prefix + "bias_hh", 3 * cell.units);
     cells.push_back(cell);
   }
   if (cells.empty()) throw std::invalid_argument("the parameters hold no GRU cell");

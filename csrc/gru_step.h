@@ -2,9 +2,9 @@
 // cell's own weights. The twin of kernels/gru_step.py and of `reference.gru_reset_after` (file
 // gru_reset_after.cpp) and `reference.gru_reset_before` (gru_reset_before.cpp).
 //
-// Order within a step: the owner fills x, h and, with dropout, mask; forward() computes out;
-// backward() takes the gradient of out and computes the one of x. The carried state h is a
-// constant.
+// Order within a step: the owner fills x, h and, with dropout, mask_t and dropped; forward()
+// computes out; backward() takes the gradient of out and computes the one of x. The carried state h
+// is a constant.
 #pragma once
 
 #include "buffer.h"
@@ -35,7 +35,7 @@ struct CellStep {
   // units x lanes. mask_t (H x B) is an input with dropout; d_out_t (H x B), the gradient of out,
   // is the input of backward(). gates and d_gates are private to the cell: 4 blocks of H x B.
   Buffer x_t, h_t, out_t, mask_t, gates, d_out_t, d_gates;
-  // The gradient of x: d_x_t (K x B), after reset before the product instead d_x (B x 3H).
+  // The gradient of x: d_x_t (K x B), or of the one-hot cell d_x (B x 3H).
   Buffer d_x_t, d_x;
   Buffer d_bias;
 

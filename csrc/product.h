@@ -27,8 +27,9 @@ inline Index row_stride(Index columns) {
   return stride >= 64 && stride % 32 == 0 ? stride + 16 : stride;
 }
 
-// How A lies in memory. at(i, k) is the matrix from row i and column k on; (i) is A[i][0], and
-// next() drops a column.
+// How A lies in memory. at(i, k) is A from row i and column k on; (i) is A[i][0] of it, and next()
+// goes on to the next column. PickedColumns are the same picked rows of a table as PickedRows, seen
+// as the columns of A.
 
 struct Rows {  // A[i][k] = a[i * stride + k]
   const float* a;
@@ -62,7 +63,8 @@ struct PickedColumns {  // A[i][k] = rows[k][i]
   void next() { ++rows; }
 };
 
-// Strips of kTileRows rows, one after the other, each depth x kTileRows; at() takes whole strips.
+// Strips of kTileRows rows, one after the other, each depth x kTileRows; of at(i, k), i is the
+// first row of a strip. `depth` is that of the whole product.
 struct PackedColumns {
   const float* a;
   Index depth;
@@ -86,7 +88,7 @@ inline void pack_column(const float* column, Index rows, Index depth, Index k, f
   for (; i < rows; ++i) *to++ = column[i];
 }
 
-// What to do every interval() columns of A: by default nothing.
+// What a full tile does every interval() columns of A: by default nothing.
 struct Nothing {
   Index interval() const { return kBlockDepth; }
   void operator()() const {}
@@ -151,6 +153,8 @@ inline void product_rest(Index rows, Index depth, const A& a, const float* b, In
   }
 }
 
+static_assert(kBlockRows % kRowsOf<2> == 0 && kBlockRows % kRowsOf<3> == 0);
+
 template <int VECS, class A, class Meanwhile>
 inline void product_panel(Index rows, Index depth, const A& a, const float* b, Index ldb, float* c,
                           Index ldc, bool accumulate, Meanwhile& meanwhile) {
@@ -167,7 +171,7 @@ struct Width {
   constexpr int operator()() const { return VECS; }
 };
 
-// Columns of A that the full tiles of a product of these sizes go through.
+// About how many columns of A the full tiles of a product of these sizes go through.
 inline Index product_length(Index rows, Index columns, Index depth) {
   return rows / kTileRows * ((columns + 2 * kWidth - 1) / (2 * kWidth)) * depth;
 }

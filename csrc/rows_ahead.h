@@ -1,8 +1,8 @@
 // Rows of a table on their way from memory while a product is computed.
 //
-// Two things stop a core that asks for memory. Some twenty cache lines can be on their way, and
-// one more stands still; so a line is asked for every few columns of the product, as a
-// Meanwhile of product(). And an address on a page that the processor does not know yet holds up
+// Two things stop a core that asks for memory. Some twenty cache lines can be on their way, and who
+// asks for one more waits; so a line is asked for every few columns of the product, as a Meanwhile
+// of product(). And an address on a page that the processor does not know yet holds up
 // all that follows until the page is found; so the pages of many rows are asked for at once, when
 // several are looked up side by side.
 #pragma once
@@ -37,9 +37,9 @@ inline RowRange state_rows(const Parameter& p, const std::int32_t* rows, Index b
 
 class RowsAhead {
  public:
-  // Spreads the lines of the rows over a product whose tiles go through `length` columns of A.
+  // Spreads the lines of the rows over a product of this product_length().
   RowsAhead(const RowRange& range, Index length) : range_(range), next_(range.begin) {
-    const Index lines = (range.end - range.begin) * (range.columns / kLine + 1);
+    const Index lines = (range.end - range.begin) * (range.columns * kFloat / kLine + 1);
     interval_ = at_least(length / at_least(lines, 1), 1);
     next_row();
   }
@@ -53,22 +53,23 @@ class RowsAhead {
   }
 
  private:
-  static constexpr Index kLine = 16;  // floats
+  static constexpr Index kFloat = sizeof(float), kLine = 64;  // bytes
 
   __attribute__((always_inline)) void next_row() {
     if (next_ == range_.end) {
+      line_ = reinterpret_cast<const char*>(this);  // on a known page, for the calls left over
       step_ = 0;
       left_ = PTRDIFF_MAX;
       return;
     }
-    line_ = range_.row(next_++);
-    left_ = range_.columns / kLine + 1;
+    line_ = reinterpret_cast<const char*>(range_.row(next_++));
+    const auto into_line = static_cast<Index>(reinterpret_cast<std::uintptr_t>(line_) % kLine);
+    left_ = (into_line + range_.columns * kFloat + kLine - 1) / kLine;
   }
 
   RowRange range_;
-  Index next_;
-  Index interval_;
-  const float* line_ = reinterpret_cast<const float*>(this);  // a known page, if there is no row
+  Index next_, interval_;
+  const char* line_ = nullptr;
   Index step_ = kLine, left_ = 0;
 };
 

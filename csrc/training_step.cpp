@@ -298,6 +298,7 @@ void Step::add_to_share(Index tile, Index share, bool first_of_share, int thread
   const Index n = end - first, lane_stride = last().lane_stride;
   const RowRange next = values(network_.wy, end, end + sizes_.tile);
   find_pages(next);
+  // learn_rows() asks for the state of the group after its own.
   find_pages(state(network_.wy, first + sizes_.group, end + sizes_.group));
   find_pages(state(network_.by, end, end + sizes_.tile));
   RowsAhead ahead(next, product_length(H, plan_.live, n));

@@ -2,7 +2,8 @@
 // once. What is computed: spec sections 3 to 6, as `reference.py` writes it; float32 throughout.
 //
 // Letters: B lanes, M live lanes, U unique rows of a step, H units, K inputs of a layer, V items.
-// All matrices are row-major and contiguous. Parameters are borrowed and updated in place.
+// All matrices are row-major, and contiguous but for the state of parameters. Parameters are
+// borrowed and updated in place.
 #pragma once
 
 #include <cstddef>

@@ -266,6 +266,10 @@ def test_what_does_not_fit_is_refused() -> None:
     optimiser.momenta["Wy.weight"] = torch.zeros(V, 20)
     with pytest.raises(ValueError, match=r"momentum of Wy.weight has rows 20 floats apart.* 40"):
         ops.train_block(p, optimiser, states, random_block(4, 10), support, config)
+    p["G.0.bias_ih"] = torch.zeros(60, 1)
+    optimiser = Adagrad(p, config.replace(momentum=0.1))
+    with pytest.raises(ValueError, match=r"G.0.bias_ih has elements 2 floats apart"):
+        ops.train_block(p, optimiser, states, random_block(4, 10), support, config)
 
 
 def test_a_strided_vector_runs_the_reference(caplog: pytest.LogCaptureFixture) -> None:
@@ -281,6 +285,9 @@ def test_a_strided_vector_runs_the_reference(caplog: pytest.LogCaptureFixture) -
     theta, apart = np.zeros(60, np.float32), np.zeros((60, 2), np.float32)[:, 0]
     with pytest.raises(ValueError, match=r"accumulator of theta .* contiguous rows"):
         _core.sparse_adagrad(theta, apart, None, None, theta, 0.1, 0.0)
+    fields = np.zeros(60, np.dtype([("a", np.float32), ("b", np.int16)]))["a"]  # 6 bytes apart
+    with pytest.raises(ValueError, match=r"accumulator of theta .* contiguous rows"):
+        _core.sparse_adagrad(theta, fields, None, None, theta, 0.1, 0.0)
 
 
 def test_the_slow_path_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
