@@ -186,13 +186,14 @@ Result train(Model model, Embedding embedding, const Settings& settings, Plan& p
 void test_training() {
   constexpr int kItems = 700;
   const std::vector<std::int64_t> support(kItems, 7);
-  // Small and odd sizes for the ends of loops; large ones so that threads share them.
-  for (const int H : {5, 70}) {
+  // Small and odd sizes for the ends of loops; large ones so that threads share them, and so that
+  // item rows are packed.
+  for (const int H : {5, 70, 215}) {
     for (const auto embedding : {Embedding::kShared, Embedding::kSeparate, Embedding::kOneHot}) {
       for (const auto loss : {Loss::kCrossEntropy, Loss::kBprMax}) {
         Settings settings;
         settings.loss = loss;
-        settings.batch_size = H == 5 ? 3 : 37;
+        settings.batch_size = H == 5 ? 3 : H == 70 ? 37 : 79;
         settings.dropout_embed = 0.2;
         settings.dropout_hidden = 0.3;
         settings.learning_rate = 0.05f;
