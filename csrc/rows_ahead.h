@@ -23,8 +23,7 @@ struct RowRange {
   const float* row(Index i) const { return matrix + (rows != nullptr ? rows[i] : i) * stride; }
 };
 
-// Inlined by force, since GCC 12 takes a function that only prefetches for one without effect and
-// drops the call.
+// Inlined by force, as prefetch() of sparse_adagrad.h is.
 __attribute__((always_inline)) inline void find_pages(const RowRange& range) {
   for (Index i = range.begin; i < range.end; ++i) __builtin_prefetch(range.row(i));
 }

@@ -32,7 +32,6 @@ class SampledLoss {
   void backward_tile(Index tile);
 
   Index tiles() const { return (plan_.scored + tile_rows_ - 1) / tile_rows_; }
-  Index tile_rows() const { return tile_rows_; }
   Index first_row(Index tile) const { return tile * tile_rows_; }
   Index end_row(Index tile) const { return at_most(first_row(tile) + tile_rows_, plan_.scored); }
   Index stride() const { return stride_; }  // floats from one row of scores to the next

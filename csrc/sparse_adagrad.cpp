@@ -6,10 +6,7 @@ void sparse_adagrad(const Parameter& table, const std::int64_t* rows, Index n, c
                     Rates rates) {
   constexpr Index kAhead = 4;  // rows on their way from memory while one is updated
   for (Index i = 0; i < n; ++i) {
-    if (rows != nullptr && i + kAhead < n) {
-      prefetch(table.value + rows[i + kAhead] * table.columns, table.columns);
-      prefetch_state(table, rows[i + kAhead]);
-    }
+    if (rows != nullptr && i + kAhead < n) prefetch_row(table, rows[i + kAhead]);
     adagrad_row(rates, table, rows != nullptr ? rows[i] : i, g + i * table.columns);
   }
 }

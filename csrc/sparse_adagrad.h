@@ -49,15 +49,17 @@ inline void adagrad_row(Rates rates, const Parameter& p, Index row, const float*
   adagrad_row(rates, p.columns, p.value + row * p.columns, p.accumulator + at, m, g);
 }
 
-// Brings a row, or its Adagrad state, towards the cache. Inlined by force, since GCC 12 takes a
-// function that only prefetches for one without effect and drops the call.
+// Inlined by force, since GCC 12 takes a function that only prefetches for one without effect and
+// drops the call.
 __attribute__((always_inline)) inline void prefetch(const float* row, Index columns) {
   for (Index k = 0; k < columns; k += 16) __builtin_prefetch(row + k);
   __builtin_prefetch(row + columns - 1);
 }
 
-__attribute__((always_inline)) inline void prefetch_state(const Parameter& p, Index row) {
+// Brings a row of a parameter and its Adagrad state towards the cache.
+__attribute__((always_inline)) inline void prefetch_row(const Parameter& p, Index row) {
   const Index at = row * p.state_stride;
+  prefetch(p.value + row * p.columns, p.columns);
   prefetch(p.accumulator + at, p.columns);
   if (p.momentum != nullptr) prefetch(p.momentum + at, p.columns);
 }

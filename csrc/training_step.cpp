@@ -368,9 +368,7 @@ void Step::learn_inputs() {
   const auto n = static_cast<Index>(input_rows_.size());
   for (Index i = 0; i < plan_.live; ++i) {
     if (i < n) {
-      const Index row = plan_.rows[input_rows_[static_cast<std::size_t>(i)].index];
-      prefetch(network_.input.value + row * K, K);
-      prefetch_state(network_.input, row);
+      prefetch_row(network_.input, plan_.rows[input_rows_[static_cast<std::size_t>(i)].index]);
     }
     const std::int32_t place = place_[static_cast<std::size_t>(plan_.input_row[i])].index;
     float* g = waiting_.data() + place * input_stride_;
