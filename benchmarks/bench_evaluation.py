@@ -23,6 +23,7 @@ def scans(n_items: int) -> dict[str, Callable[[], object]]:
     features, w = torch.randn(ROWS, UNITS), torch.randn(n_items, UNITS)
     b, targets = torch.randn(n_items, 1), torch.randint(0, n_items, (ROWS,))
     tile, scores = 4096, torch.empty(ROWS, 4096)
+    every = reference.ItemGroups.all_different(n_items, w.device)
 
     def floor() -> None:
         for first in range(0, n_items - tile + 1, tile):
@@ -31,7 +32,7 @@ def scans(n_items: int) -> dict[str, Callable[[], object]]:
     return {
         "engine": lambda: ops.rank_counts(features, w, b, targets),
         "plain": lambda: reference.rank_counts(
-            features, targets, reference.item_scores(w, b), n_items
+            features, targets, reference.item_scores(w, b), every
         ),
         "floor": floor,
         "top 20": lambda: ops.top_k(features, w, b, 20),

@@ -329,6 +329,15 @@ struct Catalogue {
     expect(features.shape(1) == w.shape(1), "features", features, features.shape(0), w.shape(1));
     expect(b.shape(0) == w.shape(0) && b.shape(1) == 1, "b", b, w.shape(0), 1);
   }
+
+  void expect_items(const std::string& what, const Array<std::int64_t>& items) const {
+    const auto n_items = w.shape(0);
+    const auto outside = [&](std::int64_t item) { return item < 0 || item >= n_items; };
+    if (std::any_of(items.data(), items.data() + items.size(), outside)) {
+      throw std::invalid_argument(what + " is outside the catalogue; expected items of 0.." +
+                                  std::to_string(n_items - 1));
+    }
+  }
 };
 
 void bind_scans(py::module_& m) {
@@ -340,17 +349,12 @@ void bind_scans(py::module_& m) {
         const auto target = array_of<std::int64_t>("targets", targets, 1);
         const std::ptrdiff_t rows = c.features.shape(0), items = c.w.shape(0);
         expect(target.shape(0) == rows, "targets", target, rows, 1);
-        const auto* targets_begin = target.data();
-        if (std::any_of(targets_begin, targets_begin + rows,
-                        [&](std::int64_t item) { return item < 0 || item >= items; })) {
-          throw std::invalid_argument("a target is outside the catalogue; expected items of 0.." +
-                                      std::to_string(items - 1));
-        }
+        c.expect_items("a target", target);
         std::vector<std::int64_t> greater(static_cast<std::size_t>(rows));
         std::vector<std::int64_t> equal(greater.size());
         unlocked([&] {
           kernels().rank_counts(c.features.data(), rows, c.w.shape(1), c.w.data(), c.b.data(),
-                                items, targets_begin, greater.data(), equal.data(),
+                                items, target.data(), greater.data(), equal.data(),
                                 thread_count(threads));
         });
         return py::make_tuple(moved(std::move(greater), {rows}), moved(std::move(equal), {rows}));
@@ -376,6 +380,23 @@ void bind_scans(py::module_& m) {
                               moved(std::move(found), {rows, best}));
       },
       py::arg("features"), py::arg("w"), py::arg("b"), py::arg("k"), py::arg("threads"));
+
+  m.def(
+      "scores",
+      [](const py::array& features, const py::array& w, const py::array& b, const py::array& items,
+         int threads) {
+        const Catalogue c(features, w, b);
+        const auto asked = array_of<std::int64_t>("items", items, 1);
+        const std::ptrdiff_t rows = c.features.shape(0), n = asked.shape(0);
+        c.expect_items("an item", asked);
+        std::vector<float> scores(static_cast<std::size_t>(rows * n));
+        unlocked([&] {
+          kernels().score_items(c.features.data(), rows, c.w.shape(1), c.w.data(), c.b.data(),
+                                asked.data(), n, scores.data(), thread_count(threads));
+        });
+        return moved(std::move(scores), {rows, n});
+      },
+      py::arg("features"), py::arg("w"), py::arg("b"), py::arg("items"), py::arg("threads"));
 }
 
 void bind_adagrad(py::module_& m) {

@@ -7,6 +7,7 @@ set(KERNEL_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/gru_step.cpp
   ${CMAKE_CURRENT_LIST_DIR}/kernels.cpp
   ${CMAKE_CURRENT_LIST_DIR}/sampled_loss.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/score_items.cpp
   ${CMAKE_CURRENT_LIST_DIR}/sparse_adagrad.cpp
   ${CMAKE_CURRENT_LIST_DIR}/target_rank.cpp
   ${CMAKE_CURRENT_LIST_DIR}/top_k.cpp

@@ -1,5 +1,6 @@
 #include "kernels.h"
 
+#include "score_items.h"
 #include "sparse_adagrad.h"
 #include "target_rank.h"
 #include "top_k.h"
@@ -43,7 +44,12 @@ void evaluate(Function function, const float* x, float* out, Index n) {
 
 }  // namespace
 
-const Kernels kernels = {
-    GRU4REC_FAST_STRING(GRU4REC_FAST_ISA), train_block, rank_counts, top_k, update_rows, evaluate};
+const Kernels kernels = {GRU4REC_FAST_STRING(GRU4REC_FAST_ISA),
+                         train_block,
+                         rank_counts,
+                         top_k,
+                         score_items,
+                         update_rows,
+                         evaluate};
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

@@ -22,6 +22,11 @@ using TopK = void(const float* features, std::ptrdiff_t rows, std::ptrdiff_t uni
                   const float* b, std::ptrdiff_t items, std::ptrdiff_t k, float* scores,
                   std::int64_t* best, int threads);
 
+// The scores (R x n) of n items of 0..V-1, the same bits as in the two scans above.
+using ScoreItems = void(const float* features, std::ptrdiff_t rows, std::ptrdiff_t units,
+                        const float* w, const float* b, const std::int64_t* items, std::ptrdiff_t n,
+                        float* scores, int threads);
+
 // Adagrad on the n unique `rows` of a parameter, or on its first n where `rows` is null, by the
 // gradients g (n x columns).
 using UpdateRows = void(const Parameter& parameter, const std::int64_t* rows, std::ptrdiff_t n,
@@ -36,6 +41,7 @@ struct Kernels {
   TrainBlock* train_block;
   RankCounts* rank_counts;
   TopK* top_k;
+  ScoreItems* score_items;
   UpdateRows* update_rows;
   Evaluate* evaluate;
 };

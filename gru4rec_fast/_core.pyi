@@ -161,6 +161,9 @@ def rank_counts(
 def top_k(features: Float32, w: Float32, b: Float32, k: int, threads: int) -> tuple[Float32, Int64]:
     """Scores and items (R, min(k, V)) of each row's best items, of equal ones the lower first."""
 
+def scores(features: Float32, w: Float32, b: Float32, items: Int64, threads: int) -> Float32:
+    """Scores (R, n) of the given items (n,), the same bits as in `rank_counts` and `top_k`."""
+
 def sparse_adagrad(
     theta: Float32,
     a: Float32,

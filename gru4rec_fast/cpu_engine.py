@@ -102,3 +102,11 @@ def top_k(features: Tensor, w: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tenso
     arrays = (features.detach().numpy(), w.detach().numpy(), b.detach().numpy())
     best, items = _core.top_k(*arrays, k, torch.get_num_threads())
     return torch.from_numpy(best), torch.from_numpy(items)
+
+
+def scores(features: Tensor, w: Tensor, b: Tensor, items: Tensor) -> Tensor | None:
+    """`ops.scores`, by the very arithmetic of `top_k`."""
+    if not takes("cpu", "scoring", [features, w, b]):
+        return None
+    arrays = (features.detach().numpy(), w.detach().numpy(), b.detach().numpy())
+    return torch.from_numpy(_core.scores(*arrays, items.numpy(), torch.get_num_threads()))

@@ -73,7 +73,9 @@ def rank_counts(features: Tensor, w: Tensor, b: Tensor, targets: Tensor) -> tupl
         counts: tuple[Tensor, Tensor] | None = engine.rank_counts(features, w, b, targets)
         if counts is not None:
             return counts
-    return reference.rank_counts(features, targets, reference.item_scores(w, b), len(w))
+    return reference.rank_counts(
+        features, targets, reference.item_scores(w, b), reference.ItemGroups.of(w, b)
+    )
 
 
 def top_k(features: Tensor, w: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -82,7 +84,18 @@ def top_k(features: Tensor, w: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tenso
         best: tuple[Tensor, Tensor] | None = engine.top_k(features, w, b, k)
         if best is not None:
             return best
-    return reference.top_k(features, k, reference.item_scores(w, b), len(w))
+    return reference.top_k(features, k, reference.item_scores(w, b), reference.ItemGroups.of(w, b))
+
+
+def scores(features: Tensor, w: Tensor, b: Tensor, items: Tensor) -> Tensor:
+    """Scores (R, n) of the given items (n,) int64; those with equal rows and biases are equal."""
+    for engine in ENGINES:
+        found: Tensor | None = engine.scores(features, w, b, items)
+        if found is not None:
+            return found
+    w, b = w[items], b[items]
+    groups = reference.ItemGroups.of(w, b)
+    return reference.item_scores(w, b)(features, groups.first)[:, groups.group]
 
 
 def settle(table: Tensor) -> None:

@@ -83,17 +83,17 @@ class NetworkScorer:
         """Scores and items (R, k) of the best items of each row, best first."""
         return ops.top_k(features, self._p["Wy.weight"], self._p["By.weight"], k)
 
-    def scores(self, features: Tensor, items: Tensor | slice) -> Tensor:
-        """Scores (R, n) of the given items."""
-        tile = reference.item_scores(self._p["Wy.weight"], self._p["By.weight"])
-        return tile(features, items)
+    def scores(self, features: Tensor, items: Tensor) -> Tensor:
+        """Scores (R, n) of the given items (n,) int64."""
+        return ops.scores(features, self._p["Wy.weight"], self._p["By.weight"], items)
 
 
 class ForwardScorer:
     """The `evaluation.Scorer` of another GRU4Rec that has the surface of the original.
 
     Its features are the scores themselves (M, V), from `gru.model.forward(in_idx, H, None)`, so
-    that memory grows with the catalogue.
+    that memory grows with the catalogue. Items with equal rows of its `Wy` and `By` tie, also
+    where its forward rounds them differently.
     """
 
     rows_per_block = 1
@@ -101,6 +101,12 @@ class ForwardScorer:
     def __init__(self, gru: Any) -> None:
         self._gru = gru
         self.device = torch.device(gru.device)
+        w, b = (getattr(gru.model, name, None) for name in ("Wy", "By"))
+        if w is None or b is None:
+            n_items = len(gru.data_iterator.itemidmap)
+            self._groups = reference.ItemGroups.all_different(n_items, self.device)
+        else:
+            self._groups = reference.ItemGroups.of(w.weight.detach(), b.weight.detach())
 
     def start(self, lanes: int) -> list[Tensor]:
         """Zero states (lanes, H_l) of every layer."""
@@ -116,10 +122,10 @@ class ForwardScorer:
     def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Items scored above each row's target, and equal to it."""
 
-        def tile(scores: Tensor, items: slice | Tensor) -> Tensor:
-            return scores[:, items].clone()
+        def tile(scores: Tensor, items: Tensor) -> Tensor:
+            return scores[:, items]
 
-        return reference.rank_counts(features, targets, tile, features.shape[1])
+        return reference.rank_counts(features, targets, tile, self._groups)
 
 
 def _chunks(length: int, size: int) -> list[slice]:

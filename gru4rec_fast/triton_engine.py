@@ -138,6 +138,11 @@ def top_k(features: Tensor, w: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tenso
     return best
 
 
+def scores(features: Tensor, w: Tensor, b: Tensor, items: Tensor) -> Tensor | None:  # noqa: ARG001
+    """`ops.scores`, for which there is no kernel."""
+    return None
+
+
 def step_of(optimiser: Adagrad) -> TrainStep:
     """The training step kept with this optimiser; KeyError before its first block."""
     return _steps[optimiser]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,6 +92,7 @@ def test_ties_by_mode(test_log: pd.DataFrame) -> None:
     assert np.array_equal(broken, again)
 
 
+@pytest.mark.rounding
 def test_items_with_the_same_weights_tie_wherever_they_stand() -> None:
     """Duplicates of the target in other tiles must score exactly as it does."""
     n_items = 9001
@@ -98,7 +101,9 @@ def test_items_with_the_same_weights_tie_wherever_they_stand() -> None:
     twins = [3, 4095, 4096, 8999, 9000]
     w[twins], b[twins] = w[3].clone(), b[3].clone()
     targets = torch.tensor(twins * 52)[:256]
-    greater, equal = reference.rank_counts(h, targets, reference.item_scores(w, b), n_items)
+    greater, equal = reference.rank_counts(
+        h, targets, reference.item_scores(w, b), reference.ItemGroups.of(w, b)
+    )
     assert set(equal.tolist()) == {5}
     # In float64, no item may be misplaced that is farther away than float32 products round.
     s = h.double() @ w.double().T + b.double().T
@@ -115,7 +120,7 @@ def test_the_catalogue_is_scored_in_tiles(monkeypatch: pytest.MonkeyPatch) -> No
     def spy(w: torch.Tensor, b: torch.Tensor) -> reference.ScoreTile:
         tile = item_scores(w, b)
 
-        def measured(h: torch.Tensor, items: slice | torch.Tensor) -> torch.Tensor:
+        def measured(h: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
             s = tile(h, items)
             sizes.append(s.numel())
             return s
@@ -159,6 +164,35 @@ def test_a_log_of_one_session(gru: GRU4Rec, test_log: pd.DataFrame) -> None:
     recall, mrr = batch_eval(gru, log, cutoff=[len(ids)])
     assert recall == {len(ids): 1.0}
     assert 0 < mrr[len(ids)] <= 1
+
+
+def test_equal_items_of_another_implementation_tie(
+    gru: GRU4Rec, test_log: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three in four of the items have the row of another, which its forward rounds otherwise."""
+    other = GRU4Rec(layers=(16, 12), device="cpu")
+    other._data_iterator = gru._data_iterator
+    other._network = copy.deepcopy(gru.model)
+    kind = torch.arange(other.model.n_items) // 4
+    for table in (other.model.Wy.weight, other.model.By.weight):
+        table.copy_(table[4 * kind])
+    forward = other.model.forward
+
+    def rounded_by_place(*args: Any, **kwargs: Any) -> torch.Tensor:
+        scores = forward(*args, **kwargs)
+        return scores * (1 + 2.0**-22 * (torch.arange(scores.shape[1]) % 3))
+
+    monkeypatch.setattr(other.model, "forward", rounded_by_place)
+    sessions = load_sessions(test_log, itemidmap=gru.data_iterator.itemidmap)
+    for batch_size in (1, 3, 7, 50):
+        scorer = ForwardScorer(other)
+        standard, conservative = (
+            evaluate(scorer, sessions, batch_size=batch_size, mode=mode).ranks
+            for mode in ("standard", "conservative")
+        )
+        targets = np.delete(sessions.items, sessions.offsets[:-1])
+        ties = np.bincount(kind.numpy())[kind.numpy()[targets]]
+        assert np.array_equal(conservative - standard + 1, ties)
 
 
 @pytest.mark.filterwarnings("ignore:.*events are of items")

@@ -39,8 +39,8 @@ SIZES = [(1, 1, 1), (3, 47, 5), (33, 49, 8), (70, 9000, 19), (16, 5000, 300)]
 @pytest.mark.parametrize(("rows", "n_items", "units"), SIZES)
 def test_ranks_equal_the_references(rows: int, n_items: int, units: int) -> None:
     features, w, b, targets = catalogue(rows, n_items, units)
-    scores = reference.item_scores(w, b)
-    expected = reference.rank_counts(features, targets, scores, n_items)
+    scores, groups = reference.item_scores(w, b), reference.ItemGroups.of(w, b)
+    expected = reference.rank_counts(features, targets, scores, groups)
     counts = ops.rank_counts(features, w, b, targets)
     assert torch.equal(counts[0], expected[0])
     assert torch.equal(counts[1], expected[1])
@@ -50,7 +50,9 @@ def test_ranks_equal_the_references(rows: int, n_items: int, units: int) -> None
 @pytest.mark.parametrize("k", [0, 1, 20, 100_000])
 def test_best_items_equal_the_references(rows: int, n_items: int, units: int, k: int) -> None:
     features, w, b, _ = catalogue(rows, n_items, units)
-    expected = reference.top_k(features, k, reference.item_scores(w, b), n_items)
+    expected = reference.top_k(
+        features, k, reference.item_scores(w, b), reference.ItemGroups.of(w, b)
+    )
     best = ops.top_k(features, w, b, k)
     assert torch.equal(best[0], expected[0])
     assert torch.equal(best[1], expected[1])
@@ -73,6 +75,34 @@ def test_ranks_do_not_depend_on_the_other_rows_or_threads() -> None:
     assert all(np.array_equal(counts[0], greater) for counts in threads)
     best = [_core.top_k(features.numpy(), w.numpy(), b.numpy(), 50, n) for n in (1, 2, 3)]
     assert all(np.array_equal(best[0][i], other[i]) for other in best[1:] for i in (0, 1))
+
+
+@pytest.mark.rounding
+@pytest.mark.parametrize("threads", [1, 2])
+def test_chosen_items_score_as_among_all(threads: int) -> None:
+    g = torch.Generator().manual_seed(1)
+    features, w = torch.randn(70, 33, generator=g), torch.randn(9000, 33, generator=g)
+    b = torch.randn(9000, 1, generator=g)
+    scores, items = ops.top_k(features, w, b, 9000)
+    every = torch.empty_like(scores).scatter_(1, items, scores)
+    chosen = torch.cat([torch.randint(0, 9000, (8200,), generator=g), torch.tensor([5, 5, 8999])])
+    arrays = (features.numpy(), w.numpy(), b.numpy(), chosen.numpy())
+    assert np.array_equal(_core.scores(*arrays, threads), every[:, chosen].numpy())
+    exact = features.double() @ w[chosen].double().T + b[chosen].double().T
+    slack = 35 * 2**-24 * (features.abs() @ w[chosen].abs().T + b[chosen].abs().T)
+    assert ((torch.from_numpy(_core.scores(*arrays, threads)) - exact).abs() <= slack).all()
+    assert _core.scores(*arrays[:3], chosen.numpy()[:0], threads).shape == (70, 0)
+
+
+@pytest.mark.rounding
+def test_equal_items_score_alike_in_the_reference() -> None:
+    g = torch.Generator().manual_seed(1)
+    w = torch.randn(3, 33, generator=g, dtype=torch.float64)
+    w, b = w[torch.arange(9) % 3], torch.zeros(9, 1, dtype=torch.float64)
+    features = torch.randn(5, 33, generator=g, dtype=torch.float64)
+    for n in range(1, 10):
+        s = ops.scores(features, w, b, torch.arange(n))
+        assert torch.equal(s, s[:, torch.arange(n) % 3])
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.4])
@@ -104,6 +134,8 @@ def test_bad_arguments_are_refused() -> None:
     features, w, b, targets = (t.numpy() for t in catalogue(3, 47, 5))
     with pytest.raises(ValueError, match=r"a target is outside the catalogue; .*0\.\.46"):
         _core.rank_counts(features, w, b, targets + 47, 1)
+    with pytest.raises(ValueError, match=r"an item is outside the catalogue; .*0\.\.46"):
+        _core.scores(features, w, b, np.array([3, -1]), 1)
     with pytest.raises(ValueError, match=r"features is float32 .* expected \(3, 5\)"):
         _core.rank_counts(features[:, :4].copy(), w, b, targets, 1)
     with pytest.raises(ValueError, match="threads is 0; expected at least 1"):

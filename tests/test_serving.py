@@ -99,6 +99,15 @@ def test_predict_next_batch_for_chosen_items(gru: GRU4Rec) -> None:
     np.testing.assert_allclose(scores[0], expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.rounding
+def test_predict_next_batch_scores_as_recommend_does_whatever_is_asked(gru: GRU4Rec) -> None:
+    ids = gru.data_iterator.itemidmap.index
+    best = gru.recommend([ids[3]], k=len(ids)).set_index("ItemId").Score
+    for n in (*range(1, 10), len(ids)):
+        scores = gru.predict_next_batch([f"lane of {n}"], [ids[3]], list(ids[:n]), batch=1)[0]
+        assert np.array_equal(scores, best[ids[:n]].astype(np.float32))
+
+
 def test_bad_batches(gru: GRU4Rec) -> None:
     known = gru.data_iterator.itemidmap.index[0]
     with pytest.raises(DataError, match=r"session_ids has 1 entries; expected .*batch=100"):

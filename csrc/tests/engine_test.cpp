@@ -236,6 +236,14 @@ void test_scans() {
         if (j > 0) REQUIRE(scores[i * 10 + j] <= scores[i * 10 + j - 1]);
       }
     }
+    Floats chosen(kRows * best.size());
+    kernels().score_items(features.data(), kRows, kUnits, w.data(), b.data(), best.data(),
+                          kRows * 10, chosen.data(), threads);
+    for (std::size_t i = 0; i < kRows; ++i) {
+      for (std::size_t j = 0; j < 10; ++j) {
+        REQUIRE(chosen[i * best.size() + i * 10 + j] == scores[i * 10 + j]);
+      }
+    }
   }
 }
 

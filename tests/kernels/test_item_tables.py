@@ -55,7 +55,8 @@ def test_counts_of_better_and_equal_items(
 ) -> None:
     features, w, b = whole_scores(n_rows, n_items, width, device)
     targets = torch.randint(n_items, (n_rows,), device=device)
-    expected = reference.rank_counts(features, targets, reference.item_scores(w, b), n_items)
+    scores, groups = reference.item_scores(w, b), reference.ItemGroups.of(w, b)
+    expected = reference.rank_counts(features, targets, scores, groups)
     for got, want in zip(rank_counts(features, w, b, targets), expected, strict=True):
         torch.testing.assert_close(got, want)
 
@@ -75,7 +76,8 @@ def test_best_items_and_ties_in_order(
     n_rows: int, n_items: int, width: int, k: int, device: torch.device
 ) -> None:
     features, w, b = whole_scores(n_rows, n_items, width, device)
-    expected = reference.top_k(features, k, reference.item_scores(w, b), n_items)
+    scores, groups = reference.item_scores(w, b), reference.ItemGroups.of(w, b)
+    expected = reference.top_k(features, k, scores, groups)
     for got, want in zip(top_k(features, w, b, k), expected, strict=True):
         torch.testing.assert_close(got, want)
 
