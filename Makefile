@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench bench-report sanitize kernels gpu-report gpu-report-check wheel clean
+.PHONY: help setup demo test lint format bench bench-report bench-against sanitize kernels gpu-report gpu-report-check wheel clean
 
 help:  ## this list
 	@echo 'make TARGET [ARGS="more arguments"] [PYTHON=python3.12]'
@@ -43,6 +43,10 @@ bench: $(STAMP)  ## all benchmarks; ARGS="-k sampling" for some
 
 bench-report: $(STAMP)  ## measure all interleaved; writes docs/BENCHMARKS.md and its chart
 	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.report $(ARGS)
+
+bench-against: $(STAMP)  ## a step's time beside that of REV=<commit>, interleaved; ARGS="--bits" for parameters
+	@$(if $(REV),,echo 'say which commit: make bench-against REV=HEAD~1' && exit 2;) \
+	  $(BIN)/python -m benchmarks.against '$(REV)' $(ARGS)
 
 sanitize: $(STAMP)  ## the engine's C++ tests under the address, undefined and thread sanitizers
 	@for kind in address undefined thread; do \
