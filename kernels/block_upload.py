@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
 from gru4rec_fast.kernels.step_plan import StepPlan, pack_block, record_words
 
 if TYPE_CHECKING:

@@ -21,14 +21,16 @@ from typing import TYPE_CHECKING
 
 import triton
 import triton.language as tl
+
 from gru4rec_fast.kernels._tile import width_block
 from gru4rec_fast.kernels.sparse_adagrad import Learned, adagrad_update, update_lane_rows
 from gru4rec_fast.kernels.step_plan import end_step, step_record
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gru4rec_fast.kernels._tuning import Tiles
     from gru4rec_fast.kernels.step_plan import StepPlan
-    from torch import Tensor
 
 
 @triton.jit

@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from gru4rec_fast.kernels._tile import check
 from gru4rec_fast.kernels._tuning import tiles_for
 from gru4rec_fast.kernels.dropout import Dropout
@@ -25,7 +27,6 @@ from gru4rec_fast.kernels.row_gradients import sampled_loss_backward
 from gru4rec_fast.kernels.sampled_loss import LossBuffers, LossOptions, sampled_loss_forward
 from gru4rec_fast.kernels.sparse_adagrad import Learned
 from gru4rec_fast.kernels.step_plan import PlannedStep, StepPlan
-from torch import Tensor
 
 
 class _GRUStep(torch.autograd.Function):

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
+
 from gru4rec_fast.kernels._tile import tanh, width_block
 from gru4rec_fast.kernels.dropout import Dropout, dropout_factor
 from gru4rec_fast.kernels.gru_step import sum_parts
@@ -37,7 +39,6 @@ from gru4rec_fast.kernels.step_plan import (
     lane_field,
     step_record,
 )
-from torch import Tensor
 
 if TYPE_CHECKING:
     from gru4rec_fast.kernels._tuning import Tiles

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import triton
 import triton.language as tl
+
 from gru4rec_fast.kernels._tile import width_block
 from gru4rec_fast.kernels.sampled_loss import CROSS_ENTROPY, TINY, LossBuffers, LossOptions, elu
 from gru4rec_fast.kernels.sparse_adagrad import Learned, adagrad_update
@@ -37,8 +38,9 @@ from gru4rec_fast.kernels.step_plan import (
 )
 
 if TYPE_CHECKING:
-    from gru4rec_fast.kernels._tuning import Tiles
     from torch import Tensor
+
+    from gru4rec_fast.kernels._tuning import Tiles
 
 
 @triton.jit

@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
+
 from gru4rec_fast.kernels._tile import LOWEST, width_block
 from gru4rec_fast.kernels.step_plan import (
     LIVE,
@@ -38,14 +40,11 @@ from gru4rec_fast.kernels.step_plan import (
     row_field,
     step_record,
 )
-from torch import Tensor
-
 from gru4rec_fast.reference import LOG_EPSILON
 
 if TYPE_CHECKING:
-    from gru4rec_fast.kernels._tuning import Tiles
-
     from gru4rec_fast.config import Config
+    from gru4rec_fast.kernels._tuning import Tiles
 
 TINY = tl.constexpr(LOG_EPSILON)
 CROSS_ENTROPY, BPR_MAX = tl.constexpr(0), tl.constexpr(1)

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
+
 from gru4rec_fast.kernels._tile import check
 from gru4rec_fast.kernels.step_plan import (
     INPUT_LANE,
@@ -33,8 +35,6 @@ from gru4rec_fast.kernels.step_plan import (
     lane_field,
     row_field,
 )
-from torch import Tensor
-
 from gru4rec_fast.reference import ADAGRAD_EPSILON
 
 EPSILON = tl.constexpr(ADAGRAD_EPSILON)

@@ -16,8 +16,9 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from gru4rec_fast.kernels._tile import check, width_block
 from torch import Tensor
+
+from gru4rec_fast.kernels._tile import check, width_block
 
 BLOCK_R, BLOCK_V = 64, 64
 SHARES = 256

@@ -15,9 +15,10 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
+
 from gru4rec_fast.kernels._tile import check, width_block
 from gru4rec_fast.kernels.target_rank import score_tile
-from torch import Tensor
 
 BLOCK_R, BLOCK_V = 16, 256
 MOST = 100

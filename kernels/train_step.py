@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
+
 from gru4rec_fast.kernels._tile import check
 from gru4rec_fast.kernels._tuning import Tiles, tiles_for
 from gru4rec_fast.kernels.block_upload import BlockUpload
@@ -43,7 +45,6 @@ from gru4rec_fast.kernels.row_gradients import sampled_loss_backward
 from gru4rec_fast.kernels.sampled_loss import LossBuffers, LossOptions, sampled_loss_forward
 from gru4rec_fast.kernels.sparse_adagrad import Learned
 from gru4rec_fast.kernels.step_plan import StepPlan, pack_block
-from torch import Tensor
 
 if TYPE_CHECKING:
     from gru4rec_fast.config import Config

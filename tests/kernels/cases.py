@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from gru4rec_fast.kernels.train_step import TrainStep
 from torch import Tensor
 
 from gru4rec_fast import _core, reference
 from gru4rec_fast.config import Config
+from gru4rec_fast.kernels.train_step import TrainStep
 from gru4rec_fast.model import Network
 from gru4rec_fast.optim import Adagrad
 from gru4rec_fast.planning import StepBlock

@@ -7,10 +7,10 @@ import pytest
 import torch
 import triton
 import triton.language as tl
-from gru4rec_fast.kernels.dropout import Dropout, dropout_factor
-from gru4rec_fast.kernels.functional import gru_step
 
 from gru4rec_fast import _core
+from gru4rec_fast.kernels.dropout import Dropout, dropout_factor
+from gru4rec_fast.kernels.functional import gru_step
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+
+from gru4rec_fast import reference
 from gru4rec_fast.kernels.sparse_adagrad import sparse_adagrad
 from gru4rec_fast.kernels.target_rank import rank_counts
 from gru4rec_fast.kernels.top_k import top_k
-
-from gru4rec_fast import reference
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.3])

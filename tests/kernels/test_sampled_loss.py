@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from gru4rec_fast.kernels.functional import sampled_loss
-from gru4rec_fast.kernels.sampled_loss import LossOptions
 from torch import Tensor
 
 from gru4rec_fast import reference
 from gru4rec_fast.config import Config
+from gru4rec_fast.kernels.functional import sampled_loss
+from gru4rec_fast.kernels.sampled_loss import LossOptions
 
 LOSSES: dict[str, dict[str, Any]] = {
     "cross-entropy": {"loss": "cross-entropy"},

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gru4rec_fast.kernels import step_plan, train_step
 
 from benchmarks import roofline
 from gru4rec_fast.config import Config
+from gru4rec_fast.kernels import step_plan, train_step
 from tests.kernels.cases import (
     assert_same_training,
     by_kernels,
