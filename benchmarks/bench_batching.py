@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from gru4rec_fast.batching import lane_blocks
+from gru4rec_fast.plan.lanes import lane_blocks
 from gru4rec_fast.reference import session_parallel_batches
 
 if TYPE_CHECKING:

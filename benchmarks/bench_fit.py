@@ -16,7 +16,7 @@ from gru4rec_fast.config import PRESETS
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from gru4rec_fast.training import EpochReport
+    from gru4rec_fast.training.loop import EpochReport
 
 SESSIONS = Path(__file__).resolve().parents[2] / "shared/data/serenade_bol/train.tsv.gz"
 N_ITEMS, UNITS = 10_000_000, 64

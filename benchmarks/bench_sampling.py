@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gru4rec_fast._core import NegativeSampler, dropout_mask, merge_rows
-from gru4rec_fast.sampling import negative_sampler
+from gru4rec_fast.plan.negatives import negative_sampler
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

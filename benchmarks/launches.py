@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import torch
+from gru4rec_fast.optim import Adagrad
 from triton.runtime.jit import JITFunction
 
 from gru4rec_fast.config import PRESETS, Config
@@ -20,8 +21,7 @@ from gru4rec_fast.kernels.sparse_adagrad import sparse_adagrad
 from gru4rec_fast.kernels.target_rank import rank_counts
 from gru4rec_fast.kernels.top_k import top_k
 from gru4rec_fast.kernels.train_step import TrainStep
-from gru4rec_fast.model import Network
-from gru4rec_fast.optim import Adagrad
+from gru4rec_fast.model.network import Network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from gru4rec_fast.optim import Adagrad
 from torch import Tensor
 
 from gru4rec_fast import ops, reference
 from gru4rec_fast.config import PRESETS, Config
-from gru4rec_fast.model import Network
-from gru4rec_fast.optim import Adagrad
-from gru4rec_fast.planning import StepBlock, plan_epoch
-from gru4rec_fast.sampling import negative_sampler
+from gru4rec_fast.model.network import Network
+from gru4rec_fast.plan.epoch import plan_epoch
+from gru4rec_fast.plan.negatives import negative_sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gru4rec_fast._core import Int32, Int64
+    from gru4rec_fast.plan.block import StepBlock
 
 WORKLOADS: dict[str, Config] = {
     "rsc15": Config().replace(**PRESETS["rsc15"]),

@@ -1,4 +1,4 @@
-"""`gru4rec-fast`, also as `python -m gru4rec_fast`; what it does stands in `cli.py`."""
+"""`gru4rec-fast`, also as `python -m gru4rec_fast`; what it does stands in `cli/`."""
 
 import sys
 
@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command line; an interrupt while PyTorch is imported ends without a traceback."""
     try:
-        from gru4rec_fast import cli
+        from gru4rec_fast.cli import main as cli
     except KeyboardInterrupt:
         print("gru4rec-fast: interrupted", file=sys.stderr)
         sys.exit(130)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gru4rec_fast.config import Config
-from gru4rec_fast.planning import StepBlock
+from gru4rec_fast.plan.block import StepBlock
 
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]

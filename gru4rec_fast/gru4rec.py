@@ -12,24 +12,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
-from gru4rec_fast import checkpoint, serving
-from gru4rec_fast.batching import DEFAULT_BLOCK_STEPS
 from gru4rec_fast.config import Config, as_text
+from gru4rec_fast.data.sessions import Sessions, load_sessions, require_pairs
+from gru4rec_fast.engines import choice
+from gru4rec_fast.engines.device import resolve_device
 from gru4rec_fast.errors import CheckpointError, ParameterError, naming, whole_number
-from gru4rec_fast.evaluation import check_settings, evaluate
-from gru4rec_fast.model import Network
-from gru4rec_fast.optim import Adagrad
-from gru4rec_fast.sampling import FixedNegatives, Negatives, negative_sampler
-from gru4rec_fast.scoring import ForwardScorer, NetworkScorer
-from gru4rec_fast.sessions import Sessions, load_sessions, require_pairs
-from gru4rec_fast.training import EpochReport, NonFiniteLossError, train
+from gru4rec_fast.evaluation.batch_eval import batch_eval
+from gru4rec_fast.evaluation.network_scorer import NetworkScorer
+from gru4rec_fast.model import checkpoint
+from gru4rec_fast.model.network import Network
+from gru4rec_fast.plan.lanes import DEFAULT_BLOCK_STEPS
+from gru4rec_fast.plan.negatives import FixedNegatives, Negatives, negative_sampler
+from gru4rec_fast.reference import OPTIMISERS
+from gru4rec_fast.serving.batch_predictor import BatchPredictor
+from gru4rec_fast.serving.recommend import recommend
+from gru4rec_fast.training.loop import train
+from gru4rec_fast.training.report import EpochReport, NonFiniteLossError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
+    from torch import Tensor
+
+__all__ = ["DataIterator", "GRU4Rec", "batch_eval"]
 
 logger = logging.getLogger(__name__)
 
@@ -54,18 +61,24 @@ class GRU4Rec:
     other field of Config (`seed`, `time_sort`, ...) is taken as a keyword too. All are attributes
     as well: read, they are the values for the next `fit`; set, they are checked as by `set_params`.
     `device` is a torch.device or its name, by default the GPU where there is one; setting it moves
-    the model. A subclass declares further public attributes in its class.
+    the model. `engine` says what computes: 'auto' (the fast engine of the device, or the reference
+    where that has an option not), 'cpu' (C++), 'triton' (GPU) or 'reference' (plain PyTorch); a
+    named engine that cannot is an error. It is no hyper-parameter and is not saved. A subclass
+    declares further public attributes in its class.
 
     Attributes:
         model: the trained `Network`, with the `config` that it was trained with.
         data_iterator: `itemidmap`, the items that the model knows.
         error_during_train: whether the last `fit` ended early by a loss that is not finite.
+        engine_: the name of the engine that the last `fit` ran on.
 
     Raises:
-        ParameterError: an unknown parameter, a value out of range, a device that is not there.
+        ParameterError: an unknown parameter, a value out of range, a device that is not there, an
+            unknown engine.
     """
 
     error_during_train = False
+    engine_: str | None = None
 
     def __init__(
         self,
@@ -85,6 +98,7 @@ class GRU4Rec:
         elu_param: float = 0.5,
         logq: float = 0.0,
         device: torch.device | str | None = None,
+        engine: str = "auto",
         **more: Any,
     ) -> None:
         self._config = Config().replace(
@@ -106,9 +120,10 @@ class GRU4Rec:
             **more,
         )
         self._device = resolve_device(device)
+        self._engine = choice.check_name(engine)
         self._network: Network | None = None
         self._data_iterator: DataIterator | None = None
-        self._predictor: serving.BatchPredictor | None = None
+        self._predictor: BatchPredictor | None = None
 
     def __getattr__(self, name: str) -> Any:
         # Only reached for names that are no attribute: the hyper-parameters.
@@ -144,6 +159,15 @@ class GRU4Rec:
     @device.setter
     def device(self, device: torch.device | str) -> None:
         self.to(device)
+
+    @property
+    def engine(self) -> str:
+        """The engine that is asked for; `engine_` says which one the last `fit` ran on."""
+        return self._engine
+
+    @engine.setter
+    def engine(self, engine: str) -> None:
+        self._engine = choice.check_name(engine)
 
     @property
     def model(self) -> Network:
@@ -200,8 +224,8 @@ class GRU4Rec:
         Raises:
             DataError: a column is missing, of the wrong type or has missing values; nothing to
                 train on.
-            ParameterError: `negatives` of another shape or with indices out of range, or another
-                argument of the wrong type.
+            ParameterError: `negatives` of another shape or with indices out of range, another
+                argument of the wrong type, or a named engine that has an option not.
             MemoryError: the model or a mini-batch does not fit; the message names the sizes.
         """
         whole_number("sample_cache_max_size", sample_cache_max_size, at_least=0)
@@ -228,13 +252,21 @@ class GRU4Rec:
             network = Network(self.config, sessions.n_items)
             network.initialise(compatibility_mode)
             network.to(self.device).eval()
+            p, config = network.parameter_dict(), network.config
+            optimiser = OPTIMISERS["adagrad"](config)
+            engine = choice.for_training(
+                self._engine, network.spec, optimiser, config, self.device, torch.float32
+            )
+            support = torch.from_numpy(sessions.support).to(self.device)
+            trainer = engine.trainer(network.spec, p, optimiser, config, support)
             self._network = network
+            self.engine_ = engine.name
             self._data_iterator = DataIterator(sessions.itemidmap)
             self._predictor = None
             self.error_during_train = False
             train(
-                network,
-                Adagrad(network.parameter_dict(), self.config),
+                trainer,
+                config,
                 sessions,
                 sampler,
                 block_steps=max(1, min(DEFAULT_BLOCK_STEPS, sample_cache_max_size // drawn_a_step)),
@@ -273,6 +305,7 @@ class GRU4Rec:
         device: torch.device | str | None = None,
         *,
         itemidmap: pd.Series[int] | None = None,
+        engine: str = "auto",
     ) -> GRU4Rec:
         """Read a saved model, or a plain state_dict (safetensors, or torch.save of tensors only).
 
@@ -284,7 +317,7 @@ class GRU4Rec:
         """
         saved = checkpoint.load(path)
         config = saved.config or Config().replace(**checkpoint.infer_config(saved.tensors))
-        gru = cls(**config.to_dict(), device=device)
+        gru = cls(**config.to_dict(), device=device, engine=engine)
         n_items = len(saved.tensors["Wy.weight"])
         # In order of the index, as all that reads ids by position expects; a given map may not be.
         items = saved.itemidmap if itemidmap is None else itemidmap.sort_values()
@@ -336,8 +369,8 @@ class GRU4Rec:
             ParameterError: k is not a whole number of at least 1.
         """
         network, items = self._fitted()
-        return serving.recommend(
-            NetworkScorer(network), items.itemidmap, session_items, k, exclude_seen
+        return recommend(
+            NetworkScorer(network, self._engine), items.itemidmap, session_items, k, exclude_seen
         )
 
     def predict_next_batch(
@@ -360,7 +393,8 @@ class GRU4Rec:
         """
         network, items = self._fitted()
         if self._predictor is None or self._predictor.batch != batch:
-            self._predictor = serving.BatchPredictor(NetworkScorer(network), items.itemidmap, batch)
+            scorer = NetworkScorer(network, self._engine)
+            self._predictor = BatchPredictor(scorer, items.itemidmap, batch)
         return self._predictor.predict_next(session_ids, input_item_ids, predict_for_item_ids)
 
     def _adjust_hidden(
@@ -410,82 +444,3 @@ class GRU4Rec:
                 "this GRU4Rec has no model yet: call fit(data), or GRU4Rec.loadmodel(path)"
             )
         return self._network, self._data_iterator
-
-
-def resolve_device(device: torch.device | str | None) -> torch.device:
-    """The device, by default the GPU where there is one.
-
-    Raises:
-        ParameterError: no such device on this machine.
-    """
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    known = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    try:
-        resolved = torch.device(device)
-        torch.empty(0, device=resolved)
-        if resolved.type in ("cpu", "cuda"):
-            return resolved
-    except (RuntimeError, AssertionError, TypeError):
-        # PyTorch's message lists every kind of device that it was ever built for.
-        pass
-    raise ParameterError(f"device {str(device)!r} is not there; expected one of {', '.join(known)}")
-
-
-def batch_eval(
-    gru: GRU4Rec,
-    test_data: Any,
-    cutoff: Iterable[int] | int = (20,),
-    batch_size: int = 512,
-    mode: str = "conservative",
-    item_key: str = "ItemId",
-    session_key: str = "SessionId",
-    time_key: str = "Time",
-) -> tuple[dict[int, float], dict[int, float]]:
-    """Recall and MRR of the next-item predictions on a test log, over the whole catalogue.
-
-    Args:
-        gru: the trained model.
-        test_data: a table or path as for `GRU4Rec.fit`; events of items that the model does not
-            know are left out, and a warning counts them.
-        cutoff: the K of recall@K and mrr@K, one or more.
-        batch_size: sessions evaluated side by side; the answer does not depend on it.
-        mode: what a tie with the target counts: 'standard', 'conservative', 'median',
-            'tiebreaking'.
-        item_key: the item column.
-        session_key: the session column.
-        time_key: the time column.
-
-    Returns:
-        recall and mrr, each a dict cut-off -> value.
-
-    Raises:
-        DataError: a bad log, or one without a pair of known items.
-        ParameterError: an unknown mode, a bad cut-off or batch size, or something else than a
-            model as `gru`.
-    """
-    cutoff = check_settings(cutoff, batch_size, mode)
-    if not hasattr(gru, "data_iterator"):
-        raise ParameterError(
-            f"gru is of type {type(gru).__name__}; expected a trained GRU4Rec, then the log: "
-            "batch_eval(gru, test_data)"
-        )
-    sessions = load_sessions(
-        test_data,
-        item_key=item_key,
-        session_key=session_key,
-        time_key=time_key,
-        itemidmap=gru.data_iterator.itemidmap,
-    )
-    if sessions.dropped_events:
-        total = sessions.n_events + sessions.dropped_events
-        warnings.warn(
-            f"{sessions.dropped_events} of {total} events are of items that the model does not "
-            "know: left out",
-            stacklevel=2,
-        )
-    network = gru.model
-    scorer = NetworkScorer(network) if isinstance(network, Network) else ForwardScorer(gru)
-    with naming(test_data):
-        result = evaluate(scorer, sessions, cutoff, batch_size=batch_size, mode=mode)
-    return result.recall, result.mrr

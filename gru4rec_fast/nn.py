@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from gru4rec_fast import reference
 from gru4rec_fast.config import LOSSES, Config
+from gru4rec_fast.engines.triton import TritonEngine
 from gru4rec_fast.errors import closest
-from gru4rec_fast.triton_engine import runs_kernels
 
 
 class GRUStep(nn.GRUCell):
@@ -31,15 +31,17 @@ class GRUStep(nn.GRUCell):
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:  # noqa: A002
         """State (M, H) after input (M, K) and the state hx (M, H), zeros if None."""
         weights = [self.weight_ih, self.weight_hh]
-        if input.ndim != 2 or not runs_kernels("GRUStep", [input.contiguous(), *weights]):
+        if input.ndim != 2 or not _runs_kernels(input, *weights):
             return super().forward(input, hx)
         from gru4rec_fast.kernels.functional import gru_step
 
         if hx is None:
             hx = input.new_zeros(len(input), self.hidden_size)
         none = input.new_zeros(3 * self.hidden_size)
-        biases = [self.bias_ih, self.bias_hh] if self.bias else [none, none]
-        state: Tensor = gru_step(input, hx, *weights, *biases, precision=self.precision)
+        b_ih, b_hh = (self.bias_ih, self.bias_hh) if self.bias else (none, none)
+        state: Tensor = gru_step(
+            input, hx, self.weight_ih, self.weight_hh, b_ih, b_hh, precision=self.precision
+        )
         return state
 
 
@@ -96,7 +98,7 @@ class SampledLoss(nn.Module):
         On a GPU, finding the unique items waits for the device.
         """
         config = self.config
-        if runs_kernels("SampledLoss", [h.contiguous(), weight, bias]):
+        if _runs_kernels(h, weight, bias):
             from gru4rec_fast.kernels.functional import sampled_loss
             from gru4rec_fast.kernels.sampled_loss import LossOptions
 
@@ -114,3 +116,11 @@ class SampledLoss(nn.Module):
             factor[: len(targets)] = 1.0
             s = s - config.logq * factor * log_q
         return reference.LOSSES[config.loss](s, config).mean()
+
+
+def _runs_kernels(*tensors: Tensor) -> bool:
+    """Whether the Triton kernels take these tensors: float32 on a GPU, parameters contiguous."""
+    engine = TritonEngine()
+    return all(engine.ranks(t.device, t.dtype) is None for t in tensors) and all(
+        t.is_contiguous() for t in tensors[1:]
+    )

@@ -8,7 +8,7 @@ Letters: V items, K inputs of a layer, H its units.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ class CellKind:
     gates: int
     states: int
     weights: Callable[[int, int], dict[str, Shape]]
+    blocks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Matrices that are several gates' own side by side: how many, and along which axis."""
 
 
 CELLS: dict[str, CellKind] = {
@@ -42,11 +44,13 @@ CELLS: dict[str, CellKind] = {
             "bias_ih": (3 * H,),
             "bias_hh": (3 * H,),
         },
+        blocks={"weight_ih": (3, 0), "weight_hh": (3, 0)},
     ),
     "gru-reset-before": CellKind(
         gates=3,
         states=1,
         weights=lambda _, H: {"Wrz0": (H, 2 * H), "Wh0": (H, H), "Bh0": (3 * H,)},
+        blocks={"Wrz0": (2, 1)},
     ),
 }
 """The cells of SPEC section 3 by name; their equations are in `reference.cells.CELLS`."""
@@ -78,6 +82,11 @@ class LayerSpec:
         """Full name -> shape of the layer's weights, in the order of `CellKind.weights`."""
         shapes = CELLS[self.cell].weights(self.inputs, self.units)
         return {self.prefix + name: shape for name, shape in shapes.items()}
+
+    @property
+    def state_width(self) -> int:
+        """Columns of the carried state: those of the hidden state, then of further states."""
+        return CELLS[self.cell].states * self.units
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,12 @@ class NetworkSpec:
     def one_hot(self) -> bool:
         """Whether an input selects a row of the first layer's input weights."""
         return self.input_table == "GE.Wx0.weight"
+
+    @property
+    def dropout_sites(self) -> dict[DropoutSite, int]:
+        """Each place where dropout can fall, and how many columns it has."""
+        sites = {layer.dropout: layer.units for layer in self.layers}
+        return sites if self.one_hot else {self.input_dropout: self.layers[0].inputs} | sites
 
     @property
     def tables(self) -> dict[str, Shape]:

@@ -47,8 +47,9 @@ from gru4rec_fast.kernels.sparse_adagrad import Learned
 from gru4rec_fast.kernels.step_plan import StepPlan, pack_block
 
 if TYPE_CHECKING:
-    from gru4rec_fast.config import Config
     from gru4rec_fast.planning import StepBlock
+
+    from gru4rec_fast.config import Config
 
 GRAPH_STEPS = 16
 """Steps of the larger graph; what is left of a block replays a graph of one step."""

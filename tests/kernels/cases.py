@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from gru4rec_fast.optim import Adagrad
 from torch import Tensor
 
 from gru4rec_fast import _core, reference
 from gru4rec_fast.config import Config
 from gru4rec_fast.kernels.train_step import TrainStep
-from gru4rec_fast.model import Network
-from gru4rec_fast.optim import Adagrad
-from gru4rec_fast.planning import StepBlock
+from gru4rec_fast.model.network import Network
+from gru4rec_fast.plan.block import StepBlock
 
 FIRST_STEP = 2**32 + 3  # needs both words of Philox's step, and starts in the second slot
 

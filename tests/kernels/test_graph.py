@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from gru4rec_fast.optim import Adagrad
 
 from gru4rec_fast.config import Config
 from gru4rec_fast.kernels import train_step
 from gru4rec_fast.kernels.block_upload import BlockUpload
-from gru4rec_fast.optim import Adagrad
 from tests.kernels.cases import (
     Run,
     assert_same_training,

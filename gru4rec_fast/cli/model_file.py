@@ -1,0 +1,82 @@
+"""The model file of a command: it replaces nothing but a model, and keeps every whole epoch."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gru4rec_fast.errors import CheckpointError, ParameterError
+from gru4rec_fast.model import checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gru4rec_fast.training.report import EpochReport
+
+
+class ModelFile:
+    """Where a command saves its model, after each epoch.
+
+    Args:
+        path: the file; None to save nothing.
+        flag: the command's flag for it, for messages.
+        logs: files that it must not be.
+
+    Raises:
+        ParameterError: the file is one of the logs, or there already and no model.
+        CheckpointError: it cannot be written.
+    """
+
+    def __init__(self, path: str | None, flag: str, logs: Sequence[str]) -> None:
+        self._path = path
+        self._epoch = 0
+        if path is None:
+            return
+        file = Path(path)
+        for log in map(Path, logs):
+            if file.exists() and log.exists() and file.samefile(log):
+                raise ParameterError(f"{flag} {path} is the log {log}: choose another file")
+        checkpoint.require_writable(path)
+        if file.is_file() and file.stat().st_size > 0:
+            try:
+                checkpoint.load(path)
+            except CheckpointError as error:
+                raise ParameterError(
+                    f"{flag} would replace a file that is no model: {error}. Choose another file, "
+                    "or delete that one"
+                ) from error
+
+    def save(self, gru: Any, report: EpochReport) -> None:
+        """Save the model as it is after an epoch."""
+        if self._path is not None:
+            gru.savemodel(self._path)
+            self._epoch = report.epoch
+
+    def finish(self, gru: Any) -> None:
+        """Save the model unless its last epoch is, and say where."""
+        if self._path is not None:
+            if not self._epoch:
+                gru.savemodel(self._path)
+            print(f"Saved {self._path}")
+
+    @property
+    def kept(self) -> str:
+        """What there is of a training that ended early."""
+        if self._epoch:
+            return f"the model of epoch {self._epoch} is in {self._path}"
+        return "nothing was saved"
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Around a training: an interrupt says what it leaves."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(self.kept) from None
+
+
+def shows_progress() -> bool:
+    """Whether a progress bar has somebody to look at it."""
+    return sys.stderr.isatty()

@@ -1,0 +1,1 @@
+"""Session logs: read, sorted into sessions, split, and generated."""

@@ -1,0 +1,153 @@
+"""What an engine is: something that trains a network, and something that ranks items.
+
+An engine trains only what it knows. `supports` is an allow-list over everything that training
+depends on: the cells of the network, the loss, the optimiser's class, and every field of Config,
+which an engine either handles or requires at its default. A new option therefore runs by the
+reference until an engine names it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    import torch
+    from torch import Tensor
+
+    from gru4rec_fast.config import Config
+    from gru4rec_fast.plan.block import StepBlock
+    from gru4rec_fast.reference import Optimiser, Parameters
+    from gru4rec_fast.spec import NetworkSpec
+
+OptimiserState = dict[str, dict[str, "Tensor"]]
+"""Name of a state, as 'accumulator' -> name of a parameter -> tensor of the parameter's shape."""
+
+
+class Trainer(Protocol):
+    """Trains one network, planned block after planned block; made once for a fit.
+
+    The parameters and the optimiser state are updated in place.
+    """
+
+    @property
+    def optimiser_state(self) -> OptimiserState:
+        """What the optimiser keeps of each parameter."""
+
+    @property
+    def states(self) -> list[Tensor]:
+        """(M, states * H_l) of each layer: the lanes' states after the last step."""
+
+    @states.setter
+    def states(self, states: list[Tensor]) -> None: ...
+
+    def start_epoch(self) -> None:
+        """Set the states of all lanes to zero."""
+
+    def train_block(self, block: StepBlock) -> Tensor:
+        """Train the T steps of a block; returns their losses (T,) on the network's device.
+
+        It does not wait for the device.
+        """
+
+
+class Ranker(Protocol):
+    """Scores of features (R, H) against the items w (V, H), b (V, 1) that it was made of.
+
+    Items with equal rows and biases have equal scores.
+    """
+
+    def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Items scored above each row's target (R,), and equal to it, itself included (R,)."""
+
+    def top_k(self, features: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Scores and items (R, min(k, V)), best first; equal ones by ascending index."""
+
+    def scores(self, features: Tensor, items: Tensor) -> Tensor:
+        """Scores (R, n) of the given items (n,) int64."""
+
+
+class Engine(Protocol):
+    """An implementation of training and of ranking."""
+
+    name: str
+
+    def supports(
+        self,
+        spec: NetworkSpec,
+        optimiser: Optimiser,
+        config: Config,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> str | None:
+        """None if it trains exactly this, else the reason why it doesn't."""
+
+    def trainer(
+        self,
+        spec: NetworkSpec,
+        p: Parameters,
+        optimiser: Optimiser,
+        config: Config,
+        support: Tensor,
+    ) -> Trainer:
+        """A trainer of the parameters p; support (V,) int64, events of each item."""
+
+    def ranks(self, device: torch.device, dtype: torch.dtype) -> str | None:
+        """None if it ranks items of this device and type, else the reason why it doesn't."""
+
+    def ranker(self, w: Tensor, b: Tensor) -> Ranker:
+        """Ranks the items with rows w (V, H) and biases b (V, 1)."""
+
+
+WITHOUT_ENGINE = frozenset(
+    {
+        "layers", "embedding", "constrained_embedding",  # the network's structure
+        "dropout_p_embed", "dropout_p_hidden",  # likewise: its dropout sites
+        "batch_size", "n_sample", "sample_alpha", "time_sort", "train_random_order",  # the plan
+        "n_epochs", "sigma", "init_as_normal",  # the loop, the initial weights
+    }
+)  # fmt: skip
+"""Fields of Config that engines meet in the network's structure and in planned blocks alone."""
+
+
+def not_handled(config: Config, handled: Collection[str]) -> str | None:
+    """Why an engine that handles these fields cannot train `config`, None if it can."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if (
+            field.name not in WITHOUT_ENGINE
+            and field.name not in handled
+            and value != field.default
+        ):
+            return f"it does not know {field.name}={value!r}"
+    return None
+
+
+def not_float32(expected: str, device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why an engine of float32 tensors on one type of device cannot take these, None if it can."""
+    if device.type != expected:
+        return f"it runs on {expected} devices, not on {device}"
+    if str(dtype) != "torch.float32":
+        return f"it computes in torch.float32, not in {dtype}"
+    return None
+
+
+def new_state(
+    optimiser: Optimiser, p: Mapping[str, Tensor], side_by_side: bool = False
+) -> OptimiserState:
+    """Zero state of each parameter. `side_by_side` puts all states of a row on one memory page.
+
+    A processor takes as long to find the page of a row as to read the row.
+    """
+    names = optimiser.state_names
+    state: OptimiserState = {name: {} for name in names}
+    for parameter, value in p.items():
+        axis = int(side_by_side and value.dim() == 2)  # along which the states lie
+        shape = list(value.shape)
+        shape.insert(axis, len(names))
+        tables = value.new_zeros(shape)
+        for i, name in enumerate(names):
+            state[name][parameter] = tables.select(axis, i)
+    return state

@@ -1,0 +1,152 @@
+"""The C++ engine (`_core`), on torch.get_num_threads() threads: float32 on the CPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from gru4rec_fast import _core
+from gru4rec_fast.engines.contract import OptimiserState, new_state, not_float32, not_handled
+from gru4rec_fast.reference import Adagrad
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gru4rec_fast.config import Config
+    from gru4rec_fast.plan.block import StepBlock
+    from gru4rec_fast.reference import Optimiser, Parameters
+    from gru4rec_fast.spec import NetworkSpec
+
+OPTIMISERS: dict[type[Optimiser], str] = {Adagrad: "adagrad"}
+"""Exact classes, since a subclass may compute something else -> their names in `_core`."""
+OPTIMISER_FIELDS = ("learning_rate", "momentum")
+LOSS_FIELDS = ("bpreg", "elu_param", "logq", "sample_alpha")
+HANDLED = frozenset({"loss", "seed", *OPTIMISER_FIELDS, *LOSS_FIELDS})
+
+
+class CpuEngine:
+    """`contract.Engine` by `_core`."""
+
+    name = "cpu"
+
+    def supports(
+        self,
+        spec: NetworkSpec,
+        optimiser: Optimiser,
+        config: Config,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> str | None:
+        """Float32 on a CPU; the cells, losses and optimisers of `_core`."""
+        cells = {layer.cell for layer in spec.layers}
+        if cells.difference(_core.cells()):
+            return f"it has no cell {cells.difference(_core.cells()).pop()!r}"
+        if config.loss not in _core.losses():
+            return f"it has no loss {config.loss!r}"
+        if type(optimiser) not in OPTIMISERS:
+            return f"it has no optimiser {type(optimiser).__name__}"
+        return not_handled(config, HANDLED) or not_float32("cpu", device, dtype)
+
+    def trainer(
+        self,
+        spec: NetworkSpec,
+        p: Parameters,
+        optimiser: Optimiser,
+        config: Config,
+        support: Tensor,
+    ) -> CpuTrainer:
+        """`contract.Engine.trainer`."""
+        return CpuTrainer(spec, p, optimiser, config, support)
+
+    def ranks(self, device: torch.device, dtype: torch.dtype) -> str | None:
+        """Float32 on a CPU."""
+        return not_float32("cpu", device, dtype)
+
+    def ranker(self, w: Tensor, b: Tensor) -> CpuRanker:
+        """`contract.Engine.ranker`."""
+        return CpuRanker(w, b)
+
+
+class CpuTrainer:
+    """`contract.Trainer` of float32 parameters on the CPU."""
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        p: Parameters,
+        optimiser: Optimiser,
+        config: Config,
+        support: Tensor,
+    ) -> None:
+        self.optimiser_state: OptimiserState = new_state(optimiser, p, side_by_side=True)
+        tables = [p, *self.optimiser_state.values()]
+        for table in tables:
+            for value in table.values():
+                if value.is_contiguous():
+                    _core.advise_huge_pages(value.detach().numpy())
+        parameters, *state = (
+            {name: value.detach().numpy() for name, value in table.items()} for table in tables
+        )
+        self._trainer = _core.Trainer(
+            spec=spec,
+            parameters=parameters,
+            optimiser=OPTIMISERS[type(optimiser)],
+            optimiser_options={name: getattr(config, name) for name in OPTIMISER_FIELDS},
+            state=state,
+            loss=config.loss,
+            loss_options={name: getattr(config, name) for name in LOSS_FIELDS},
+            batch_size=config.batch_size,
+            seed=config.seed,
+            support=support.numpy(),
+        )
+
+    @property
+    def states(self) -> list[Tensor]:
+        """`contract.Trainer.states`."""
+        return [torch.from_numpy(state) for state in self._trainer.states]
+
+    @states.setter
+    def states(self, states: list[Tensor]) -> None:
+        self._trainer.states = [state.numpy() for state in states]
+
+    def start_epoch(self) -> None:
+        """`contract.Trainer.start_epoch`."""
+        self._trainer.start_epoch()
+
+    def train_block(self, block: StepBlock) -> Tensor:
+        """`contract.Trainer.train_block`."""
+        return torch.from_numpy(self._trainer.train_block(block, torch.get_num_threads()))
+
+
+class CpuRanker:
+    """`contract.Ranker` of float32 items on the CPU: every score is the same chain of operations.
+
+    So a score depends neither on the tile, nor on the other rows, nor on the number of threads.
+    """
+
+    def __init__(self, w: Tensor, b: Tensor) -> None:
+        self._items = w.detach().contiguous().numpy(), b.detach().contiguous().numpy()
+
+    def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """`contract.Ranker.rank_counts`."""
+        greater, equal = _core.rank_counts(
+            _array(features), *self._items, targets.numpy(), torch.get_num_threads()
+        )
+        return torch.from_numpy(greater), torch.from_numpy(equal)
+
+    def top_k(self, features: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """`contract.Ranker.top_k`."""
+        best, items = _core.top_k(_array(features), *self._items, k, torch.get_num_threads())
+        return torch.from_numpy(best), torch.from_numpy(items)
+
+    def scores(self, features: Tensor, items: Tensor) -> Tensor:
+        """`contract.Ranker.scores`."""
+        found = _core.item_scores(
+            _array(features), *self._items, items.numpy(), torch.get_num_threads()
+        )
+        return torch.from_numpy(found)
+
+
+def _array(features: Tensor) -> _core.Float32:
+    return features.detach().contiguous().numpy()

@@ -1,0 +1,141 @@
+"""The reference (`gru4rec_fast.reference`) as an engine: everything, on any device, in any type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from gru4rec_fast import _core, reference
+from gru4rec_fast.engines.contract import OptimiserState, new_state
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gru4rec_fast.config import Config
+    from gru4rec_fast.plan.block import StepBlock
+    from gru4rec_fast.reference import Optimiser, Parameters
+    from gru4rec_fast.spec import DropoutSite, NetworkSpec
+
+
+class ReferenceEngine:
+    """`contract.Engine` by plain PyTorch."""
+
+    name = "reference"
+
+    def supports(
+        self,
+        spec: NetworkSpec,  # noqa: ARG002
+        optimiser: Optimiser,  # noqa: ARG002
+        config: Config,  # noqa: ARG002
+        device: torch.device,  # noqa: ARG002
+        dtype: torch.dtype,  # noqa: ARG002
+    ) -> str | None:
+        """Everything."""
+        return None
+
+    def trainer(
+        self,
+        spec: NetworkSpec,
+        p: Parameters,
+        optimiser: Optimiser,
+        config: Config,
+        support: Tensor,
+    ) -> ReferenceTrainer:
+        """`contract.Engine.trainer`."""
+        return ReferenceTrainer(spec, p, optimiser, config, support)
+
+    def ranks(self, device: torch.device, dtype: torch.dtype) -> str | None:  # noqa: ARG002
+        """All items."""
+        return None
+
+    def ranker(self, w: Tensor, b: Tensor) -> ReferenceRanker:
+        """`contract.Engine.ranker`."""
+        return ReferenceRanker(w, b)
+
+
+class ReferenceTrainer:
+    """`contract.Trainer` by `reference.loss_and_gradients`, a step at a time."""
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        p: Parameters,
+        optimiser: Optimiser,
+        config: Config,
+        support: Tensor,
+    ) -> None:
+        self.optimiser_state: OptimiserState = new_state(optimiser, p)
+        self._spec, self._p, self._config, self._support = spec, p, config, support
+        self._optimiser = optimiser
+        self.start_epoch()
+
+    def start_epoch(self) -> None:
+        """`contract.Trainer.start_epoch`."""
+        like, lanes = self._p["Wy.weight"], self._config.batch_size
+        self.states = [like.new_zeros(lanes, layer.state_width) for layer in self._spec.layers]
+
+    def train_block(self, block: StepBlock) -> Tensor:
+        """`contract.Trainer.train_block`."""
+        losses = self.states[0].new_empty(len(block))
+        for t in range(len(block)):
+            losses[t] = self._train_step(block, t)
+        return losses
+
+    def _train_step(self, block: StepBlock, t: int) -> Tensor:
+        m, device = int(block.live[t]), self.states[0].device
+        inputs = torch.from_numpy(block.inputs[t, :m]).long()
+        targets = torch.from_numpy(block.targets[t, :m]).long()
+        columns = torch.cat([targets, torch.from_numpy(block.negatives[t]).long()])
+        source = torch.from_numpy(block.source[t, :m]).long().to(device, non_blocking=True)
+        restarts = torch.from_numpy(block.restarts[t, :m]).bool().to(device, non_blocking=True)
+        touched = reference.touched_rows(self._spec, inputs, columns)
+        masks: list[Tensor | None] = [None] * (len(self.states) + 1)
+        for site, width in self._spec.dropout_sites.items():
+            masks[site.number] = self._mask(block.first_step + t, site, m, width)
+        loss, self.states, gradients = reference.loss_and_gradients(
+            self._spec,
+            self._p,
+            [reference.carry(state, source, restarts) for state in self.states],
+            columns.to(device, non_blocking=True),
+            {name: rows.to(device) for name, rows in touched.items()},
+            masks,
+            self._support,
+            self._config,
+        )
+        for name, gradient in gradients.items():
+            theta = self._p[name]
+            state = [tables[name] for tables in self.optimiser_state.values()]
+            if gradient.rows is None:
+                self._optimiser.update(theta, state, gradient.values)
+            else:
+                reference.update_rows(self._optimiser, theta, state, gradient.rows, gradient.values)
+        return loss
+
+    def _mask(self, step: int, site: DropoutSite, rows: int, columns: int) -> Tensor | None:
+        if site.rate == 0:
+            return None
+        seed, like = self._config.seed, self.states[0]
+        mask = _core.dropout_mask(seed, step, site.number, rows, columns, site.rate)
+        return torch.from_numpy(mask).to(like.device, like.dtype, non_blocking=True)
+
+
+class ReferenceRanker:
+    """`contract.Ranker` by the reference, with equal items grouped once."""
+
+    def __init__(self, w: Tensor, b: Tensor) -> None:
+        self._score_tile = reference.item_scores(w, b)
+        self._groups = reference.ItemGroups.of(w, b)
+
+    def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """`contract.Ranker.rank_counts`."""
+        return reference.rank_counts(features, targets, self._score_tile, self._groups)
+
+    def top_k(self, features: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """`contract.Ranker.top_k`."""
+        return reference.top_k(features, k, self._score_tile, self._groups)
+
+    def scores(self, features: Tensor, items: Tensor) -> Tensor:
+        """`contract.Ranker.scores`."""
+        groups, column = torch.unique(self._groups.group[items], return_inverse=True)
+        return self._score_tile(features, self._groups.first[groups])[:, column]

@@ -1,0 +1,1 @@
+"""Recall and MRR of whatever ranks items."""

@@ -1,0 +1,79 @@
+"""`batch_eval`: recall and MRR of a model on a test log, by the names that users have."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from gru4rec_fast.data.sessions import load_sessions
+from gru4rec_fast.errors import ParameterError, naming
+from gru4rec_fast.evaluation.forward_scorer import ForwardScorer
+from gru4rec_fast.evaluation.metrics import check_settings, evaluate
+from gru4rec_fast.evaluation.network_scorer import NetworkScorer
+from gru4rec_fast.model.network import Network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gru4rec_fast.evaluation.scorer import Scorer
+
+
+def batch_eval(
+    gru: Any,
+    test_data: Any,
+    cutoff: Iterable[int] | int = (20,),
+    batch_size: int = 512,
+    mode: str = "conservative",
+    item_key: str = "ItemId",
+    session_key: str = "SessionId",
+    time_key: str = "Time",
+) -> tuple[dict[int, float], dict[int, float]]:
+    """Recall and MRR of the next-item predictions on a test log, over the whole catalogue.
+
+    Args:
+        gru: a trained GRU4Rec, ours or one with the surface of SPEC section 10.
+        test_data: a table or path as for `GRU4Rec.fit`; events of items that the model does not
+            know are left out, and a warning counts them.
+        cutoff: the K of recall@K and mrr@K, one or more.
+        batch_size: sessions evaluated side by side; the answer does not depend on it.
+        mode: what a tie with the target counts: 'standard', 'conservative', 'median',
+            'tiebreaking'.
+        item_key: the item column.
+        session_key: the session column.
+        time_key: the time column.
+
+    Returns:
+        recall and mrr, each a dict cut-off -> value.
+
+    Raises:
+        DataError: a bad log, or one without a pair of known items.
+        ParameterError: an unknown mode, a bad cut-off or batch size, or something else than a
+            model as `gru`.
+    """
+    cutoff = check_settings(cutoff, batch_size, mode)
+    if not hasattr(gru, "data_iterator"):
+        raise ParameterError(
+            f"gru is of type {type(gru).__name__}; expected a trained GRU4Rec, then the log: "
+            "batch_eval(gru, test_data)"
+        )
+    sessions = load_sessions(
+        test_data,
+        item_key=item_key,
+        session_key=session_key,
+        time_key=time_key,
+        itemidmap=gru.data_iterator.itemidmap,
+    )
+    if sessions.dropped_events:
+        total = sessions.n_events + sessions.dropped_events
+        warnings.warn(
+            f"{sessions.dropped_events} of {total} events are of items that the model does not "
+            "know: left out",
+            stacklevel=2,
+        )
+    network = gru.model
+    scorer: Scorer = (
+        NetworkScorer(network, gru.engine) if isinstance(network, Network) else ForwardScorer(gru)
+    )
+    with naming(test_data):
+        result = evaluate(scorer, sessions, cutoff, batch_size=batch_size, mode=mode)
+    return result.recall, result.mrr

@@ -1,0 +1,1 @@
+"""A model's parameters, and the file that keeps them."""

@@ -1,0 +1,159 @@
+"""The network: its parameters, their initialisation, and the scores of a mini-batch.
+
+The modules only hold parameters, under the names that saved GRU4Rec models use; what is computed
+with them stands in `reference/`, and which implementation computes it in `engines/`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gru4rec_fast import reference
+from gru4rec_fast.spec import CELLS, NetworkSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gru4rec_fast.config import Config
+    from gru4rec_fast.reference import Parameters
+    from gru4rec_fast.spec import LayerSpec, Shape
+
+COMPATIBILITY_SEED = 42
+
+
+class Weights(nn.Module):
+    """The weights of one layer by their names; torch has no module that holds just these."""
+
+    def __init__(self, shapes: dict[str, Shape]) -> None:
+        super().__init__()
+        for name, shape in shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.empty(shape)))
+
+
+class Network(nn.Module):
+    """Parameters of GRU4Rec for a catalogue of V items, in the structure of `spec`.
+
+    `forward` is the surface that evaluation scripts of the original call; training goes through
+    `engines` instead.
+    """
+
+    def __init__(self, config: Config, n_items: int) -> None:
+        super().__init__()
+        self.config = config
+        self.n_items = n_items
+        self.spec = spec = NetworkSpec.of(config, n_items)
+        # Not drawn here: `initialise` or a checkpoint fills them, and torch's generator stays as it
+        # was.
+        with torch.device("meta"):
+            self.Wy = _table(spec.tables["Wy.weight"])
+            self.By = _table(spec.tables["By.weight"])
+            layers = [_module(layer) for layer in spec.layers]
+            if spec.one_hot:
+                self.GE = layers.pop(0)
+                self.GE.add_module("Wx0", _table(spec.tables[spec.input_table]))
+            elif not spec.shared:
+                self.E = _table(spec.tables[spec.input_table])
+            self.G = nn.ModuleList(layers)
+        self.to_empty(device="cpu")
+        self.requires_grad_(False)
+
+    def parameter_dict(self) -> Parameters:
+        """Name -> tensor, sharing the storage of the modules."""
+        return dict(self.named_parameters())
+
+    def initialise(self, compatibility_mode: bool = True) -> None:
+        """Draw the weights, uniform in +-sqrt(6 / (rows + columns)) of each gate's own matrix.
+
+        `compatibility_mode` draws by NumPy's legacy generator, seed 42, in the order in which the
+        original fills its matrices (SPEC section 7), otherwise by one seeded with `config.seed`.
+        `sigma` and `init_as_normal` of the config override the width and the distribution.
+        """
+        seed = COMPATIBILITY_SEED if compatibility_mode else self.config.seed
+        draw = _Drawer(np.random.RandomState(seed), self.config)
+        spec, p = self.spec, self.parameter_dict()
+        with torch.no_grad():
+            for parameter in p.values():
+                parameter.zero_()
+            if spec.one_hot:
+                gates = CELLS[spec.layers[0].cell].gates
+                draw.fill(p[spec.input_table].chunk(gates, dim=1))
+            elif not spec.shared:
+                draw.fill([p[spec.input_table]])
+            for layer in spec.layers:
+                blocks = CELLS[layer.cell].blocks
+                for name, shape in layer.weights.items():
+                    if len(shape) == 2:
+                        n, axis = blocks.get(name.removeprefix(layer.prefix), (1, 0))
+                        draw.fill(p[name].chunk(n, dim=axis))
+            draw.fill([p["Wy.weight"]])
+
+    def forward(
+        self,
+        in_idx: Tensor,
+        H: list[Tensor],
+        out_idx: Tensor | None = None,
+        training: bool = False,
+    ) -> Tensor:
+        """Scores (M, len(out_idx)) of the given items, or (M, V) of all, after one event a lane.
+
+        in_idx (M,) and out_idx int64 items; H a list of states (M, states * H_l) by layer, replaced
+        in the list. `training` applies dropout from torch's generator.
+        """
+        spec, p = self.spec, self.parameter_dict()
+        x = p[spec.input_table][in_idx]
+        masks: list[Tensor | None] = [None] * (len(H) + 1)
+        if training:
+            for site, width in spec.dropout_sites.items():
+                if site.rate > 0:
+                    kept = torch.ones(len(in_idx), width, device=x.device)
+                    masks[site.number] = nn.functional.dropout(kept, site.rate)
+        H[:] = reference.advance(spec, p, x, H, masks)
+        h = H[-1][:, : spec.layers[-1].units]
+        if out_idx is None:
+            return reference.scores(h, self.Wy.weight, self.By.weight)
+        return reference.scores(h, self.Wy.weight[out_idx], self.By.weight[out_idx])
+
+
+def _table(shape: Shape) -> nn.Embedding:
+    n_items, width = shape
+    return nn.Embedding(n_items, width)
+
+
+def _module(layer: LayerSpec) -> nn.Module:
+    """What holds the layer's weights: torch's own cell where it has the same weights."""
+    if layer.cell == "gru-reset-after":
+        return nn.GRUCell(layer.inputs, layer.units)
+    return Weights(CELLS[layer.cell].weights(layer.inputs, layer.units))
+
+
+class _Drawer:
+    """Fills matrices one after the other, row by row, from one generator.
+
+    In shares of some rows: a large table is never held in float64, and the numbers are the same.
+    """
+
+    NUMBERS_AT_ONCE = 2**22
+
+    def __init__(self, generator: np.random.RandomState, config: Config) -> None:
+        self.generator = generator
+        self.config = config
+
+    def fill(self, matrices: tuple[Tensor, ...] | list[Tensor]) -> None:
+        for matrix in matrices:
+            rows, columns = matrix.shape
+            sigma = self.config.sigma or math.sqrt(6.0 / (rows + columns))
+            at_once = max(1, self.NUMBERS_AT_ONCE // columns)
+            for first in range(0, rows, at_once):
+                share = matrix[first : first + at_once]
+                share.copy_(torch.from_numpy(self._draw(len(share), columns, sigma)))
+
+    def _draw(self, rows: int, columns: int, sigma: float) -> NDArray[np.float32]:
+        if self.config.init_as_normal:
+            return self.generator.randn(rows, columns).astype(np.float32) * np.float32(sigma)
+        values: NDArray[np.float32] = self.generator.rand(rows, columns).astype(np.float32)
+        return values * np.float32(2 * sigma) - np.float32(sigma)

@@ -1,0 +1,1 @@
+"""Training steps planned ahead: lanes, negatives, merged rows."""

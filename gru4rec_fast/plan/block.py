@@ -1,0 +1,76 @@
+"""A block of planned training steps: lanes, negatives and merged rows, as arrays of all steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gru4rec_fast._core import merge_rows
+
+if TYPE_CHECKING:
+    from gru4rec_fast._core import Int32, Int64, LaneBlock, UInt8
+
+
+@dataclass(frozen=True, eq=False)
+class StepBlock:
+    """T consecutive training steps. B lanes, S negatives a step, U unique rows at most.
+
+    The fields are those of `_core.LaneBlock` and `_core.MergedRows`, where each is described.
+    """
+
+    first_step: int
+    """The number of the first step, counted through all epochs."""
+    inputs: Int32
+    """(T, B)"""
+    targets: Int32
+    """(T, B)"""
+    restarts: UInt8
+    """(T, B)"""
+    source: Int32
+    """(T, B)"""
+    events: Int64
+    """(T, B)"""
+    live: Int32
+    """(T,)"""
+    negatives: Int32
+    """(T, S)"""
+    rows: Int32
+    """(T, U)"""
+    target_count: Int32
+    """(T, U)"""
+    sample_count: Int32
+    """(T, U)"""
+    target_row: Int32
+    """(T, B)"""
+    input_row: Int32
+    """(T, B)"""
+    scored: Int32
+    """(T,)"""
+    touched: Int32
+    """(T,)"""
+
+    def __len__(self) -> int:
+        """T, the number of steps."""
+        return len(self.live)
+
+    @classmethod
+    def merge(cls, first_step: int, lanes: LaneBlock, negatives: Int32) -> StepBlock:
+        """The block of steps with these lanes (T, B) and these negatives (T, S)."""
+        merged = merge_rows(lanes.inputs, lanes.targets, lanes.live, negatives)
+        return cls(
+            first_step=first_step,
+            inputs=lanes.inputs,
+            targets=lanes.targets,
+            restarts=lanes.restarts,
+            source=lanes.source,
+            events=lanes.events,
+            live=lanes.live,
+            negatives=negatives,
+            rows=merged.rows,
+            target_count=merged.target_count,
+            sample_count=merged.sample_count,
+            target_row=merged.target_row,
+            input_row=merged.input_row,
+            scored=merged.scored,
+            touched=merged.touched,
+        )

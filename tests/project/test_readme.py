@@ -1,0 +1,96 @@
+"""What the README shows works: its Python, its commands, its parameter table."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gru4rec_fast import cli
+from gru4rec_fast.config import Config
+from gru4rec_fast.data.splitting import hold_out_latest
+from gru4rec_fast.data.synthetic import generate
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def demo_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder in which the demo has left its logs."""
+    monkeypatch.chdir(tmp_path)
+    Path("demo-output").mkdir()
+    for log, name in zip(
+        hold_out_latest(generate(600, 300, single_share=0).log), ("train", "test"), strict=True
+    ):
+        log.to_csv(f"demo-output/generated-{name}.tsv", sep="\t", index=False)
+
+
+@pytest.mark.usefixtures("demo_output")
+def test_the_python_shown_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("python")
+    exec(compile(code, "README.md", "exec"), {})
+    assert "Score" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("demo_output")
+def test_the_commands_shown_run(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = [
+        shlex.split(line)[1:]
+        for block in blocks("sh")
+        for line in block.splitlines()
+        if line.startswith("gru4rec-fast ")
+    ]
+    assert [command[0] for command in commands] == ["train", "evaluate", "recommend", "run"]
+    for command in commands:
+        with pytest.raises(SystemExit) as exit_:
+            cli.main(command)
+        assert exit_.value.code == 0, capsys.readouterr().err
+    assert "Recall@20" in capsys.readouterr().out
+
+
+def test_the_make_targets_shown_exist() -> None:
+    shown = set(re.findall(r"^make ([\w-]+)", "\n".join(blocks("sh")), re.MULTILINE))
+    shown |= set(re.findall(r"`make ([\w-]+)", README))
+    assert {"demo", "test", "help", "wheel", "bench"} <= shown
+    for target in shown:
+        done = subprocess.run(
+            ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    printed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert shown <= set(re.findall(r"^  ([\w-]+) +\S", printed, re.MULTILINE))
+
+
+def test_the_parameter_table_is_that_of_the_config() -> None:
+    shown = README.split("<!-- parameters:")[1].split("-->", 1)[1].split("<!-- /parameters -->")[0]
+    expected = [
+        f"| `{row.name}` | {row.symbol} | `{row.default}` | {row.expected} | {row.help} |"
+        for row in Config.describe()
+    ]
+    assert shown.strip().splitlines()[2:] == expected, (
+        "replace the rows between the markers by:\n" + "\n".join(expected)
+    )
+
+
+def test_the_selections_of_tests_shown_select_some() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    shown = re.findall(r'^make test .*ARGS="(.*?)"', text, re.MULTILINE)
+    assert shown
+    for arguments in shown:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "--collect-only", "-q", *shlex.split(arguments)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
