@@ -14,6 +14,7 @@ from torch import Tensor
 from gru4rec_fast import reference
 from gru4rec_fast.config import LOSSES, Config
 from gru4rec_fast.model.network import Network
+from gru4rec_fast.spec import NetworkSpec
 
 EXACT: dict[str, Any] = {"rtol": 1e-12, "atol": 1e-12}
 
@@ -155,18 +156,19 @@ def test_row_gradients_are_those_of_the_whole_tables(mode: str, loss: str) -> No
     states = [random(m, 4, seed=1), random(m, 6, seed=2)]
     masks = [None, random(m, 4, seed=3).abs(), None]
     loss_value, new_states, gradients = reference.loss_and_gradients(
+        network.spec,
         p,
         states,
         columns,
-        reference.touched_rows(p, inputs, columns),
+        reference.touched_rows(network.spec, inputs, columns),
         masks,
         support,
         config,
     )
 
     whole = {name: value.clone().requires_grad_() for name, value in p.items()}
-    x = whole[reference.input_table(whole)][inputs]
-    hidden = reference.advance(whole, x, states, masks)
+    x = whole[network.spec.input_table][inputs]
+    hidden = reference.advance(network.spec, whole, x, states, masks)
     s = reference.scores(hidden[-1], whole["Wy.weight"][columns], whole["By.weight"][columns])
     if loss == "cross-entropy":
         s = reference.correct_logq(s, support, columns, 1.0, config.sample_alpha)
@@ -194,12 +196,12 @@ def test_a_mask_of_zeros_silences_its_site_alone(mode: str) -> None:
     network = Network(Config().replace(**MODES[mode], layers=(4, 6)), 12)
     network.initialise()
     p = network.parameter_dict()
-    x = p[reference.input_table(p)][torch.tensor([2, 7])]
+    x = p[network.spec.input_table][torch.tensor([2, 7])]
     states = [torch.ones(2, 4), torch.ones(2, 6)]
 
     def advanced(silenced: int | None, x: Tensor = x) -> list[Tensor]:
         masks = [torch.zeros(1) if site == silenced else None for site in range(3)]
-        return reference.advance(p, x, states, masks)
+        return reference.advance(network.spec, p, x, states, masks)
 
     undisturbed = advanced(None)
     last = advanced(2)
@@ -225,8 +227,8 @@ def test_a_step_touches_the_rows_of_its_inputs_and_of_its_columns(
     mode: str, rows: dict[str, list[int]]
 ) -> None:
     """An item that is an input alone has no score, so its bias stays as it is."""
-    p = Network(Config().replace(**MODES[mode], layers=(4,)), 9).parameter_dict()
-    touched = reference.touched_rows(p, torch.tensor([5]), torch.tensor([1, 2]))
+    spec = NetworkSpec.of(Config().replace(**MODES[mode], layers=(4,)), 9)
+    touched = reference.touched_rows(spec, torch.tensor([5]), torch.tensor([1, 2]))
     assert {name: t.rows.tolist() for name, t in touched.items()} == rows
 
 
@@ -246,11 +248,12 @@ def test_adagrad_with_momentum_by_hand() -> None:
     assert float(theta) == pytest.approx(1.0 + step, rel=1e-14)
 
 
-def test_sparse_adagrad_moves_the_given_rows_only() -> None:
+def test_update_rows_moves_the_given_rows_only() -> None:
     theta, a, m = random(6, 3), random(6, 3, seed=1).abs(), random(6, 3, seed=2)
     before = [t.clone() for t in (theta, a, m)]
     rows, g = torch.tensor([4, 1]), random(2, 3, seed=3)
-    reference.sparse_adagrad(theta, a, m, rows, g, 0.1, 0.5)
+    optimiser = reference.Adagrad(Config(learning_rate=0.1, momentum=0.5))
+    reference.update_rows(optimiser, theta, [a, m], rows, g)
     others = [0, 2, 3, 5]
     for now, then in zip((theta, a, m), before, strict=True):
         assert torch.equal(now[others], then[others])
