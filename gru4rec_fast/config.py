@@ -1,6 +1,6 @@
 """Every hyper-parameter once: name, symbol, default, range and meaning; and the published presets.
 
-Names and defaults are those of GRU4Rec's users (spec section 10). Whatever states a parameter
+Names and defaults are those of GRU4Rec's users (SPEC section 10). Whatever states a parameter
 elsewhere - the table in the docs, `--help`, error messages - is derived from the fields below.
 """
 
@@ -288,4 +288,4 @@ PRESETS: dict[str, dict[str, Any]] = {
     | {"n_sample": 2048, "embedding": 0, "constrained_embedding": True, "n_epochs": 10}
     for name, values in _PUBLISHED.items()
 }
-"""The authors' tuned settings by data set (spec section 9): `Config().replace(**PRESETS[name])`."""
+"""The authors' tuned settings by data set (SPEC section 9): `Config().replace(**PRESETS[name])`."""

@@ -2,7 +2,7 @@
 
 Letters: E events, n sessions, V items. Tables come from pandas, polars or Arrow (through
 narwhals), or from a .tsv, .txt, .csv (each also .gz) or .parquet file. The caller's table is
-never changed (spec section 1).
+never changed (SPEC section 1).
 """
 
 from __future__ import annotations

@@ -10,11 +10,12 @@ import torch
 
 from gru4rec_fast.baselines.pop import Pop
 from gru4rec_fast.config import Config
+from gru4rec_fast.data.data_iterator import DataIterator
 from gru4rec_fast.data.sessions import Sessions, load_sessions
 from gru4rec_fast.evaluation.forward_scorer import ForwardScorer
 from gru4rec_fast.evaluation.metrics import evaluate
 from gru4rec_fast.evaluation.network_scorer import NetworkScorer
-from gru4rec_fast.gru4rec import DataIterator, GRU4Rec
+from gru4rec_fast.gru4rec import GRU4Rec
 from gru4rec_fast.model.network import Network
 from tests.logs import random_log
 from tests.options import EMBEDDINGS
@@ -91,8 +92,8 @@ def test_a_session_is_ranked_as_if_it_were_alone(scorer: Scorer, sessions: Sessi
     for s in np.flatnonzero(lengths > 2)[:5]:
         events = slice(sessions.offsets[s], sessions.offsets[s + 1])
         state = scorer.start(1)
-        inputs = torch.from_numpy(sessions.items[events][:-1]).long()
-        targets = torch.from_numpy(sessions.items[events][1:]).long()
+        inputs = torch.tensor(sessions.items[events][:-1]).long()
+        targets = torch.tensor(sessions.items[events][1:]).long()
         lane, restart = torch.zeros(1, dtype=torch.int64), torch.tensor([True])
         alone = []
         for item, target in zip(inputs[:, None], targets[:, None], strict=True):
@@ -131,3 +132,15 @@ def test_a_target_equals_itself(scorer: Scorer, sessions: Sessions) -> None:
     # Ranks of all items together are those of a sorted list: as many ties as equal counts say.
     expected = [int((greater == g).sum()) for g in greater]
     assert equal.tolist() == expected
+
+
+def test_the_best_items_are_those_of_the_best_ranks(scorer: Scorer, sessions: Sessions) -> None:
+    state, n_items = scorer.start(1), sessions.n_items
+    feature = scorer.step(
+        state, torch.tensor([4]), torch.tensor([True]), torch.zeros(1, dtype=torch.int64)
+    )
+    _, items = scorer.top_k(feature, 10)
+    greater, _ = scorer.rank_counts(feature.expand(n_items, -1).contiguous(), torch.arange(n_items))
+    expected = sorted(range(n_items), key=lambda item: (int(greater[item]), item))[:10]
+    assert items.tolist() == [expected]
+    assert scorer.top_k(feature, n_items + 5)[1].shape == (1, n_items)
