@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gru4rec_fast.activation import Activation
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,35 +25,45 @@ Shape = tuple[int, ...]
 class CellKind:
     """How many gates and carried states a cell has, and the shapes of its weights.
 
-    `weights(K, H)` names them in the order in which every implementation takes them. A cell with a
-    one-hot input selects a row (gates * H) of its input table, so K is gates * H there.
+    The input's weights come first: `weight_ih` (gates * H, K), or with a one-hot input the V rows
+    (gates * H) of its table. `recurrent(H)` names all others, in the order in which every
+    implementation takes them.
     """
 
     gates: int
     states: int
-    weights: Callable[[int, int], dict[str, Shape]]
+    recurrent: Callable[[int], dict[str, Shape]]
     blocks: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Matrices that are several gates' own side by side: how many, and along which axis."""
+    any_activation: bool = False
+    """Whether `hidden_act` can be other than tanh."""
+
+
+def _as_in_torch(gates: int, states: int = 1, *, any_activation: bool = False) -> CellKind:
+    return CellKind(
+        gates,
+        states,
+        recurrent=lambda H: {
+            "weight_hh": (gates * H, H),
+            "bias_ih": (gates * H,),
+            "bias_hh": (gates * H,),
+        },
+        blocks={"weight_ih": (gates, 0), "weight_hh": (gates, 0)},
+        any_activation=any_activation,
+    )
 
 
 CELLS: dict[str, CellKind] = {
-    "gru-reset-after": CellKind(
-        gates=3,
-        states=1,
-        weights=lambda K, H: {
-            "weight_ih": (3 * H, K),
-            "weight_hh": (3 * H, H),
-            "bias_ih": (3 * H,),
-            "bias_hh": (3 * H,),
-        },
-        blocks={"weight_ih": (3, 0), "weight_hh": (3, 0)},
-    ),
+    "gru-reset-after": _as_in_torch(3),
     "gru-reset-before": CellKind(
         gates=3,
         states=1,
-        weights=lambda _, H: {"Wrz0": (H, 2 * H), "Wh0": (H, H), "Bh0": (3 * H,)},
-        blocks={"Wrz0": (2, 1)},
+        recurrent=lambda H: {"Wrz0": (H, 2 * H), "Wh0": (H, H), "Bh0": (3 * H,)},
+        blocks={"weight_ih": (3, 0), "Wrz0": (2, 1)},
+        any_activation=True,
     ),
+    "lstm": _as_in_torch(4, states=2),
+    "rnn": _as_in_torch(1, any_activation=True),
 }
 """The cells of SPEC section 3 by name; their equations are in `reference.cells.CELLS`."""
 
@@ -73,20 +85,52 @@ class LayerSpec:
     prefix: str
     """What the names of its weights begin with, as 'G.0.'."""
     inputs: int
+    """K; of a one-hot input gates * H, the columns of its table."""
     units: int
     dropout: DropoutSite
-    """Of the new state, which is handed on and carried."""
+    """Of the new hidden state, which is handed on and carried."""
+    one_hot: bool = False
+    """Whether the input is a row of a table of input weights."""
+    activation: Activation = Activation("tanh")
+    """Of the candidate state, where the cell lets one choose it."""
+
+    @property
+    def kind(self) -> CellKind:
+        """What the cell is made of."""
+        return CELLS[self.cell]
 
     @property
     def weights(self) -> dict[str, Shape]:
-        """Full name -> shape of the layer's weights, in the order of `CellKind.weights`."""
-        shapes = CELLS[self.cell].weights(self.inputs, self.units)
+        """Full name -> shape of the layer's weights, `weight_ih` first unless it is a table."""
+        shapes = self.kind.recurrent(self.units)
+        if not self.one_hot:
+            shapes = {"weight_ih": (self.kind.gates * self.units, self.inputs), **shapes}
         return {self.prefix + name: shape for name, shape in shapes.items()}
 
     @property
     def state_width(self) -> int:
         """Columns of the carried state: those of the hidden state, then of further states."""
-        return CELLS[self.cell].states * self.units
+        return self.kind.states * self.units
+
+
+@dataclass(frozen=True)
+class FeedForwardSpec:
+    """A feed-forward layer after the cells: y = act(W x + b) of K inputs and n units."""
+
+    prefix: str
+    """What the names of its weights begin with, as 'F.0.'."""
+    inputs: int
+    units: int
+    dropout: DropoutSite
+    activation: Activation
+
+    @property
+    def weights(self) -> dict[str, Shape]:
+        """Full name -> shape."""
+        return {
+            self.prefix + "weight": (self.units, self.inputs),
+            self.prefix + "bias": (self.units,),
+        }
 
 
 @dataclass(frozen=True)
@@ -100,6 +144,8 @@ class NetworkSpec:
     """Of the rows that are read; with a one-hot input it falls on the first layer's state."""
     layers: tuple[LayerSpec, ...]
     """From the input up."""
+    feed_forward: tuple[FeedForwardSpec, ...] = ()
+    """Between the last cell and the scores, from the cell up."""
 
     @classmethod
     def of(cls, config: Config, n_items: int) -> NetworkSpec:
@@ -107,23 +153,44 @@ class NetworkSpec:
         one_hot = not config.constrained_embedding and not config.embedding
         embedding = DropoutSite(0, config.dropout_p_embed)
         layers: list[LayerSpec] = []
-        inputs = config.embedding or config.layers[-1]
-        for units in config.layers:
-            if one_hot and not layers:
-                width = CELLS["gru-reset-before"].gates * units
-                layer = LayerSpec("gru-reset-before", "GE.", width, units, embedding)
-            else:
-                prefix = f"G.{len(layers) - one_hot}."
-                dropout = DropoutSite(len(layers) + 1, config.dropout_p_hidden)
-                layer = LayerSpec("gru-reset-after", prefix, inputs, units, dropout)
-            layers.append(layer)
+        sizes = [*config.layers, *config.feed_forward]
+        inputs = config.embedding or sizes[-1]
+        for number, (units, cell) in enumerate(zip(config.layers, config.cells, strict=True)):
+            hidden = DropoutSite(number + 1, config.dropout_p_hidden)
+            first = one_hot and number == 0
+            layers.append(
+                LayerSpec(
+                    cell,
+                    "GE." if first else f"G.{number - one_hot}.",
+                    CELLS[cell].gates * units if first else inputs,
+                    units,
+                    embedding if first else hidden,
+                    first,
+                    config.hidden_activation,
+                )
+            )
+            inputs = units
+        feed_forward = []
+        for number, units in enumerate(config.feed_forward):
+            dropout = DropoutSite(len(layers) + number + 1, config.dropout_p_hidden)
+            feed_forward.append(
+                FeedForwardSpec(
+                    f"F.{number}.", inputs, units, dropout, config.feed_forward_activation
+                )
+            )
             inputs = units
         return cls(
             n_items,
             "GE.Wx0.weight" if one_hot else "E.weight" if config.embedding else "Wy.weight",
             DropoutSite(0, 0.0) if one_hot else embedding,
             tuple(layers),
+            tuple(feed_forward),
         )
+
+    @property
+    def features(self) -> int:
+        """Columns of what is scored: units of the last layer, and columns of Wy."""
+        return (self.feed_forward or self.layers)[-1].units
 
     @property
     def shared(self) -> bool:
@@ -136,17 +203,21 @@ class NetworkSpec:
         return self.input_table == "GE.Wx0.weight"
 
     @property
+    def n_sites(self) -> int:
+        """How many numbers of dropout sites there are."""
+        return 1 + len(self.layers) + len(self.feed_forward)
+
+    @property
     def dropout_sites(self) -> dict[DropoutSite, int]:
         """Each place where dropout can fall, and how many columns it has."""
-        sites = {layer.dropout: layer.units for layer in self.layers}
+        sites = {layer.dropout: layer.units for layer in (*self.layers, *self.feed_forward)}
         return sites if self.one_hot else {self.input_dropout: self.layers[0].inputs} | sites
 
     @property
     def tables(self) -> dict[str, Shape]:
         """Name -> shape of the tables with a row for each item, of which a step touches a few."""
-        width = self.layers[-1].units
         output: dict[str, Shape] = {
-            "Wy.weight": (self.n_items, width),
+            "Wy.weight": (self.n_items, self.features),
             "By.weight": (self.n_items, 1),
         }
         if self.shared:
@@ -156,5 +227,5 @@ class NetworkSpec:
     @property
     def parameters(self) -> dict[str, Shape]:
         """Name -> shape of every parameter, by the names of the model's state_dict."""
-        weights = {name: shape for layer in self.layers for name, shape in layer.weights.items()}
-        return self.tables | weights
+        layers = (*self.layers, *self.feed_forward)
+        return self.tables | {n: shape for layer in layers for n, shape in layer.weights.items()}

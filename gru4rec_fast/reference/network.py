@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - its usual name
 
+from gru4rec_fast.reference.activations import activate
 from gru4rec_fast.reference.cells import CELLS
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from gru4rec_fast.spec import NetworkSpec
+    from gru4rec_fast.spec import LayerSpec, NetworkSpec
 
 Parameters = dict[str, "Tensor"]
 """Name -> tensor, by the names and shapes of `NetworkSpec.parameters`."""
@@ -25,26 +27,36 @@ def advance(
     x: Tensor,
     states: Sequence[Tensor],
     masks: Sequence[Tensor | None],
-) -> list[Tensor]:
-    """New state (M, states * H_l) of every layer from the input rows x and the carried states.
+) -> tuple[list[Tensor], Tensor]:
+    """New state (M, states * H_l) of every layer, and the features (M, F) that are scored.
 
-    `masks` are inverted-dropout factors by the number of their site (`spec.DropoutSite`); None is
-    no dropout. The dropped-out hidden state is both passed on and carried.
+    x are the rows of the inputs, `states` the carried ones. `masks` are inverted-dropout factors by
+    the number of their site (`spec.DropoutSite`); None is no dropout. The dropped-out hidden state
+    is both passed on and carried.
     """
     new_states = []
     if not spec.one_hot:
         x = dropout(x, masks[spec.input_dropout.number])
     for layer, state in zip(spec.layers, states, strict=True):
-        weights = [p[name] for name in layer.weights]
-        new = CELLS[layer.cell](x, state, weights)
-        mask = masks[layer.dropout.number]
-        if new.shape[1] == layer.units:
-            new = x = dropout(new, mask)
-        else:
-            x = dropout(new[:, : layer.units], mask)
-            new = torch.cat([x, new[:, layer.units :]], dim=1)
-        new_states.append(new)
-    return new_states
+        new = _cell(layer, p, x, state)
+        x = dropout(new[:, : layer.units], masks[layer.dropout.number])
+        further = new[:, layer.units :]
+        new_states.append(torch.cat([x, further], dim=1) if further.shape[1] else x)
+    for dense in spec.feed_forward:
+        weight, bias = (p[name] for name in dense.weights)
+        x = activate(F.linear(x, weight, bias), dense.activation)
+        x = dropout(x, masks[dense.dropout.number])
+    return new_states, x
+
+
+def _cell(layer: LayerSpec, p: Parameters, x: Tensor, state: Tensor) -> Tensor:
+    weights = {name.removeprefix(layer.prefix): p[name] for name in layer.weights}
+    bias = weights.get("bias_ih")
+    if not layer.one_hot:
+        x = F.linear(x, weights["weight_ih"], bias)
+    elif bias is not None:
+        x = x + bias
+    return CELLS[layer.cell](x, state, weights, layer.activation)
 
 
 def dropout(x: Tensor, mask: Tensor | None) -> Tensor:

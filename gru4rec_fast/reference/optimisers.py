@@ -1,12 +1,17 @@
 """The optimisers: what a parameter's gradient does to it, for whole parameters and touched rows.
 
-Of an item table a step updates the touched rows only, their optimiser state too (SPEC section 6).
-A row's gradient comes in summed over its occurrences.
+A rule scales the gradient g to ĝ (SPEC section 6). Then, with learning rate η, L2 weight λ and
+momentum μ:
+
+    d = η (ĝ + λ θ);    v = μ v - d, θ += v  (with momentum)    θ -= d  (without)
+
+Of an item table a step updates the touched rows only, their optimiser state too. A row's gradient
+comes in summed over its occurrences.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
@@ -17,57 +22,145 @@ if TYPE_CHECKING:
 
     from gru4rec_fast.config import Config
 
-ADAGRAD_EPSILON = 1e-6
+EPSILON = 1e-6
 
 
-class Optimiser(Protocol):
-    """An optimiser with its settings. The state of a parameter belongs to whoever trains it."""
+class Optimiser:
+    """A rule with the learning rate, momentum and L2 weight of `config`.
 
-    name: str
-    """By which engines know it."""
+    The state of a parameter belongs to whoever trains it. A subclass is one rule.
+    """
 
-    @property
-    def state_names(self) -> tuple[str, ...]:
-        """Names of the tensors, each of the parameter's shape, that it keeps for a parameter."""
-
-    def update(self, theta: Tensor, state: Sequence[Tensor], g: Tensor) -> None:
-        """Update theta and its state, zeros at first, in place by the gradient g of its shape."""
-
-
-def adagrad(
-    theta: Tensor, a: Tensor, m: Tensor | None, g: Tensor, learning_rate: float, momentum: float
-) -> None:
-    """Adagrad with momentum, in place: a += g^2; m = mu m - eta g / sqrt(a + eps); theta += m."""
-    a += g**2
-    update = -learning_rate * g / torch.sqrt(a + ADAGRAD_EPSILON)
-    if m is not None:
-        m *= momentum
-        m += update
-        update = m
-    theta += update
-
-
-class Adagrad:
-    """Adagrad with momentum (`adagrad`) by the learning rate and momentum of `config`."""
-
-    name = "adagrad"
+    name: ClassVar[str]
+    """By which Config and engines know it."""
+    states: ClassVar[dict[str, str]] = {}
+    """What the rule keeps for a parameter: name -> 'element' (of the parameter's shape) or 'row'
+    (one number a row; an element of a vector is a row)."""
 
     def __init__(self, config: Config) -> None:
         self.learning_rate = config.learning_rate
         self.momentum = config.momentum
+        self.l2 = config.lmbd
+        self.parameters = config.optimiser_parameters
 
     @property
-    def state_names(self) -> tuple[str, ...]:
-        """The accumulator and, with momentum, the last update."""
-        return ("accumulator", "momentum") if self.momentum > 0 else ("accumulator",)
+    def state_kinds(self) -> dict[str, str]:
+        """Name -> 'element' or 'row' of all state, that of momentum included."""
+        return {**self.states, "momentum": "element"} if self.momentum > 0 else self.states
+
+    def scaled(self, g: Tensor, state: Sequence[Tensor]) -> Tensor:
+        """ĝ, from the gradient and the state of the rule, which is updated in place."""
+        raise NotImplementedError
 
     def update(self, theta: Tensor, state: Sequence[Tensor], g: Tensor) -> None:
-        """`adagrad`, in place."""
-        m = state[1] if self.momentum > 0 else None
-        adagrad(theta, state[0], m, g, self.learning_rate, self.momentum)
+        """Update theta and its state, zeros at first, in place by the gradient g of its shape."""
+        step = self.learning_rate * (self.scaled(g, state) + self.l2 * theta)
+        if self.momentum > 0:
+            velocity = state[-1]
+            velocity *= self.momentum
+            velocity -= step
+            theta += velocity
+        else:
+            theta -= step
 
 
-OPTIMISERS: dict[str, type[Adagrad]] = {"adagrad": Adagrad}
+class Sgd(Optimiser):
+    """ĝ = g."""
+
+    name = "sgd"
+
+    def scaled(self, g: Tensor, state: Sequence[Tensor]) -> Tensor:  # noqa: ARG002
+        """`Optimiser.scaled`."""
+        return g
+
+
+class Adagrad(Optimiser):
+    """a += g²; ĝ = g / √(a + ε) (Duchi et al. 2011)."""
+
+    name = "adagrad"
+    states: ClassVar = {"accumulator": "element"}
+
+    def scaled(self, g: Tensor, state: Sequence[Tensor]) -> Tensor:
+        """`Optimiser.scaled`."""
+        a = state[0]
+        a += g**2
+        return g / torch.sqrt(a + EPSILON)
+
+
+class AdagradRowwise(Optimiser):
+    """a += mean of g² over the row; ĝ = g / √(a + ε): one number a row, for huge catalogues."""
+
+    name = "adagrad-rowwise"
+    states: ClassVar = {"accumulator": "row"}
+
+    def scaled(self, g: Tensor, state: Sequence[Tensor]) -> Tensor:
+        """`Optimiser.scaled`."""
+        a = state[0]
+        a += (g**2).mean(dim=1, keepdim=True) if g.dim() > 1 else g**2
+        return g / torch.sqrt(a + EPSILON)
+
+
+class RmsProp(Optimiser):
+    """a = ρ a + (1 - ρ) g²; ĝ = g / √(a + ε)."""
+
+    name = "rmsprop"
+    states: ClassVar = {"accumulator": "element"}
+
+    def scaled(self, g: Tensor, state: Sequence[Tensor]) -> Tensor:
+        """`Optimiser.scaled`."""
+        (a, *_), (rho,) = state, self.parameters
+        a *= rho
+        a += (1 - rho) * g**2
+        return g / torch.sqrt(a + EPSILON)
+
+
+class Adadelta(Optimiser):
+    """a = ρ a + (1 - ρ) g²; s = (u + ε) / (a + ε); u = ρ u + (1 - ρ) s g²; ĝ = g √s.
+
+    Zeiler 2012. The learning rate is 1.
+    """
+
+    name = "adadelta"
+    states: ClassVar = {"accumulator": "element", "update": "element"}
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.learning_rate = 1.0
+
+    def scaled(self, g: Tensor, state: Sequence[Tensor]) -> Tensor:
+        """`Optimiser.scaled`."""
+        (a, u, *_), (rho,) = state, self.parameters
+        a *= rho
+        a += (1 - rho) * g**2
+        scale = (u + EPSILON) / (a + EPSILON)
+        u *= rho
+        u += (1 - rho) * scale * g**2
+        return g * torch.sqrt(scale)
+
+
+class Adam(Optimiser):
+    """m = β₁ m + (1 - β₁) g; v = β₂ v + (1 - β₂) g²; ĝ = m / (1 - β₁ᵗ) / (√(v / (1 - β₂ᵗ)) + ε).
+
+    Kingma & Ba 2015. t counts the steps that touched the row.
+    """
+
+    name = "adam"
+    states: ClassVar = {"mean": "element", "variance": "element", "steps": "row"}
+
+    def scaled(self, g: Tensor, state: Sequence[Tensor]) -> Tensor:
+        """`Optimiser.scaled`."""
+        (m, v, t, *_), (beta1, beta2) = state, self.parameters
+        m *= beta1
+        m += (1 - beta1) * g
+        v *= beta2
+        v += (1 - beta2) * g**2
+        t += 1
+        return m / (1 - beta1**t) / (torch.sqrt(v / (1 - beta2**t)) + EPSILON)
+
+
+OPTIMISERS: dict[str, type[Optimiser]] = {
+    rule.name: rule for rule in (Sgd, Adagrad, AdagradRowwise, RmsProp, Adadelta, Adam)
+}
 
 
 def update_rows(
@@ -82,3 +175,14 @@ def update_rows(
     optimiser.update(theta_rows, state_rows, g)
     for table, updated in zip(tables, [theta_rows, *state_rows], strict=True):
         table[rows] = updated
+
+
+def cap_gradients(gradients: Sequence[Tensor], cap: float) -> None:
+    """Scale all gradients of a step by cap / norm, in place, if their common norm reaches the cap.
+
+    Rows of tables come summed over their occurrences.
+    """
+    norm = torch.sqrt(torch.stack([(g.double() ** 2).sum() for g in gradients]).sum())
+    if norm >= cap:
+        for g in gradients:
+            g *= (cap / norm).to(g.dtype)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 
+from gru4rec_fast.reference.activations import activate
 from gru4rec_fast.reference.losses import LOSSES, correct_logq
 from gru4rec_fast.reference.network import advance, scores
 
@@ -84,11 +85,11 @@ def loss_and_gradients(
 
     occurrences = {name: F.embedding(t.index, leaves[name]) for name, t in touched.items()}
     x = occurrences[spec.input_table][-m:]
-    new_states = advance(spec, leaves, x, states, masks)
-    h = new_states[-1][:, : spec.layers[-1].units]
-    s = scores(h, occurrences["Wy.weight"][:n], occurrences["By.weight"])
+    new_states, features = advance(spec, leaves, x, states, masks)
+    s = scores(features, occurrences["Wy.weight"][:n], occurrences["By.weight"])
     if config.logq > 0 and config.loss == "cross-entropy":
         s = correct_logq(s, support, columns, config.logq, config.sample_alpha)
+    s = activate(s, config.score_activation)
     loss = LOSSES[config.loss](s, config).sum() / config.batch_size
 
     values = torch.autograd.grad(loss, list(leaves.values()))
