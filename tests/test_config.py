@@ -9,8 +9,9 @@ import re
 import numpy as np
 import pytest
 
-from gru4rec_fast.config import LOSSES, PRESETS, Config
+from gru4rec_fast.config import LOSSES, Config
 from gru4rec_fast.errors import ParameterError
+from gru4rec_fast.presets import PRESETS
 
 USER_FACING_DEFAULTS = {
     "layers": [100],
