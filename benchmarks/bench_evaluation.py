@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from benchmarks.peak_memory import printed_by
-from gru4rec_fast import ops, reference
+from gru4rec_fast import reference
+from gru4rec_fast.engines.choice import ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ def scans(n_items: int) -> dict[str, Callable[[], object]]:
     features, w = torch.randn(ROWS, UNITS), torch.randn(n_items, UNITS)
     b, targets = torch.randn(n_items, 1), torch.randint(0, n_items, (ROWS,))
     tile, scores = 4096, torch.empty(ROWS, 4096)
+    ranker = ENGINES["cpu"].ranker(w, b)
     every = reference.ItemGroups.all_different(n_items, w.device)
 
     def floor() -> None:
@@ -30,12 +32,12 @@ def scans(n_items: int) -> dict[str, Callable[[], object]]:
             torch.mm(features, w[first : first + tile].T, out=scores)
 
     return {
-        "engine": lambda: ops.rank_counts(features, w, b, targets),
+        "engine": lambda: ranker.rank_counts(features, targets),
         "plain": lambda: reference.rank_counts(
             features, targets, reference.item_scores(w, b), every
         ),
         "floor": floor,
-        "top 20": lambda: ops.top_k(features, w, b, 20),
+        "top 20": lambda: ranker.top_k(features, 20),
     }
 
 
@@ -43,14 +45,14 @@ MEMORY = """
 import sys
 import torch
 from benchmarks.peak_memory import peak_memory
-from gru4rec_fast import ops
+from gru4rec_fast.engines.cpu import CpuRanker
 
 rows, units, n_items = map(int, sys.argv[1:])
 features, w = torch.zeros(rows, units), torch.ones(n_items, units)
 b, targets = torch.ones(n_items, 1), torch.arange(rows)
-ops.rank_counts(features[:1], w[:64], b[:64], targets[:1])  # what the first call alone loads
+CpuRanker(w[:64], b[:64]).rank_counts(features[:1], targets[:1])  # what the first call alone loads
 before = peak_memory()
-ops.rank_counts(features, w, b, targets)
+CpuRanker(w, b).rank_counts(features, targets)
 print((peak_memory() - before) / 1e6)
 """
 

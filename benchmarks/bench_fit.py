@@ -4,44 +4,36 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from unittest.mock import patch
 
 import pytest
 import torch
 
 from benchmarks.peak_memory import printed_by
-from gru4rec_fast import GRU4Rec, ops
+from gru4rec_fast import GRU4Rec
 from gru4rec_fast.presets import PRESETS
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from gru4rec_fast.training.loop import EpochReport
+    from gru4rec_fast.training.report import EpochReport
 
 SESSIONS = Path(__file__).resolve().parents[2] / "shared/data/serenade_bol/train.tsv.gz"
 N_ITEMS, UNITS = 10_000_000, 64
 
 
-reference_alone = patch.object(ops, "ENGINES", ())  # no engine: all runs in plain PyTorch
-
-
-def epoch() -> EpochReport:
+def epoch(engine: str) -> EpochReport:
     """One epoch of SESSIONS by the rsc15 preset on one thread."""
     torch.set_num_threads(1)
     reports: list[EpochReport] = []
-    gru = GRU4Rec(**{**PRESETS["rsc15"], "n_epochs": 1}, device="cpu")
+    gru = GRU4Rec(**{**PRESETS["rsc15"], "n_epochs": 1}, device="cpu", engine=engine)
     gru.fit(SESSIONS, progress=False, on_epoch=reports.append)
     return reports[0]
 
 
 def epoch_rates() -> dict[str, float]:
-    """Events a second of the engine and of the reference."""
-    engine = epoch()
-    with reference_alone:
-        reference = epoch()
-    return {
-        name: r.events / r.seconds for name, r in (("engine", engine), ("reference", reference))
-    }
+    """Events a second of the C++ engine and of the reference."""
+    reports = {name: epoch(name) for name in ("cpu", "reference")}
+    return {name: report.events / report.seconds for name, report in reports.items()}
 
 
 FIT = """
@@ -70,13 +62,9 @@ def training_memory(n_items: int = N_ITEMS, units: int = UNITS) -> float:
 
 
 @pytest.mark.skipif(not SESSIONS.exists(), reason=f"no sessions at {SESSIONS}")
-@pytest.mark.parametrize("path", ["engine", "reference"])
-def test_epoch(benchmark: BenchmarkFixture, path: str) -> None:
-    if path == "engine":
-        benchmark.pedantic(epoch, rounds=3)
-    else:
-        with reference_alone:
-            benchmark.pedantic(epoch, rounds=1)
+@pytest.mark.parametrize("engine", ["cpu", "reference"])
+def test_epoch(benchmark: BenchmarkFixture, engine: str) -> None:
+    benchmark.pedantic(epoch, args=(engine,), rounds=3 if engine == "cpu" else 1)
 
 
 def test_memory() -> None:

@@ -102,7 +102,7 @@ def fit_lines(rounds: int) -> list[str]:
     if bench_fit.SESSIONS.exists():
         rates = [bench_fit.epoch_rates() for _ in range(rounds)]
         engine, reference = (
-            np.median([r[path] for r in rates]) for path in ("engine", "reference")
+            np.median([r[engine] for r in rates]) for engine in ("cpu", "reference")
         )
         lines += [
             "An epoch of serenade_bol, rsc15 preset, one thread, by `GRU4Rec.fit`: "

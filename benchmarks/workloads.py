@@ -1,6 +1,6 @@
 """The published settings on generated sessions, and what a step of them is measured against.
 
-`engine` trains planned steps by `ops.train_block`. `plain` trains the same steps as a good PyTorch
+`engine` trains planned steps by an engine. `plain` trains the same steps as a good PyTorch
 user would write them: sparse gradients, coalesced, and Adagrad with momentum on their rows. `floor`
 is a step's matrix products alone, all N columns, through torch.mm(out=...).
 """
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from gru4rec_fast.optim import Adagrad
 from torch import Tensor
 
-from gru4rec_fast import ops, reference
+from gru4rec_fast import reference
 from gru4rec_fast.config import Config
+from gru4rec_fast.engines.choice import ENGINES
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.plan.epoch import plan_epoch
 from gru4rec_fast.plan.negatives import negative_sampler
@@ -88,16 +88,16 @@ class Workload:
         self.network.initialise()
         self.p = self.network.parameter_dict()
 
-    def states(self) -> list[Tensor]:
-        """Zero states of all layers."""
-        return [torch.zeros(self.config.batch_size, h) for h in self.config.layers]
-
-    def engine(self) -> Callable[[], None]:
-        """Trains all steps by the engine."""
-        optimiser, states = Adagrad(self.p, self.config), self.states()
+    def engine(self, name: str = "cpu") -> Callable[[], None]:
+        """Trains all steps by an engine."""
+        optimiser = reference.Adagrad(self.config)
+        trainer = ENGINES[name].trainer(
+            self.network.spec, self.p, optimiser, self.config, self.support
+        )
+        trainer.start_epoch()
 
         def run() -> None:
-            ops.train_block(self.p, optimiser, states, self.block, self.support, self.config)
+            trainer.train_block(self.block)
 
         return run
 
@@ -109,7 +109,7 @@ class Workload:
         """The matrix products of that many steps."""
         config = self.config
         B, H, N = config.batch_size, config.layers[-1], config.batch_size + config.n_sample
-        one_hot = "GE.Wrz0" in self.p
+        one_hot = self.network.spec.one_hot
         h, w, s = torch.randn(B, H), torch.randn(N, H), torch.randn(B, N)
         w_ih, g = torch.randn(3 * H, H), torch.randn(B, 3 * H)
         d_h, d_w, d_ih = torch.empty(B, H), torch.empty(N, H), torch.empty(3 * H, H)
@@ -133,11 +133,12 @@ class PlainPyTorch:
     """The same training in plain PyTorch."""
 
     def __init__(self, workload: Workload, steps: int) -> None:
-        self.config = workload.config
+        self.config, self.spec = workload.config, workload.network.spec
+        self.optimiser = reference.Adagrad(self.config)
         self.p = {name: value.clone() for name, value in workload.p.items()}
         self.a = {name: torch.zeros_like(value) for name, value in self.p.items()}
         self.m = {name: torch.zeros_like(value) for name, value in self.p.items()}
-        self.states = workload.states()
+        self.states = [torch.zeros(self.config.batch_size, h) for h in self.config.layers]
         # What a data loader would hand over; not part of the step.
         block = workload.block
         self.steps = [
@@ -165,17 +166,16 @@ class PlainPyTorch:
         config, p = self.config, self.p
         m = len(inputs)
         states = [reference.carry(h, source, restarts) for h in self.states]
-        source_table = reference.input_table(p)
-        if source_table == "Wy.weight":
+        if self.spec.shared:
             both = F.embedding(torch.cat([inputs, columns]), p["Wy.weight"], sparse=True)
             x, w = both[:m], both[m:]
         else:
-            x = F.embedding(inputs, p[source_table], sparse=True)
+            x = F.embedding(inputs, p[self.spec.input_table], sparse=True)
             w = F.embedding(columns, p["Wy.weight"], sparse=True)
         b = F.embedding(columns, p["By.weight"], sparse=True)
         if config.dropout_p_embed > 0:
             x = F.dropout(x, config.dropout_p_embed)
-        if "GE.Wrz0" in p:
+        if self.spec.one_hot:
             h = reference.gru_reset_before(x, states[0], p["GE.Wrz0"], p["GE.Wh0"], p["GE.Bh0"])
         else:
             h = torch.gru_cell(x, states[0], *(p[f"G.0.{n}"] for n in CELL))
@@ -200,15 +200,13 @@ class PlainPyTorch:
         """Adagrad with momentum, of a table on the rows of its gradient."""
         gradient = value.grad
         assert gradient is not None
-        settings = self.config.learning_rate, self.config.momentum
-        momentum = self.m[name] if self.config.momentum > 0 else None
+        state = [self.a[name], self.m[name]][: len(self.optimiser.state_names)]
         if gradient.is_sparse:
             gradient = gradient.coalesce()
-            reference.sparse_adagrad(
-                value, self.a[name], momentum, gradient.indices()[0], gradient.values(), *settings
-            )
+            rows, g = gradient.indices()[0], gradient.values()
+            reference.update_rows(self.optimiser, value, state, rows, g)
         else:
-            reference.adagrad(value, self.a[name], momentum, gradient, *settings)
+            self.optimiser.update(value, state, gradient)
         value.grad = None
 
 

@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 
 from gru4rec_fast.checks import whole_number
 from gru4rec_fast.config import Config
+from gru4rec_fast.data.data_iterator import DataIterator
 from gru4rec_fast.data.origin import naming
 from gru4rec_fast.data.sessions import Sessions, load_sessions, require_pairs
 from gru4rec_fast.engines import choice
@@ -40,22 +40,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
-__all__ = ["DataIterator", "GRU4Rec", "batch_eval"]
+__all__ = ["GRU4Rec", "batch_eval"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class DataIterator:
-    """What scripts of the original read from a trained model's `data_iterator`."""
-
-    itemidmap: pd.Series[int]
-    """Index: item ids; values: their index 0..V-1."""
-
-    @property
-    def n_items(self) -> int:
-        """V."""
-        return len(self.itemidmap)
 
 
 class GRU4Rec:
@@ -358,6 +345,10 @@ class GRU4Rec:
         self._predictor = None
         return self
 
+    def scorer(self) -> NetworkScorer:
+        """What `evaluate` and `batch_eval` rank with, once trained or loaded."""
+        return NetworkScorer(self.model, self._engine)
+
     def recommend(
         self, session_items: Sequence[Any], k: int = 20, *, exclude_seen: bool = False
     ) -> pd.DataFrame:
@@ -372,10 +363,8 @@ class GRU4Rec:
             DataError: the session is no list, empty, or the model knows none of its items.
             ParameterError: k is not a whole number of at least 1.
         """
-        network, items = self._fitted()
-        return recommend(
-            NetworkScorer(network, self._engine), items.itemidmap, session_items, k, exclude_seen
-        )
+        items = self.data_iterator
+        return recommend(self.scorer(), items.itemidmap, session_items, k, exclude_seen)
 
     def predict_next_batch(
         self,
@@ -395,10 +384,9 @@ class GRU4Rec:
             DataError: another number of events than `batch`, an unknown item, or no list.
             ParameterError: `batch` is not a whole number of at least 1.
         """
-        network, items = self._fitted()
         if self._predictor is None or self._predictor.batch != batch:
-            scorer = NetworkScorer(network, self._engine)
-            self._predictor = BatchPredictor(scorer, items.itemidmap, batch)
+            items = self.data_iterator.itemidmap
+            self._predictor = BatchPredictor(self.scorer(), items, batch)
         return self._predictor.predict_next(session_ids, input_item_ids, predict_for_item_ids)
 
     def _adjust_hidden(

@@ -1,9 +1,14 @@
-"""Small random session logs for tests."""
+"""The logs that tests use: random ones, and sessions as they are listed."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def random_log(
@@ -23,3 +28,15 @@ def random_log(
         }
     )
     return log.sample(frac=1, random_state=seed).reset_index(drop=True)
+
+
+def log_of(sessions: Sequence[Sequence[int]]) -> pd.DataFrame:
+    """Session 0, 1, ... of these items, one event after the other in time."""
+    lengths = [len(session) for session in sessions]
+    return pd.DataFrame(
+        {
+            "SessionId": np.repeat(np.arange(len(sessions)), lengths),
+            "ItemId": np.concatenate([np.asarray(session) for session in sessions]),
+            "Time": np.arange(sum(lengths)),
+        }
+    )

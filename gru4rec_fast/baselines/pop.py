@@ -58,6 +58,12 @@ class Pop:
         """Features (M, 0): the answer does not depend on the session."""
         return torch.empty(len(inputs), 0)
 
+    def top_k(self, features: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Supports and items (R, min(k, V)) of highest support, for every row the same."""
+        order = torch.sort(self._support, descending=True, stable=True)
+        rows = len(features)
+        return order.values[:k].expand(rows, -1), order.indices[:k].expand(rows, -1)
+
     def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Items of higher support than each target (R,), and of equal one, itself included (R,)."""
         own = self._support[targets]

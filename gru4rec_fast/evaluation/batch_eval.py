@@ -10,8 +10,6 @@ from gru4rec_fast.data.sessions import load_sessions
 from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.evaluation.forward_scorer import ForwardScorer
 from gru4rec_fast.evaluation.metrics import check_settings, evaluate
-from gru4rec_fast.evaluation.network_scorer import NetworkScorer
-from gru4rec_fast.model.network import Network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +30,8 @@ def batch_eval(
     """Recall and MRR of the next-item predictions on a test log, over the whole catalogue.
 
     Args:
-        gru: a trained GRU4Rec, ours or one with the surface of SPEC section 10.
+        gru: a trained GRU4Rec or baseline, or another implementation's GRU4Rec, which has
+            `model.forward` (SPEC section 10) instead of `scorer`.
         test_data: a table or path as for `GRU4Rec.fit`; events of items that the model does not
             know are left out, and a warning counts them.
         cutoff: the K of recall@K and mrr@K, one or more.
@@ -71,10 +70,7 @@ def batch_eval(
             "know: left out",
             stacklevel=2,
         )
-    network = gru.model
-    scorer: Scorer = (
-        NetworkScorer(network, gru.engine) if isinstance(network, Network) else ForwardScorer(gru)
-    )
+    scorer: Scorer = gru.scorer() if hasattr(gru, "scorer") else ForwardScorer(gru)
     with naming(test_data):
         result = evaluate(scorer, sessions, cutoff, batch_size=batch_size, mode=mode)
     return result.recall, result.mrr

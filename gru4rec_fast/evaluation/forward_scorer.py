@@ -43,8 +43,8 @@ class ForwardScorer:
 
     def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Items scored above each row's target, and equal to it."""
+        return reference.rank_counts(features, targets, lambda s, items: s[:, items], self._groups)
 
-        def tile(scores: Tensor, items: Tensor) -> Tensor:
-            return scores[:, items]
-
-        return reference.rank_counts(features, targets, tile, self._groups)
+    def top_k(self, features: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Scores and items (R, min(k, V)) of the best items of each row, best first."""
+        return reference.top_k(features, k, lambda s, items: s[:, items], self._groups)

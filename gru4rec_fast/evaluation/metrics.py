@@ -1,7 +1,7 @@
 """Next-item evaluation over the whole catalogue: recall and MRR in four tie modes.
 
 Sessions run in lanes as in training, without negatives. Each event but a session's last is an
-input, and the event after it the only relevant item (spec section 8). The figures do not depend on
+input, and the event after it the only relevant item (SPEC section 8). The figures do not depend on
 the batch size: every rank is stored under its event, and they are summed in the log's order.
 """
 

@@ -22,5 +22,8 @@ class Scorer(Protocol):
     def step(self, state: Any, inputs: Tensor, restarts: Tensor, source: Tensor) -> Tensor:
         """Advance M lanes by one event, `state` in place; returns features (M, F)."""
 
+    def top_k(self, features: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Scores and items (R, min(k, V)), best first; equal ones by ascending index."""
+
     def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Items scored above each row's target, and items scored equal, the target included."""

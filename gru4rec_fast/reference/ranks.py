@@ -87,7 +87,7 @@ RANKS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "median": lambda greater, equal, _: 1 + greater + (equal - 1).double() / 2,
     "tiebreaking": lambda greater, equal, u: 1 + greater + torch.floor(u.double() * equal),
 }
-"""Rank by tie mode (spec section 8) from the counts of `rank_counts` and u uniform in [0, 1)."""
+"""Rank by tie mode (SPEC section 8) from the counts of `rank_counts` and u uniform in [0, 1)."""
 
 
 def top_k(

@@ -72,9 +72,9 @@ def loss_and_gradients(
 
     states: list of (M, states * H_l), constants of the step (no back-propagation through time).
     columns (N,): the M targets, then the S negatives. support (V,): events per item. The loss is
-    the sum over rows divided by B, also when M < B (spec section 5). Each touched row is one leaf, so that
-    autograd sums the gradients of a row that occurs several times; in shared mode those of input
-    and output too.
+    the sum over rows divided by B, also when M < B (SPEC section 5). Each touched row is one leaf,
+    so that autograd sums the gradients of a row that occurs several times; in shared mode those of
+    input and output too.
     """
     m, n = len(states[0]), len(columns)
     leaves = {name: value.detach() for name, value in p.items() if name not in spec.tables}

@@ -73,7 +73,7 @@ def test_compatibility_weights_of_the_one_hot_mode() -> None:
     assert_values(net, "GE.Wrz0", np.hstack([uniform(draw, 4, 4) for _ in range(2)]))
     assert_values(net, "GE.Wh0", uniform(draw, 4, 4))
     assert_values(net, "Wy.weight", uniform(draw, 11, 4))
-    assert not net.GE.Bh0.any()
+    assert not net.state_dict()["GE.Bh0"].any()
 
 
 def test_compatibility_weights_of_the_separate_mode_start_with_the_embedding() -> None:

@@ -1,4 +1,4 @@
-"""Negative samples, merged rows and the counter-based generator behind them."""
+"""Negative samples: the distribution, the documented function of the seed, and given ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gru4rec_fast._core import NegativeSampler, dropout_mask, merge_rows, philox4x32
+from gru4rec_fast._core import NegativeSampler, philox4x32
 from gru4rec_fast.plan.negatives import FixedNegatives, negative_sampler
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gru4rec_fast._core import Int32
 
 ONES = 2**32 - 1
 
@@ -41,9 +40,6 @@ def test_philox_known_answers(
     key: int, counter: tuple[int, int, int, int], expected: tuple[int, ...]
 ) -> None:
     assert philox4x32(key, counter) == expected
-
-
-# ---------------------------------------------------------------------------------- probabilities
 
 
 def weights_of(size: int, alpha: float) -> NDArray[np.float64]:
@@ -140,9 +136,6 @@ def test_one_item_and_items_without_weight() -> None:
     assert set(np.unique(drawn)) == {1, 3}
 
 
-# --------------------------------------------------------------------------------- reproducibility
-
-
 def test_the_draw_is_the_documented_function_of_seed_step_and_position() -> None:
     """Uniform weights need no alias, so the item is the slot u * V >> 64."""
     size, seed, step, n = 1_000_003, 2**63 + 12345, 2**35 + 9, 131
@@ -233,9 +226,6 @@ def test_alpha_must_be_finite(alpha: float) -> None:
         negative_sampler(np.ones(3), alpha)
 
 
-# ------------------------------------------------------------------------------- given negatives
-
-
 def test_given_negatives_repeat_and_are_not_the_callers_array() -> None:
     given_rows = np.arange(6).reshape(3, 2)
     fixed = FixedNegatives(given_rows, n_items=6)
@@ -266,138 +256,3 @@ def test_given_negatives_repeat_and_are_not_the_callers_array() -> None:
 def test_given_negatives_errors(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
-
-
-# ----------------------------------------------------------------------------------- merged rows
-
-
-@st.composite
-def steps_to_merge(draw: st.DrawFn) -> tuple[Int32, Int32, Int32, Int32]:
-    T, B, S = draw(st.integers(0, 4)), draw(st.integers(1, 9)), draw(st.integers(0, 30))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    # Few items repeat much; multiples of 2^20 would collide in a table that masks low bits.
-    n_items = draw(st.integers(1, 40))
-    catalogue = np.arange(n_items, dtype=np.int32) * draw(st.sampled_from([1, 2**20]))
-    inputs, targets, negatives = (
-        rng.choice(catalogue, (T, columns)).astype(np.int32) for columns in (B, B, S)
-    )
-    return inputs, targets, rng.integers(0, B + 1, T).astype(np.int32), negatives
-
-
-@given(steps_to_merge())
-def test_merged_rows_equal_numpys_unique(step: tuple[Int32, Int32, Int32, Int32]) -> None:
-    inputs, targets, live, negatives = step
-    merged = merge_rows(*step)
-    width = merged.rows.shape[1]
-    assert width == max(merged.touched, default=0)
-    for t, M in enumerate(live):
-        columns = np.concatenate([targets[t, :M], negatives[t]])
-        scored_rows, first = np.unique(columns, return_index=True)
-        scored_rows = scored_rows[np.argsort(first)]
-        inputs_only = [i for i in dict.fromkeys(inputs[t, :M].tolist()) if i not in columns]
-        expected = [*scored_rows.tolist(), *inputs_only]
-        rows, touched = merged.rows[t], merged.touched[t]
-        assert rows[:touched].tolist() == expected
-        assert merged.scored[t] == len(scored_rows)
-
-        def counts(items: Int32, rows: Int32 = rows[:touched]) -> list[int]:
-            return [int(np.count_nonzero(items == row)) for row in rows]
-
-        assert merged.target_count[t, :touched].tolist() == counts(targets[t, :M])
-        assert merged.sample_count[t, :touched].tolist() == counts(negatives[t])
-        np.testing.assert_array_equal(rows[merged.target_row[t, :M]], targets[t, :M])
-        np.testing.assert_array_equal(rows[merged.input_row[t, :M]], inputs[t, :M])
-        for padding in (rows, merged.target_count[t], merged.sample_count[t]):
-            assert not padding[touched:].any()
-        assert np.all(merged.target_row[t, M:] == -1)
-        assert np.all(merged.input_row[t, M:] == -1)
-
-
-def test_merged_rows_at_full_size() -> None:
-    rng = np.random.default_rng(0)
-    T, B, S = 8, 240, 2048
-    inputs, targets, negatives = (rng.integers(0, 3000, (T, n)).astype(np.int32) for n in (B, B, S))
-    merged = merge_rows(inputs, targets, np.full(T, B, dtype=np.int32), negatives)
-    for t in range(T):
-        columns = np.concatenate([targets[t], negatives[t]])
-        rows = merged.rows[t, : merged.scored[t]]
-        expected, times = np.unique(columns, return_counts=True)
-        order = np.argsort(rows)
-        np.testing.assert_array_equal(rows[order], expected)
-        counts = (merged.target_count + merged.sample_count)[t, : merged.scored[t]]
-        np.testing.assert_array_equal(counts[order], times)
-
-
-def test_merge_of_nothing() -> None:
-    empty = np.zeros((0, 4), dtype=np.int32)
-    merged = merge_rows(empty, empty, np.zeros(0, dtype=np.int32), np.zeros((0, 0), dtype=np.int32))
-    assert merged.rows.shape == (0, 0)
-    assert merged.input_row.shape == (0, 4)
-
-
-def block(*rows: list[int]) -> Int32:
-    return np.array(rows, dtype=np.int32)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"targets": block([1, 2, 3])}, "targets has 3 elements; expected 1 steps of 2"),
-        ({"negatives": block([1], [2])}, "negatives has 2 elements"),
-        ({"live": np.array([3], dtype=np.int32)}, r"live\[0\] is 3; expected 0\.\.2"),
-        ({"live": np.array([-1], dtype=np.int32)}, r"live\[0\] is -1"),
-        ({"inputs": block([1, -7])}, "inputs hold item -7"),
-        ({"targets": block([-1, 7])}, "targets hold item -1"),
-        ({"negatives": block([-2])}, "negatives hold item -2"),
-        ({"negatives": np.zeros((1, 1))}, "negatives is float64"),
-        ({"inputs": np.zeros(2, dtype=np.int32)}, r"inputs is int32 of shape \(2,\)"),
-    ],
-)
-def test_merge_errors(change: dict[str, Any], message: str) -> None:
-    arguments: dict[str, Any] = {
-        "inputs": block([1, 2]),
-        "targets": block([3, 4]),
-        "live": np.array([2], dtype=np.int32),
-        "negatives": block([5]),
-    }
-    with pytest.raises(ValueError, match=message):
-        merge_rows(**(arguments | change))
-
-
-# ------------------------------------------------------------------------------------- dropout
-
-
-@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.999])
-def test_dropout_mask_is_the_documented_function(p: float) -> None:
-    seed, step, site, rows, columns = 2**40 + 3, 2**33 + 5, 2, 3, 7
-    mask = dropout_mask(seed, step, site, rows, columns, p)
-    assert mask.dtype == np.float32
-    for element in range(rows * columns):
-        counter = (element // 4, step % 2**32, step >> 32, 1 + site)
-        dropped = philox4x32(seed, counter)[element % 4] < round(p * 2**32)
-        expected = 0 if dropped else np.float32(1 / (1 - p))
-        assert mask[divmod(element, columns)] == expected
-
-
-def test_dropout_keeps_its_share_and_its_sites_differ() -> None:
-    a, b = (dropout_mask(1, 0, site, 500, 400, 0.3) == 0 for site in (0, 1))
-    for mask in (a, b):
-        assert stats.binomtest(int(mask.sum()), mask.size, 0.3).pvalue > 1e-4
-    assert stats.binomtest(int((a & b).sum()), a.size, 0.09).pvalue > 1e-4
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"p": 1.0}, r"p is 1\.0+; expected a dropout probability"),
-        ({"p": -0.1}, r"p is -0\.1"),
-        ({"p": float("nan")}, "p is nan"),
-        ({"site": -1}, "site is -1"),
-        ({"rows": -1}, "mask is -1 x 2"),
-        ({"rows": 2**40, "columns": 2**40}, r"at most 2\^34"),
-    ],
-)
-def test_dropout_errors(change: dict[str, Any], message: str) -> None:
-    arguments = {"seed": 1, "step": 0, "site": 0, "rows": 2, "columns": 2, "p": 0.5}
-    with pytest.raises(ValueError, match=message):
-        dropout_mask(**(arguments | change))

@@ -5,22 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from gru4rec_fast import GRU4Rec, batch_eval
+from tests.logs import log_of
 
 N_ITEMS = 60
-
-
-def log_of(sessions: list[list[int]]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "SessionId": np.repeat(np.arange(len(sessions)), [len(s) for s in sessions]),
-            "ItemId": np.concatenate(sessions),
-            "Time": np.arange(sum(map(len, sessions))),
-        }
-    )
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "bpr-max"])

@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 import torch
 
-from gru4rec_fast import DataError, GRU4Rec, ParameterError, ops
+from gru4rec_fast import DataError, GRU4Rec, ParameterError
 from gru4rec_fast.data.sessions import load_sessions
+from gru4rec_fast.engines.cpu import CpuTrainer
+from gru4rec_fast.plan.epoch import epoch_order
 from gru4rec_fast.plan.lanes import lane_blocks
-from gru4rec_fast.training.loop import EpochReport, epoch_order
+from gru4rec_fast.training.report import EpochReport
 from tests.logs import random_log
 
 if TYPE_CHECKING:
@@ -38,14 +40,14 @@ def same(one: GRU4Rec, other: GRU4Rec) -> bool:
 def trained_blocks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[StepBlock, np.ndarray]]:
     """Every block that is trained, with the losses of its steps."""
     seen: list[tuple[StepBlock, np.ndarray]] = []
-    train_block = ops.train_block
+    train_block = CpuTrainer.train_block
 
-    def spy(p: Any, optimiser: Any, states: Any, block: StepBlock, *more: Any) -> torch.Tensor:
-        losses = train_block(p, optimiser, states, block, *more)
+    def spy(trainer: CpuTrainer, block: StepBlock) -> torch.Tensor:
+        losses = train_block(trainer, block)
         seen.append((block, losses.double().numpy()))
         return losses
 
-    monkeypatch.setattr(ops, "train_block", spy)
+    monkeypatch.setattr(CpuTrainer, "train_block", spy)
     return seen
 
 
@@ -57,7 +59,7 @@ def test_a_run_depends_on_its_seed_alone() -> None:
     assert not same(first, trained(log, dropout_p_hidden=0.3, seed=7))
 
 
-@pytest.mark.parametrize("engines", [ops.ENGINES, ()], ids=["engine", "reference"])
+@pytest.mark.parametrize("engine", ["cpu", "reference"])
 @pytest.mark.parametrize(
     "params",
     [
@@ -67,12 +69,9 @@ def test_a_run_depends_on_its_seed_alone() -> None:
     ],
     ids=["negatives", "embedding-dropout", "hidden-dropout"],
 )
-def test_negatives_and_each_dropout_follow_the_seed(
-    params: dict[str, Any], engines: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_negatives_and_each_dropout_follow_the_seed(params: dict[str, Any], engine: str) -> None:
     """The initial weights do not, by default, so that nothing else tells the runs apart."""
-    monkeypatch.setattr(ops, "ENGINES", engines)
-    log = random_log()
+    log, params = random_log(), {**params, "engine": engine}
     assert not same(trained(log, **params), trained(log, **params, seed=7))
 
 
@@ -193,13 +192,13 @@ def test_the_first_loss_that_is_not_finite_is_located(
 ) -> None:
     reports: list[EpochReport] = []
 
-    def train_block(_p: Any, _optimiser: Any, _states: Any, block: StepBlock, *_: Any) -> Any:
+    def train_block(_: CpuTrainer, block: StepBlock) -> torch.Tensor:
         losses = torch.ones(len(block))
         if reports and block.first_step <= reports[0].minibatches + 12:
             losses[max(0, reports[0].minibatches + 12 - block.first_step) :] = bad
         return losses
 
-    monkeypatch.setattr(ops, "train_block", train_block)
+    monkeypatch.setattr(CpuTrainer, "train_block", train_block)
     # Blocks of five steps: mini-batch 13 is in the epoch's third.
     trained(random_log(), fit={"sample_cache_max_size": 5 * 16, "on_epoch": reports.append})
     assert f"the loss is {bad} at mini-batch 13 of epoch 2" in caplog.records[-1].message
