@@ -57,7 +57,7 @@ def print_evaluation(gru: GRU4Rec, log: str, options: argparse.Namespace) -> Non
 
 
 def check_logs(logs: Iterable[str], **columns: Any) -> None:
-    """Find out before a training what an evaluation on these logs would find out after it.
+    """Check test logs before a training, so that their errors do not come after it.
 
     Raises:
         DataError: no such file, a bad column, or no session of two events.

@@ -1,7 +1,7 @@
 """The command line: `gru4rec-fast train | evaluate | recommend | demo`, and `run`.
 
-`run` is the command line of the original, letter for letter (`run.py`). It is also meant when the
-first word is no command: `python -m gru4rec_fast PATH -ps ...` replaces the original's script.
+`run` has the flags of the original's command line. It is also meant when the first word is no
+command: `python -m gru4rec_fast PATH -ps ...` replaces the original's script.
 """
 
 from __future__ import annotations

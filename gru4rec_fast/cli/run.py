@@ -1,4 +1,4 @@
-"""`gru4rec-fast run`: the command line of the original, with its letters, defaults and output."""
+"""`gru4rec-fast run`: the command line of the original, with its flags, defaults and output."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def best_reachable(
 
     The protocol is that of `batch_eval`: each event but a session's last is an input, and the event
     after it the only relevant item. Items that the optimal predictor finds equally likely are
-    ranked in a fair random order, over which this is the mean. A model can exceed it by luck only.
+    ranked in random order, and this is the mean over all orders. A model exceeds it only by chance.
 
     Args:
         log: what `generate` returned.
@@ -66,7 +66,7 @@ def expected_reachable(
 ) -> tuple[dict[int, float], dict[int, float]]:
     """The mean of `best_reachable` over the targets that could have followed each input of `test`.
 
-    The two differ by the luck with which `test` was drawn. Same arguments, errors and result.
+    The two differ by the random draw of `test`. Same arguments, errors and result.
     """
     cutoffs = _checked(cutoffs)
     rank = np.arange(1, min(max(cutoffs), log.generator.n_items) + 1)

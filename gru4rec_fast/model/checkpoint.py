@@ -1,4 +1,4 @@
-"""A model in one file: safetensors, with the hyper-parameters and whatever else as JSON inside.
+"""A model in one safetensors file, with the hyper-parameters and further values as JSON.
 
 The header's metadata holds `format` and `format_version`, and under `meta` a JSON object: `config`,
 `item_key`, `extra`. The tensors are the model's, by the names of `NetworkSpec.parameters`, and the
@@ -47,7 +47,7 @@ class Checkpoint:
     """What a file holds; `config` and `itemidmap` are None for a plain state_dict."""
 
     tensors: dict[str, torch.Tensor]
-    """On the CPU, without the item ids; backed by a private map of the file, read when used."""
+    """On the CPU, without the item ids; memory-mapped from the file, copied on write."""
     config: Config | None
     itemidmap: pd.Series[int] | None
     """Index: item ids, named by the item column; values 0..V-1."""
@@ -97,7 +97,7 @@ def save(
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:
-    """Find out before a long training what `save` would find out after it.
+    """Check before a long training that `save` can write to `path` after it.
 
     Raises:
         CheckpointError: no file can be made at `path`.
@@ -166,7 +166,7 @@ def _unwritable(target: Path, error: Exception) -> CheckpointError:
 
 
 def _separate(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Contiguous tensors of a storage each, as safetensors wants them; copied only if they must."""
+    """Contiguous tensors that share no storage, as safetensors needs; copied only if needed."""
     separate: dict[str, torch.Tensor] = {}
     storages: set[int] = set()
     for name, tensor in tensors.items():
