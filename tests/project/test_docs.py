@@ -111,7 +111,7 @@ def test_prose_has_one_width(doc: str) -> None:
     too_long, in_code = [], False
     for number, line in enumerate(text_of(doc).splitlines(), 1):
         in_code ^= line.startswith("```")
-        exempt = in_code or line.startswith(("|", "<!--", "#", "- Hidasi"))
+        exempt = in_code or line.startswith(("|", "<!--", "#"))
         if len(line) > WIDTH and not exempt:
             too_long.append(f"{doc}:{number}: {len(line)} columns, expected {WIDTH}")
     assert too_long == []
