@@ -15,7 +15,7 @@ from gru4rec_fast.config import Config
 from gru4rec_fast.data.splitting import hold_out_latest
 from gru4rec_fast.data.synthetic import generate
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
