@@ -33,16 +33,17 @@ from gru4rec_fast.optim import Adagrad
 
 from benchmarks import launches, roofline
 from gru4rec_fast import ops, reference, triton_engine
-from gru4rec_fast.config import PRESETS, Config
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.plan.epoch import plan_epoch
 from gru4rec_fast.plan.negatives import negative_sampler
+from gru4rec_fast.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from gru4rec_fast.config import Config
     from gru4rec_fast.plan.block import StepBlock
 
 N_ITEMS = 50_000

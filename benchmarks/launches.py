@@ -16,12 +16,13 @@ import torch
 from gru4rec_fast.optim import Adagrad
 from triton.runtime.jit import JITFunction
 
-from gru4rec_fast.config import PRESETS, Config
+from gru4rec_fast.config import Config
 from gru4rec_fast.kernels.sparse_adagrad import sparse_adagrad
 from gru4rec_fast.kernels.target_rank import rank_counts
 from gru4rec_fast.kernels.top_k import top_k
 from gru4rec_fast.kernels.train_step import TrainStep
 from gru4rec_fast.model.network import Network
+from gru4rec_fast.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from gru4rec_fast.config import PRESETS, Config
+from gru4rec_fast.config import Config
+from gru4rec_fast.presets import PRESETS
 
 FLOAT = 4
 LAUNCH_SECONDS = 1.5e-6

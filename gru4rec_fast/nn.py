@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from gru4rec_fast import reference
+from gru4rec_fast.checks import closest
 from gru4rec_fast.config import LOSSES, Config
 from gru4rec_fast.engines.triton import TritonEngine
-from gru4rec_fast.errors import closest
 
 
 class GRUStep(nn.GRUCell):

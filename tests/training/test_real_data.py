@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gru4rec_fast import GRU4Rec, batch_eval
-from gru4rec_fast.config import PRESETS
+from gru4rec_fast.presets import PRESETS
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "serenade_bol"
 SEEDS = (1, 2, 3)
