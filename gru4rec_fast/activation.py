@@ -31,5 +31,10 @@ class Activation(NamedTuple):
             raise ValueError(f"{text!r} has a parameter below 0; expected {EXPECTED}")
         return cls() if (name, parameters) == ("elu", (0.0,)) else cls(name, parameters)
 
+    @classmethod
+    def tanh(cls) -> Activation:
+        """The hyperbolic tangent."""
+        return cls("tanh")
+
     def __str__(self) -> str:
         return "-".join([self.name, *(f"{x:g}" for x in self.parameters)])

@@ -10,6 +10,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from gru4rec_fast.activation import Activation
 from gru4rec_fast.checks import closest
 from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.parameter import (
@@ -23,8 +24,21 @@ from gru4rec_fast.parameter import (
     parse,
 )
 
-LOSSES: tuple[str, ...] = ("cross-entropy", "bpr-max")
+LOSSES: tuple[str, ...] = ("cross-entropy", "bpr-max", "bpr", "top1", "top1-max")
 """Accepted values of `loss`; each is a function of the reference."""
+CELLS = ("gru", "lstm", "rnn")
+RESETS = (None, "after", "before")
+OPTIMISERS = ("sgd", "adagrad", "adagrad-rowwise", "rmsprop", "adadelta", "adam")
+"""Accepted values of `adapt`; each is a class of the reference."""
+OPTIMISER_PARAMETERS: dict[str, dict[str, float]] = {
+    "rmsprop": {"rho": 0.9},
+    "adadelta": {"rho": 0.95},
+    "adam": {"beta1": 0.9, "beta2": 0.999},
+}
+"""Optimiser -> name and default of each number of `adapt_params`."""
+SOFTMAX = ("softmax", "softmax_logit")
+"""Names of the activation that cross-entropy contains."""
+DEFAULT_ELU = 0.5
 LAYER_SIZE = "layersize"
 """As `embedding`: as many columns as the first layer has units."""
 
@@ -61,6 +75,35 @@ class Config:
         "loss of a step over its targets and negatives",
         choices=lambda: LOSSES,
     )
+    smoothing: float = parameter(0.0, "label smoothing of cross-entropy", symbol="ε", bounds=SHARE)
+    final_act: str = parameter(
+        "auto",
+        "activation of the scores before the loss: 'auto' is elu-<elu_param> for bpr-max and none "
+        "for other losses; cross-entropy contains its softmax",
+        activation=("auto", *SOFTMAX),
+    )
+    cell: str = parameter("gru", "recurrent cell of all layers", choices=lambda: CELLS)
+    reset: str | None = parameter(
+        None,
+        "where the GRU's reset gate stands: before or after the recurrent product; None is before "
+        "it in the first layer of a one-hot input, else after it",
+        choices=lambda: RESETS,
+    )
+    hidden_act: str = parameter(
+        "tanh",
+        "activation of the candidate state; other than tanh for the GRU with the reset gate before "
+        "the product, and for the RNN",
+        activation=(),
+    )
+    feed_forward: tuple[int, ...] = parameter(
+        (),
+        "units of feed-forward layers between the last cell and the scores; '' for none",
+        bounds=AT_LEAST_ONE,
+        optional=True,
+    )
+    feed_forward_act: str = parameter(
+        "tanh", "activation of the feed-forward layers", activation=()
+    )
     batch_size: int = parameter(
         64, "sessions trained side by side, one a lane", symbol="B", bounds=AT_LEAST_ONE
     )
@@ -71,9 +114,30 @@ class Config:
         0.0, "probability that a unit of a layer's new state is dropped", bounds=SHARE
     )
     learning_rate: float = parameter(
-        0.05, "step size of Adagrad", symbol="η", bounds=Range(0, open_low=True)
+        0.05, "step size; adadelta takes 1", symbol="η", bounds=Range(0, open_low=True)
+    )
+    adapt: str = parameter(
+        "adagrad",
+        "optimiser; None is sgd; adagrad-rowwise keeps one number a row",
+        choices=lambda: OPTIMISERS,
+    )
+    adapt_params: tuple[float, ...] = parameter(
+        (),
+        "decay of the optimiser's averages: of rmsprop (0.9), adadelta (0.95), adam (0.9/0.999); "
+        "'' for these defaults",
+        bounds=SHARE,
+        optional=True,
     )
     momentum: float = parameter(0.0, "share of the last update kept", symbol="μ", bounds=SHARE)
+    lmbd: float = parameter(
+        0.0,
+        "L2 weight, of the rows and weights that a step updates",
+        symbol="λ",
+        bounds=NOT_NEGATIVE,
+    )
+    grad_cap: float = parameter(
+        0.0, "largest norm of all gradients of a step together, 0 for none", bounds=NOT_NEGATIVE
+    )
     sample_alpha: float = parameter(
         0.5,
         "negatives are drawn ∝ support^alpha: 0 uniform, 1 by popularity; above 1 sharper still",
@@ -101,7 +165,7 @@ class Config:
         1.0, "weight of the score regularisation in bpr-max", bounds=NOT_NEGATIVE
     )
     elu_param: float = parameter(
-        0.5, "parameter of the ELU on bpr-max scores, 0 for linear", bounds=NOT_NEGATIVE
+        DEFAULT_ELU, "parameter of the ELU on bpr-max scores, 0 for linear", bounds=NOT_NEGATIVE
     )
     logq: float = parameter(
         0.0, "strength of the logQ correction of cross-entropy scores", bounds=NOT_NEGATIVE
@@ -127,6 +191,7 @@ class Config:
             value = getattr(self, field.name)
             if field.name == "embedding" and isinstance(value, str) and value == LAYER_SIZE:
                 value = self.layers[0]
+            value = _original_spelling(field.name, value)
             object.__setattr__(self, field.name, parse(field, value))
         if self.embedding and self.constrained_embedding:
             raise ParameterError(
@@ -139,6 +204,88 @@ class Config:
                 "batch_size=1 with n_sample=0 leaves no negative to compare the target with: "
                 "expected batch_size >= 2 or n_sample >= 1"
             )
+        self._check_cell()
+        self._check_loss()
+        expected_numbers = OPTIMISER_PARAMETERS.get(self.adapt, {})
+        if self.adapt_params and len(self.adapt_params) != len(expected_numbers):
+            raise ParameterError(
+                f"adapt_params={as_text(self.adapt_params)}: {self.adapt} takes "
+                f"{len(expected_numbers)} ({', '.join(expected_numbers) or 'none'}); pass as many, "
+                "or none for the defaults"
+            )
+
+    def _check_cell(self) -> None:
+        if self.reset is not None and self.cell != "gru":
+            raise ParameterError(
+                f"reset={self.reset!r} with cell={self.cell!r}: only the gru has a reset gate; "
+                "leave reset out"
+            )
+        fixed = [cell for cell in self.cells if cell in ("gru-reset-after", "lstm")]
+        if self.hidden_act != "tanh" and fixed:
+            raise ParameterError(
+                f"hidden_act={self.hidden_act!r}: the cell {fixed[0]} has tanh inside; pass "
+                "reset='before' or cell='rnn' for another activation"
+            )
+
+    def _check_loss(self) -> None:
+        softmax = self.final_act in SOFTMAX
+        if self.loss == "cross-entropy" and not softmax and self.final_act != "auto":
+            raise ParameterError(
+                f"final_act={self.final_act!r} with loss='cross-entropy', which contains its "
+                "softmax: expected 'softmax' or 'auto'"
+            )
+        if softmax and self.loss != "cross-entropy":
+            raise ParameterError(
+                f"final_act={self.final_act!r} with loss={self.loss!r}: softmax belongs to "
+                "cross-entropy; expected another activation, or 'auto'"
+            )
+        if self.smoothing > 0 and self.loss != "cross-entropy":
+            raise ParameterError(
+                f"smoothing={self.smoothing} with loss={self.loss!r}: label smoothing belongs to "
+                "cross-entropy; leave it out"
+            )
+        elu = Activation.parse(f"elu-{self.elu_param}")
+        given = self.elu_param != DEFAULT_ELU and self.final_act != "auto"
+        if given and self.loss == "bpr-max" and Activation.parse(self.final_act) != elu:
+            raise ParameterError(
+                f"final_act={self.final_act!r} and elu_param={self.elu_param} say different "
+                "things; leave one out"
+            )
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The cell of each layer, by the names of `spec.CELLS`."""
+        if self.cell != "gru":
+            return (self.cell,) * len(self.layers)
+        if self.reset is not None:
+            return (f"gru-reset-{self.reset}",) * len(self.layers)
+        one_hot = not self.constrained_embedding and not self.embedding
+        first = "gru-reset-before" if one_hot else "gru-reset-after"
+        return (first, *("gru-reset-after",) * (len(self.layers) - 1))
+
+    @property
+    def score_activation(self) -> Activation:
+        """Of the scores before the loss; linear where the loss contains a softmax."""
+        if self.loss == "cross-entropy":
+            return Activation()
+        if self.final_act != "auto":
+            return Activation.parse(self.final_act)
+        return Activation.parse(f"elu-{self.elu_param}" if self.loss == "bpr-max" else "linear")
+
+    @property
+    def hidden_activation(self) -> Activation:
+        """Of the candidate state of cells that let one choose it."""
+        return Activation.parse(self.hidden_act)
+
+    @property
+    def feed_forward_activation(self) -> Activation:
+        """Of the feed-forward layers."""
+        return Activation.parse(self.feed_forward_act)
+
+    @property
+    def optimiser_parameters(self) -> tuple[float, ...]:
+        """`adapt_params`, or the defaults of the optimiser."""
+        return self.adapt_params or tuple(OPTIMISER_PARAMETERS.get(self.adapt, {}).values())
 
     def replace(self, **changes: Any) -> Config:
         """A copy with `changes` made, all at once, each parsed and validated.
@@ -146,6 +293,9 @@ class Config:
         Raises:
             ParameterError: an unknown name, with the closest known one, or as for `Config`.
         """
+        if "decay" in changes:
+            changes = {"adapt_params": (changes["decay"],), **changes}
+            del changes["decay"]
         known = [field.name for field in dataclasses.fields(self)]
         for name in changes:
             if name not in known:
@@ -156,9 +306,9 @@ class Config:
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Name -> value, ready for JSON (`layers` a list); `Config().replace(**d)` restores it."""
+        """Name -> value, ready for JSON (tuples as lists); `Config().replace(**d)` restores it."""
         values = {p.name: getattr(self, p.name) for p in dataclasses.fields(self)}
-        return {**values, "layers": list(self.layers)}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     @classmethod
     def describe(cls) -> list[ParameterRow]:
@@ -173,3 +323,14 @@ class Config:
             )
             for field in dataclasses.fields(cls)
         ]
+
+
+def _original_spelling(name: str, value: Any) -> Any:
+    """A value as we spell it: the original's None of `adapt`, 'xe_logit', one unwrapped decay."""
+    if name == "adapt" and value in (None, "None", ""):
+        return "sgd"
+    if name == "loss" and value == "xe_logit":
+        return "cross-entropy"
+    if name == "reset" and value in ("None", ""):
+        return None
+    return value

@@ -244,7 +244,7 @@ class GRU4Rec:
             network.initialise(compatibility_mode)
             network.to(self.device).eval()
             p, config = network.parameter_dict(), network.config
-            optimiser = OPTIMISERS["adagrad"](config)
+            optimiser = OPTIMISERS[config.adapt](config)
             engine = choice.for_training(
                 self._engine, network.spec, optimiser, config, self.device, torch.float32
             )

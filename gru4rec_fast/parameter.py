@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gru4rec_fast.activation import EXPECTED, Activation
 from gru4rec_fast.checks import closest
 from gru4rec_fast.errors import ParameterError
 
@@ -49,7 +50,9 @@ def parameter(
     *,
     symbol: str = "",
     bounds: Range | None = None,
-    choices: Callable[[], Sequence[str]] | None = None,
+    choices: Callable[[], Sequence[str | None]] | None = None,
+    activation: Sequence[str] | None = None,
+    optional: bool = False,
     word: str = "",
 ) -> Any:
     """A field of a dataclass that is a hyper-parameter.
@@ -60,10 +63,15 @@ def parameter(
         symbol: its letter in docs/SPEC.md.
         bounds: of a number, or of each number of a tuple.
         choices: of a text; called whenever a value is checked.
+        activation: of a text that names an activation: which words are accepted beside those.
+        optional: whether a tuple may be empty.
         word: a text that is accepted beside the numbers; the dataclass replaces it by a number.
     """
-    metadata = {"symbol": symbol, "range": bounds, "help": meaning, "choices": choices}
-    return dataclasses.field(default=default, metadata=metadata | {"word": word})
+    metadata = {
+        "symbol": symbol, "range": bounds, "help": meaning, "choices": choices,
+        "activation": activation, "optional": optional, "word": word,
+    }  # fmt: skip
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def as_text(value: object) -> str:
@@ -76,12 +84,18 @@ def expected(field: dataclasses.Field[Any]) -> str:
     choices = field.metadata["choices"]
     if choices is not None:
         return "one of " + ", ".join(map(repr, choices()))
+    words = field.metadata["activation"]
+    if words is not None:
+        return ", ".join([*map(repr, words), EXPECTED])
     noun = {
         "int": "an integer",
         "float": "a number",
         "bool": "True or False",
-        "tuple[int, ...]": "one or more integers",
+        "tuple[int, ...]": "integers",
+        "tuple[float, ...]": "numbers",
     }[str(field.type)]
+    if noun.endswith("s"):
+        noun = f"{'any number of' if field.metadata['optional'] else 'one or more'} {noun}"
     bounds, word = field.metadata["range"], field.metadata["word"]
     accepted = noun if bounds is None else f"{noun} {bounds}"
     return f"{accepted} or {word!r}" if word else accepted
@@ -98,12 +112,18 @@ def parse(field: dataclasses.Field[Any], value: object) -> object:
     try:
         parsed = _PARSERS[str(field.type)](value)
         sizes = parsed if isinstance(parsed, tuple) else (parsed,)
-        valid = bool(sizes) and (bounds is None or all(size in bounds for size in sizes))
+        valid = (bool(sizes) or field.metadata["optional"]) and (
+            bounds is None or all(size in bounds for size in sizes)
+        )
         valid = valid and (choices is None or parsed in choices())
+        words = field.metadata["activation"]
+        if words is not None and parsed not in words:
+            parsed = str(Activation.parse(str(parsed)))
     except (TypeError, ValueError, KeyError, OverflowError):
         valid = False
     if not valid:
-        hint = closest(value, choices()) if choices is not None and isinstance(value, str) else ""
+        known = [] if choices is None else [choice for choice in choices() if choice]
+        hint = closest(value, known) if isinstance(value, str) else ""
         raise ParameterError(
             f"{field.name}={value!r}: expected {expected(field)} "
             f"(default {as_text(field.default)}){hint}"
@@ -128,17 +148,22 @@ def _boolean(value: object) -> bool:
     return {"true": True, "1": True, "false": False, "0": False}[str(value).strip().lower()]
 
 
-def _integers(value: object) -> tuple[int, ...]:
-    if isinstance(value, str):
-        return tuple(int(size) for size in value.split("/"))
-    if isinstance(value, Iterable):
-        return tuple(_integer(size) for size in value)
-    return (_integer(value),)
+def _tuple(of: Callable[[object], object]) -> Callable[[object], object]:
+    """A parser of '200/100', of several values, or of one; '' is none."""
+
+    def parse_tuple(value: object) -> tuple[object, ...]:
+        if isinstance(value, str):
+            return tuple(of(one) for one in value.split("/")) if value else ()
+        if isinstance(value, Iterable):
+            return tuple(of(one) for one in value)
+        return (of(value),)
+
+    return parse_tuple
 
 
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return str(value)
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
     raise TypeError
 
 
@@ -147,5 +172,7 @@ _PARSERS: dict[str, Callable[[object], object]] = {
     "float": _number,
     "bool": _boolean,
     "str": _text,
-    "tuple[int, ...]": _integers,
+    "str | None": _text,
+    "tuple[int, ...]": _tuple(_integer),
+    "tuple[float, ...]": _tuple(_number),
 }

@@ -91,7 +91,7 @@ class LayerSpec:
     """Of the new hidden state, which is handed on and carried."""
     one_hot: bool = False
     """Whether the input is a row of a table of input weights."""
-    activation: Activation = Activation("tanh")
+    activation: Activation = field(default_factory=Activation.tanh)
     """Of the candidate state, where the cell lets one choose it."""
 
     @property

@@ -33,9 +33,8 @@ import triton.language as tl
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from gru4rec_fast.planning import StepBlock
+    from numpy.typing import NDArray
 
 ALIGNMENT = tl.constexpr(16)
 LIVE, SCORED = tl.constexpr(0), tl.constexpr(1)

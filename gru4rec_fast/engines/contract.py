@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gru4rec_fast.spec import NetworkSpec
 
 OptimiserState = dict[str, dict[str, "Tensor"]]
-"""Name of a state, as 'accumulator' -> name of a parameter -> tensor of the parameter's shape."""
+"""Name of a state, as 'accumulator' -> name of a parameter -> tensor, see `new_state`."""
 
 
 class Trainer(Protocol):
@@ -103,7 +103,7 @@ class Engine(Protocol):
 
 WITHOUT_ENGINE = frozenset(
     {
-        "layers", "embedding", "constrained_embedding",  # the network's structure
+        "layers", "cell", "reset", "embedding", "constrained_embedding",  # the structure
         "dropout_p_embed", "dropout_p_hidden",  # likewise: its dropout sites
         "batch_size", "n_sample", "sample_alpha", "time_sort", "train_random_order",  # the plan
         "n_epochs", "sigma", "init_as_normal",  # the loop, the initial weights
@@ -139,15 +139,20 @@ def new_state(
 ) -> OptimiserState:
     """Zero state of each parameter. `side_by_side` puts all states of a row on one memory page.
 
-    A processor takes as long to find the page of a row as to read the row.
+    A processor takes as long to find the page of a row as to read the row. State of kind 'row'
+    (`Optimiser.states`) has one number a row: (V, 1) of a matrix, (n,) of a vector.
     """
-    names = optimiser.state_names
-    state: OptimiserState = {name: {} for name in names}
+    kinds = optimiser.state_kinds
+    wide = [name for name, kind in kinds.items() if kind == "element"]
+    state: OptimiserState = {name: {} for name in kinds}
     for parameter, value in p.items():
         axis = int(side_by_side and value.dim() == 2)  # along which the states lie
         shape = list(value.shape)
-        shape.insert(axis, len(names))
+        shape.insert(axis, len(wide))
         tables = value.new_zeros(shape)
-        for i, name in enumerate(names):
-            state[name][parameter] = tables.select(axis, i)
+        for name, kind in kinds.items():
+            if kind == "element":
+                state[name][parameter] = tables.select(axis, wide.index(name))
+            else:
+                state[name][parameter] = value.new_zeros([*value.shape[:1], 1][: value.dim()])
     return state

@@ -46,6 +46,8 @@ class CpuEngine:
             return f"it has no loss {config.loss!r}"
         if type(optimiser) not in OPTIMISERS:
             return f"it has no optimiser {type(optimiser).__name__}"
+        if spec.feed_forward:
+            return "it has no feed-forward layers"
         return not_handled(config, HANDLED) or not_float32("cpu", device, dtype)
 
     def trainer(

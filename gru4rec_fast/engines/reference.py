@@ -90,7 +90,7 @@ class ReferenceTrainer:
         source = torch.from_numpy(block.source[t, :m]).long().to(device, non_blocking=True)
         restarts = torch.from_numpy(block.restarts[t, :m]).bool().to(device, non_blocking=True)
         touched = reference.touched_rows(self._spec, inputs, columns)
-        masks: list[Tensor | None] = [None] * (len(self.states) + 1)
+        masks: list[Tensor | None] = [None] * self._spec.n_sites
         for site, width in self._spec.dropout_sites.items():
             masks[site.number] = self._mask(block.first_step + t, site, m, width)
         loss, self.states, gradients = reference.loss_and_gradients(
@@ -103,6 +103,8 @@ class ReferenceTrainer:
             self._support,
             self._config,
         )
+        if self._config.grad_cap > 0:
+            reference.cap_gradients([g.values for g in gradients.values()], self._config.grad_cap)
         for name, gradient in gradients.items():
             theta = self._p[name]
             state = [tables[name] for tables in self.optimiser_state.values()]

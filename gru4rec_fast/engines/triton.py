@@ -61,6 +61,8 @@ class TritonEngine:
             return f"it has no loss {config.loss!r}"
         if type(optimiser) not in OPTIMISERS:
             return f"it has no optimiser {type(optimiser).__name__}"
+        if spec.feed_forward:
+            return "it has no feed-forward layers"
         return not_handled(config, HANDLED) or self.ranks(device, dtype)
 
     def trainer(

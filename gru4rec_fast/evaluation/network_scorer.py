@@ -57,7 +57,7 @@ class NetworkScorer:
         """
         carried = [reference.carry(h, source, restarts) for h in state]
         x = self._p[self._spec.input_table][inputs]
-        masks = [None] * (len(state) + 1)
+        masks = [None] * self._spec.n_sites
         chunks = [
             reference.advance(
                 self._spec,

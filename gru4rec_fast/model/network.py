@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gru4rec_fast import reference
-from gru4rec_fast.spec import CELLS, NetworkSpec
+from gru4rec_fast.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from gru4rec_fast.spec import LayerSpec, Shape
 
 COMPATIBILITY_SEED = 42
+TORCH_CELLS: dict[str, type[nn.RNNCellBase]] = {
+    "gru-reset-after": nn.GRUCell,
+    "lstm": nn.LSTMCell,
+    "rnn": nn.RNNCell,
+}
 
 
 class Weights(nn.Module):
@@ -59,6 +64,7 @@ class Network(nn.Module):
             elif not spec.shared:
                 self.E = _table(spec.tables[spec.input_table])
             self.G = nn.ModuleList(layers)
+            self.F = nn.ModuleList(nn.Linear(ff.inputs, ff.units) for ff in spec.feed_forward)
         self.to_empty(device="cpu")
         self.requires_grad_(False)
 
@@ -80,16 +86,17 @@ class Network(nn.Module):
             for parameter in p.values():
                 parameter.zero_()
             if spec.one_hot:
-                gates = CELLS[spec.layers[0].cell].gates
+                gates = spec.layers[0].kind.gates
                 draw.fill(p[spec.input_table].chunk(gates, dim=1))
             elif not spec.shared:
                 draw.fill([p[spec.input_table]])
             for layer in spec.layers:
-                blocks = CELLS[layer.cell].blocks
                 for name, shape in layer.weights.items():
                     if len(shape) == 2:
-                        n, axis = blocks.get(name.removeprefix(layer.prefix), (1, 0))
+                        n, axis = layer.kind.blocks.get(name.removeprefix(layer.prefix), (1, 0))
                         draw.fill(p[name].chunk(n, dim=axis))
+            for dense in spec.feed_forward:
+                draw.fill([p[dense.prefix + "weight"]])
             draw.fill([p["Wy.weight"]])
 
     def forward(
@@ -106,17 +113,16 @@ class Network(nn.Module):
         """
         spec, p = self.spec, self.parameter_dict()
         x = p[spec.input_table][in_idx]
-        masks: list[Tensor | None] = [None] * (len(H) + 1)
+        masks: list[Tensor | None] = [None] * spec.n_sites
         if training:
             for site, width in spec.dropout_sites.items():
                 if site.rate > 0:
                     kept = torch.ones(len(in_idx), width, device=x.device)
                     masks[site.number] = nn.functional.dropout(kept, site.rate)
-        H[:] = reference.advance(spec, p, x, H, masks)
-        h = H[-1][:, : spec.layers[-1].units]
+        H[:], features = reference.advance(spec, p, x, H, masks)
         if out_idx is None:
-            return reference.scores(h, self.Wy.weight, self.By.weight)
-        return reference.scores(h, self.Wy.weight[out_idx], self.By.weight[out_idx])
+            return reference.scores(features, self.Wy.weight, self.By.weight)
+        return reference.scores(features, self.Wy.weight[out_idx], self.By.weight[out_idx])
 
 
 def _table(shape: Shape) -> nn.Embedding:
@@ -126,9 +132,9 @@ def _table(shape: Shape) -> nn.Embedding:
 
 def _module(layer: LayerSpec) -> nn.Module:
     """What holds the layer's weights: torch's own cell where it has the same weights."""
-    if layer.cell == "gru-reset-after":
-        return nn.GRUCell(layer.inputs, layer.units)
-    return Weights(CELLS[layer.cell].weights(layer.inputs, layer.units))
+    if layer.cell in TORCH_CELLS and not layer.one_hot:
+        return TORCH_CELLS[layer.cell](layer.inputs, layer.units)
+    return Weights({n.removeprefix(layer.prefix): shape for n, shape in layer.weights.items()})
 
 
 class _Drawer:

@@ -11,30 +11,41 @@ scored columns. Parameters are passed as a dict whose keys are the names of the 
 
     Wy.weight (V, H)   By.weight (V, 1)         item vectors and biases of the output
     E.weight (V, K)                             input embedding, only with `embedding=K`
-    GE.Wx0.weight (V, 3H) GE.Wrz0 (H, 2H) GE.Wh0 (H, H) GE.Bh0 (3H,)      one-hot first cell
-    G.{i}.weight_ih (3H, K) .weight_hh (3H, H) .bias_ih .bias_hh (3H,)    the other cells
+    GE.Wx0.weight (V, gates * H)                table of a one-hot input, and the weights of the
+    GE.Wrz0 GE.Wh0 GE.Bh0                       first cell, here of the GRU with reset before
+    G.{i}.weight_ih .weight_hh .bias_ih ...     the other cells (`spec.CELLS`)
+    F.{i}.weight F.{i}.bias                     feed-forward layers
 
-Without `E.weight` and `GE.*` the input is a row of Wy (shared, "constrained" embedding). Which of
-them there are says a `spec.NetworkSpec`.
+Without `E.weight` and `GE.*` the input is a row of Wy (shared, "constrained" embedding). A
+`spec.NetworkSpec` says which of them there are.
 """
 
-from gru4rec_fast.reference.cells import CELLS, gru_reset_after, gru_reset_before
+from gru4rec_fast.reference.activations import ACTIVATIONS, activate
+from gru4rec_fast.reference.cells import CELLS, gru_reset_after, gru_reset_before, lstm, rnn
 from gru4rec_fast.reference.lanes import LaneStep, carry, session_parallel_batches
 from gru4rec_fast.reference.losses import (
     LOG_EPSILON,
     LOSSES,
+    bpr,
     bpr_max,
     correct_logq,
     cross_entropy,
-    elu,
+    negative_softmax,
+    top1,
+    top1_max,
 )
 from gru4rec_fast.reference.network import Parameters, advance, dropout, scores
 from gru4rec_fast.reference.optimisers import (
-    ADAGRAD_EPSILON,
+    EPSILON,
     OPTIMISERS,
+    Adadelta,
     Adagrad,
+    AdagradRowwise,
+    Adam,
     Optimiser,
-    adagrad,
+    RmsProp,
+    Sgd,
+    cap_gradients,
     update_rows,
 )
 from gru4rec_fast.reference.ranks import (
@@ -48,35 +59,47 @@ from gru4rec_fast.reference.ranks import (
 from gru4rec_fast.reference.step import Gradient, Touched, loss_and_gradients, touched_rows
 
 __all__ = [
-    "ADAGRAD_EPSILON",
+    "ACTIVATIONS",
     "CELLS",
+    "EPSILON",
     "LOG_EPSILON",
     "LOSSES",
     "OPTIMISERS",
     "RANKS",
+    "Adadelta",
     "Adagrad",
+    "AdagradRowwise",
+    "Adam",
     "Gradient",
     "ItemGroups",
     "LaneStep",
     "Optimiser",
     "Parameters",
+    "RmsProp",
     "ScoreTile",
+    "Sgd",
     "Touched",
-    "adagrad",
+    "activate",
     "advance",
+    "bpr",
     "bpr_max",
+    "cap_gradients",
     "carry",
     "correct_logq",
     "cross_entropy",
     "dropout",
-    "elu",
     "gru_reset_after",
     "gru_reset_before",
     "item_scores",
     "loss_and_gradients",
+    "lstm",
+    "negative_softmax",
     "rank_counts",
+    "rnn",
     "scores",
     "session_parallel_batches",
+    "top1",
+    "top1_max",
     "top_k",
     "touched_rows",
     "update_rows",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,6 +9,8 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gru4rec_fast.activation import Activation
 
 ACTIVATIONS: dict[str, Callable[..., Tensor]] = {

@@ -42,11 +42,6 @@ def cross_entropy(s: Tensor, smoothing: float = 0.0) -> Tensor:
     return loss
 
 
-def elu(s: Tensor, alpha: float) -> Tensor:
-    """Exponential linear unit; alpha 0 means no activation at all."""
-    return F.elu(s, alpha) if alpha > 0 else s
-
-
 def negative_softmax(s: Tensor) -> Tensor:
     """The softmax over the N - 1 negatives of each row; the positive's own weight is 0."""
     own = torch.zeros_like(s, dtype=torch.bool).fill_diagonal_(True)
@@ -69,7 +64,7 @@ def bpr(s: Tensor) -> Tensor:
 
 
 def top1(s: Tensor) -> Tensor:
-    """mean_j(sigma(s_j - s_i) + sigma(s_j^2)) - sigma(s_i^2) / N over all N columns (2016, TOP1)."""
+    """mean_j(sigma(s_j - s_i) + sigma(s_j^2)) - sigma(s_i^2) / N over all columns (2016, TOP1)."""
     positive = s.diagonal()
     terms = torch.sigmoid(s - positive[:, None]) + torch.sigmoid(s**2)
     return terms.mean(dim=1) - torch.sigmoid(positive**2) / s.shape[1]
