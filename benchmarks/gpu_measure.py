@@ -155,7 +155,7 @@ def engine_step_seconds(model: Model) -> float:
     steps, graph = max(step.graphs.items())
 
     def replay() -> None:
-        step.run.plan.next.zero_()  # the last block's records are still there: train them again
+        step.block.next.zero_()  # the last block's records are still there: train them again
         graph.replay()
 
     return device_seconds(replay) / steps
@@ -164,7 +164,7 @@ def engine_step_seconds(model: Model) -> float:
 def kernel_seconds(model: Model) -> dict[str, float]:
     """Device time of each kernel of a step, launched again and again; the model is spoilt by it."""
     step = triton_engine.step_of(model.optimiser)
-    step.run.plan.next.zero_()
+    step.block.next.zero_()
     with launches.recording() as recorded:
         step.launch_step()
     seconds: dict[str, float] = {}

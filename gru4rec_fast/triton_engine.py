@@ -18,12 +18,13 @@ from torch import Tensor
 
 from gru4rec_fast.batching import DEFAULT_BLOCK_STEPS
 from gru4rec_fast.fallback import refuse, takes
+from gru4rec_fast.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gru4rec_fast.config import Config
-    from gru4rec_fast.kernels.train_step import TrainStep
+    from gru4rec_fast.kernels.training_step import TrainingStep
     from gru4rec_fast.optim import Adagrad
     from gru4rec_fast.planning import StepBlock
     from gru4rec_fast.reference import Gradient, Parameters
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 PRECISION = os.environ.get("GRU4REC_FAST_PRECISION", "tf32")
 """How the kernels multiply in training: 'tf32', or 'ieee' for exact float32."""
 
-_steps: weakref.WeakKeyDictionary[Adagrad, TrainStep] = weakref.WeakKeyDictionary()
+_steps: weakref.WeakKeyDictionary[Adagrad, TrainingStep] = weakref.WeakKeyDictionary()
 
 
 def runs_kernels(operation: str, tensors: Sequence[Tensor]) -> bool:
@@ -65,25 +66,26 @@ def train_block(
     state = [*optimiser.accumulators.values(), *optimiser.momenta.values()]
     if not runs_kernels("training", [*p.values(), *state, *states]):
         return None
-    from gru4rec_fast.kernels.train_step import TrainStep, unsupported
+    from gru4rec_fast.kernels.training_step import LOSSES, TrainingStep
 
-    reason = unsupported(config)
-    if reason:
-        refuse("training", reason)
+    if config.loss not in LOSSES:
+        refuse("training", f"there is no kernel for loss={config.loss!r}")
         return None
     step = _steps.get(optimiser)
-    if step is None or not step.serves(p, optimiser.accumulators, config, len(block)):
-        step = TrainStep(
+    if step is None or len(block) > len(step.block.records):
+        step = TrainingStep(
+            NetworkSpec.of(config, len(p["Wy.weight"])),
             p,
-            optimiser.accumulators,
-            optimiser.momenta,
-            support,
+            [optimiser.accumulators, optimiser.momenta][: 1 + (config.momentum > 0)],
             config,
+            support,
             block_steps=max(DEFAULT_BLOCK_STEPS, len(block)),
             precision=_precision(states[0].device),
         )
         _steps[optimiser] = step
-    losses: Tensor = step.train_block(states, block)
+    step.states = states
+    losses = step.train_block(block)
+    states[:] = step.states
     return losses
 
 
@@ -99,17 +101,12 @@ def adagrad(
     state = [accumulator] if momentum_buffer is None else [accumulator, momentum_buffer]
     if gradient.rows is None or not runs_kernels("Adagrad", [theta, *state, gradient.values]):
         return False
-    from gru4rec_fast.kernels.sparse_adagrad import sparse_adagrad
+    from gru4rec_fast.kernels.optimisers import OPTIMISERS, Update
+    from gru4rec_fast.kernels.parameter import Parameter
+    from gru4rec_fast.kernels.row_update import update_rows
 
-    sparse_adagrad(
-        theta,
-        accumulator,
-        momentum_buffer,
-        gradient.rows,
-        gradient.values,
-        learning_rate,
-        momentum,
-    )
+    update = Update(OPTIMISERS["adagrad"].update, (learning_rate, momentum))
+    update_rows(Parameter(theta, tuple(state)), gradient.rows, gradient.values, update)
     return True
 
 
@@ -119,10 +116,9 @@ def rank_counts(
     """`ops.rank_counts`."""
     if not runs_kernels("ranking", [features, w, b]):
         return None
-    from gru4rec_fast.kernels import target_rank
+    from gru4rec_fast.kernels import rank_counts as kernel
 
-    counts: tuple[Tensor, Tensor] = target_rank.rank_counts(features, w, b, targets)
-    return counts
+    return kernel.rank_counts(features, w, b, targets)
 
 
 def top_k(features: Tensor, w: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor] | None:
@@ -134,8 +130,7 @@ def top_k(features: Tensor, w: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tenso
     if k > kernel.MOST:
         refuse("top-k", f"k is {k}, the kernel keeps up to {kernel.MOST}")
         return None
-    best: tuple[Tensor, Tensor] = kernel.top_k(features, w, b, k)
-    return best
+    return kernel.top_k(features, w, b, k)
 
 
 def scores(features: Tensor, w: Tensor, b: Tensor, items: Tensor) -> Tensor | None:  # noqa: ARG001
@@ -143,7 +138,7 @@ def scores(features: Tensor, w: Tensor, b: Tensor, items: Tensor) -> Tensor | No
     return None
 
 
-def step_of(optimiser: Adagrad) -> TrainStep:
+def step_of(optimiser: Adagrad) -> TrainingStep:
     """The training step kept with this optimiser; KeyError before its first block."""
     return _steps[optimiser]
 

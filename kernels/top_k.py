@@ -7,7 +7,7 @@ A program scores a tile of items for a tile of rows and keeps the tile's own bes
 one; the best of these V / BLOCK_V * k candidates a row are sorted afterwards. Memory is that of the
 candidates, a fiftieth of the scores at k = 20.
 
-Numerics: products in 'ieee' unless told otherwise, as in `target_rank`.
+Numerics: products in 'ieee' unless told otherwise, as in `rank_counts`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import triton.language as tl
 from torch import Tensor
 
 from gru4rec_fast.kernels._tile import check, width_block
-from gru4rec_fast.kernels.target_rank import score_tile
+from gru4rec_fast.kernels.score_tile import score_tile
 
 BLOCK_R, BLOCK_V = 16, 256
 MOST = 100

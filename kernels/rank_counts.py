@@ -19,6 +19,7 @@ import triton.language as tl
 from torch import Tensor
 
 from gru4rec_fast.kernels._tile import check, width_block
+from gru4rec_fast.kernels.score_tile import score_tile
 
 BLOCK_R, BLOCK_V = 64, 64
 SHARES = 256
@@ -26,26 +27,7 @@ SHARES = 256
 
 
 @triton.jit
-def score_tile(
-    features_ptr, w_ptr, b_ptr, row, in_row, item, in_item,
-    H: tl.constexpr, PRECISION: tl.constexpr,
-    BLOCK_R: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_K: tl.constexpr,
-):  # fmt: skip
-    """Scores (BLOCK_R, BLOCK_V) of the items for the rows; both are masked."""
-    b = tl.load(b_ptr + item, mask=in_item, other=0.0)
-    s = tl.zeros((BLOCK_R, BLOCK_V), dtype=tl.float32) + b[None, :]
-    for k0 in range(0, H, BLOCK_K):
-        k = k0 + tl.arange(0, BLOCK_K)
-        mask = in_row[:, None] & (k < H)[None, :]
-        features = tl.load(features_ptr + row[:, None] * H + k[None, :], mask=mask, other=0.0)
-        mask = in_item[:, None] & (k < H)[None, :]
-        w = tl.load(w_ptr + item[:, None] * H + k[None, :], mask=mask, other=0.0)
-        s = tl.dot(features, tl.trans(w), s, input_precision=PRECISION)
-    return s
-
-
-@triton.jit
-def target_rank_kernel(
+def rank_counts_kernel(
     features_ptr, w_ptr, b_ptr, targets_ptr, greater_ptr, equal_ptr, n_rows, n_items, share,
     H: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_R: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_K: tl.constexpr,
@@ -117,7 +99,7 @@ def rank_counts(
     shares = triton.cdiv(n_items, share)
     counts = torch.empty((2, shares, n_rows), dtype=torch.int32, device=features.device)
     with torch.cuda.device_of(features):
-        target_rank_kernel[(triton.cdiv(n_rows, BLOCK_R), shares)](
+        rank_counts_kernel[(triton.cdiv(n_rows, BLOCK_R), shares)](
             features, w, b, targets, counts[0], counts[1], n_rows, n_items, share,
             H=width, PRECISION=precision, BLOCK_R=BLOCK_R, BLOCK_V=BLOCK_V,
             BLOCK_K=width_block(width, 32), num_warps=8, num_stages=2,
