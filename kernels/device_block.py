@@ -14,9 +14,9 @@ and padding rows by it, so all steps have the same launches and one CUDA graph s
 Two counters on the device say which step runs: `next`, the next step, and `current`, the step that
 is being trained. Each counter is a pair of int64: the step's place in the block, and the step's
 number counted through all epochs, on which dropout and the slot of the state depend. The first
-kernel of a step reads `next`, and one of its programs copies it to `current`. All later kernels
-read `current`. The last kernel sets `next` to the step after `current`. So no program reads a
-counter that another program of the same kernel may write.
+forward kernel of each layer reads `next`, and one of its programs copies it to `current`. All other
+kernels read `current`. The last kernel of a step sets `next` to the step after `current`. So no
+program reads a counter that another program of the same kernel may write.
 
 The state is stored twice, (2, B, H): step s reads slot s % 2 and writes the other slot. When a lane
 dies, lanes move left, and with one slot a lane could overwrite a state that another still reads.
@@ -58,7 +58,7 @@ def step_record(block_ptr, counter_ptr, B: tl.constexpr, U: tl.constexpr):
 
 @triton.jit
 def begin_step(next_ptr):
-    """Copy `next` to `current`; for one program of the first kernel of a step."""
+    """Copy `next` to `current`; for one program of a kernel that reads `next`."""
     tl.store(next_ptr + 2, tl.load(next_ptr))
     tl.store(next_ptr + 3, tl.load(next_ptr + 1))
 
@@ -110,12 +110,12 @@ class DeviceBlock:
 
     @property
     def next(self) -> Tensor:
-        """(2,) The counter that the first kernel of a step gets."""
+        """(2,) The counter that the first forward kernel of each layer gets."""
         return self.counters[0]
 
     @property
     def current(self) -> Tensor:
-        """(2,) The counter that all later kernels of a step get."""
+        """(2,) The counter that all other kernels of a step get."""
         return self.counters[1]
 
 

@@ -13,15 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gru4rec_fast.kernels import row_gradients as rows_backward
-from gru4rec_fast.kernels import sampled_loss as loss_forward
 from gru4rec_fast.kernels._tile import check
 from gru4rec_fast.kernels._tuning import tiles_for
 from gru4rec_fast.kernels.cells.gru_reset_after import GRUResetAfter, input_gradient
 from gru4rec_fast.kernels.device_block import DeviceBlock, SingleStep
 from gru4rec_fast.kernels.dropout import NO_DROPOUT, dropout_constants
 from gru4rec_fast.kernels.parameter import Parameter
+from gru4rec_fast.kernels.row_gradients import row_gradients
 from gru4rec_fast.kernels.sampled_loss import LossBuffers, LossOptions
+from gru4rec_fast.kernels.sampled_loss import sampled_loss as launch_sampled_loss
 from gru4rec_fast.kernels.step_context import StepContext
 
 
@@ -105,7 +105,7 @@ class _SampledLoss(torch.autograd.Function):
         context = StepContext(block, 0, tiles_for(lanes, precision), precision)
         buffers = LossBuffers.empty(block, options.loss, units, context.tiles)
         state = torch.stack([h, h])
-        loss_forward.sampled_loss(context, state, w, b, log_support, buffers, options)
+        launch_sampled_loss(context, state, w, b, log_support, buffers, options)
         ctx.save_for_backward(w, b, rows)
         ctx.rest = context, state, buffers, options, sparse
         return buffers.losses.sum() / lanes
@@ -116,7 +116,7 @@ class _SampledLoss(torch.autograd.Function):
         context, state, buffers, options, sparse = ctx.rest
         g_w = torch.zeros((context.block.rows, w.shape[1]), device=w.device)
         g_b = torch.zeros((context.block.rows, 1), device=w.device)
-        rows_backward.row_gradients(
+        row_gradients(
             context, state, Parameter(w), Parameter(b), buffers, options,
             deferred=g_w, deferred_bias=g_b,
         )  # fmt: skip

@@ -3,12 +3,12 @@
     s = features W^T + b          greater = sum(s > s_target),  equal = sum(s == s_target)
 
 `reference.rank_counts`. Shapes: features (R, H), W (V, H), b (V, 1), targets (R,) -> two (R,).
-Product, bias, comparison and count are fused: of the R x V scores none reaches memory. A program
-owns a tile of rows and a share of the catalogue; counts of the shares are summed afterwards.
+Product, bias, comparison and count are fused, so no score is written to memory. A program owns a
+tile of rows and a share of the catalogue; the counts of the shares are summed afterwards.
 
-Numerics: products in 'ieee' unless told otherwise, as a rank hangs on the last digit of a score.
-The target's own score is taken once and put into its column, so rounding can't make an item
-differ from itself; all products sum in the same order, so equal rows have equal scores.
+Numerics: products in 'ieee' by default, because rounding could change a rank. The target's own
+score is computed once and used in the target's column too, so a target always equals itself. All
+products sum in the same order, so equal rows have equal scores.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gru4rec_fast.kernels.score_tile import score_tile
 
 BLOCK_R, BLOCK_V = 64, 64
 SHARES = 256
-"""Programs that split the catalogue at most."""
+"""Most programs that share the catalogue."""
 
 
 @triton.jit
@@ -39,7 +39,7 @@ def rank_counts_kernel(
     first = tl.program_id(1).to(tl.int64) * share
     last = tl.minimum(first + share, n_items)
 
-    # load: the targets' own scores are the diagonal of the tile of the targets
+    # load: the targets' own scores are the diagonal of the tile whose items are the targets
     target = tl.load(targets_ptr + row, mask=in_row, other=0)
     s = score_tile(
         features_ptr, w_ptr, b_ptr, row, in_row, target, in_row,
