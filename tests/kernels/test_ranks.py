@@ -1,4 +1,4 @@
-"""Row updates, exact ranks and best items by the kernels against the reference."""
+"""Exact ranks and best items by the kernels against the reference."""
 
 from __future__ import annotations
 
@@ -6,35 +6,8 @@ import pytest
 import torch
 
 from gru4rec_fast import reference
-from gru4rec_fast.kernels.sparse_adagrad import sparse_adagrad
-from gru4rec_fast.kernels.target_rank import rank_counts
+from gru4rec_fast.kernels.rank_counts import rank_counts
 from gru4rec_fast.kernels.top_k import top_k
-
-
-@pytest.mark.parametrize("momentum", [0.0, 0.3])
-@pytest.mark.parametrize(("n_rows", "width"), [(1, 1), (7, 33), (130, 20), (0, 4)])
-def test_rows_are_updated_and_no_others(
-    n_rows: int, width: int, momentum: float, device: torch.device
-) -> None:
-    torch.manual_seed(0)
-    theta, a, m = torch.randn(3, 200, width).abs()
-    rows = torch.randperm(200)[:n_rows]
-    g = torch.randn(n_rows, width)
-    truth = [t.double() for t in (theta, a, m)]
-    reference.sparse_adagrad(
-        truth[0], truth[1], truth[2] if momentum else None, rows, g.double(), 0.1, momentum
-    )
-    ours = [t.clone().to(device) for t in (theta, a, m)]
-    buffer = ours[2] if momentum else None
-    sparse_adagrad(ours[0], ours[1], buffer, rows.to(device), g.to(device), 0.1, momentum)
-    for got, want in zip(ours, truth, strict=True):
-        torch.testing.assert_close(got.cpu().double(), want, rtol=1e-5, atol=1e-6)
-
-
-def test_a_gradient_of_another_shape_is_named(device: torch.device) -> None:
-    table, rows = torch.zeros(5, 4, device=device), torch.zeros(2, dtype=torch.int64, device=device)
-    with pytest.raises(ValueError, match=r"g is \(3, 4\) .* expected a contiguous \(2, 4\)"):
-        sparse_adagrad(table, table, None, rows, torch.zeros(3, 4, device=device), 0.1, 0.0)
 
 
 def whole_scores(

@@ -1,4 +1,4 @@
-"""One step of the one-hot first layer, reset gate before the product, for all lanes of a step.
+"""GRU with the reset gate before the recurrent product and a one-hot input (SPEC section 3).
 
     n_x, r_x, z_x = Wx0[item] + b                   an item selects a row of the input weights
     r = sigma(r_x + h U_r),  z = sigma(z_x + h U_z)         h = carried state, 0 at a restart
@@ -8,16 +8,15 @@
 `reference.gru_reset_before` and what surrounds it. Shapes: Wx0 (V, 3H), b (3H,), gates stacked as
 (new, reset, update); Wrz0 (H, 2H) = [U_r, U_z], Wh0 (H, H) = U_n, inputs x units; state (2, B, H).
 
-The second product needs r * h of all units, so forward and backward are two kernels each, cut at
-that product. Kept for backward: h, r * h, r, z, n. The input is no product, so the gate gradients
-(B, 3H) are at once the gradients of the selected rows, which `cell_update` applies.
+The second product needs r * h of all units, so forward and backward are two kernels each, before
+and after that product. Saved for the backward pass: h, r * h, r, z, n. The input is no product, so
+the gate gradients (B, 3H) are the gradients of the selected rows, which `cell_update` applies.
 
 Numerics: float32 throughout; PRECISION says how products multiply, 'ieee' or 'tf32'.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,44 +25,49 @@ import triton.language as tl
 from torch import Tensor
 
 from gru4rec_fast.kernels._tile import tanh, width_block
-from gru4rec_fast.kernels.dropout import Dropout, dropout_factor
-from gru4rec_fast.kernels.gru_step import sum_parts
-from gru4rec_fast.kernels.step_plan import (
+from gru4rec_fast.kernels.cell_update import InputRows, MatrixUpdate, cell_update
+from gru4rec_fast.kernels.cells.layer import sum_parts
+from gru4rec_fast.kernels.device_block import (
     ITEM,
     LIVE,
     RESTART,
     SCORED,
     SOURCE,
-    StepPlan,
     begin_step,
     lane_field,
     step_record,
 )
+from gru4rec_fast.kernels.dropout import dropout_constants, dropout_factor
 
 if TYPE_CHECKING:
-    from gru4rec_fast.kernels._tuning import Tiles
+    from collections.abc import Sequence
+
+    from gru4rec_fast.kernels.parameter import Parameter
+    from gru4rec_fast.kernels.step_context import StepContext
+    from gru4rec_fast.spec import DropoutSite
 
 
 @triton.jit
-def one_hot_gates_fwd_kernel(
-    plan_ptr, clock_ptr, wx_ptr, state_ptr, w_rz_ptr, b_ptr, kept_h_ptr, kept_rh_ptr, gates_ptr,
+def gru_reset_before_gates_fwd_kernel(
+    block_ptr, counter_ptr, wx_ptr, state_ptr, w_rz_ptr, b_ptr,
+    saved_h_ptr, saved_rh_ptr, gates_ptr,
     B: tl.constexpr, U: tl.constexpr, H: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """A program computes the reset and update gates of a tile of lanes and units."""
     # tile: BLOCK_B lanes, BLOCK_H units
-    record = step_record(plan_ptr, clock_ptr, B, U)
+    record = step_record(block_ptr, counter_ptr, B, U)
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
     alive = lane < tl.load(record + LIVE)
     mask = alive[:, None] & (unit < H)[None, :]
     if (tl.program_id(0) == 0) & (tl.program_id(1) == 0):
-        begin_step(clock_ptr)
+        begin_step(counter_ptr)
 
     # load
     item = tl.load(lane_field(record, ITEM, B) + lane, mask=alive, other=0).to(tl.int64)
     source = tl.load(lane_field(record, SOURCE, B) + lane, mask=alive, other=0)
-    h_row = tl.load(clock_ptr + 1) % 2 * B + source
+    h_row = tl.load(counter_ptr + 1) % 2 * B + source
     goes_on = alive & (tl.load(lane_field(record, RESTART, B) + lane, mask=alive, other=1) == 0)
     x = wx_ptr + item[:, None] * (3 * H) + unit[None, :]
     r = tl.load(x + H, mask=mask, other=0.0)
@@ -88,15 +92,15 @@ def one_hot_gates_fwd_kernel(
 
     # store
     at = lane[:, None] * H + unit[None, :]
-    tl.store(kept_h_ptr + at, h, mask=mask)
-    tl.store(kept_rh_ptr + at, r * h, mask=mask)
+    tl.store(saved_h_ptr + at, h, mask=mask)
+    tl.store(saved_rh_ptr + at, r * h, mask=mask)
     tl.store(gates_ptr + at, r, mask=mask)
     tl.store(gates_ptr + B * H + at, z, mask=mask)
 
 
 @triton.jit
-def one_hot_state_fwd_kernel(
-    plan_ptr, clock_ptr, wx_ptr, state_ptr, w_h_ptr, b_ptr, kept_h_ptr, kept_rh_ptr, gates_ptr,
+def gru_reset_before_state_fwd_kernel(
+    block_ptr, counter_ptr, wx_ptr, state_ptr, w_h_ptr, b_ptr, saved_h_ptr, saved_rh_ptr, gates_ptr,
     seed,
     B: tl.constexpr, U: tl.constexpr, H: tl.constexpr,
     SITE_H: tl.constexpr, THRESHOLD_H: tl.constexpr, SCALE_H: tl.constexpr,
@@ -105,8 +109,8 @@ def one_hot_state_fwd_kernel(
 ):  # fmt: skip
     """A program computes the candidate and new state of a tile of lanes and units."""
     # tile: BLOCK_B lanes, BLOCK_H units
-    record = step_record(plan_ptr, clock_ptr, B, U)
-    step = tl.load(clock_ptr + 1)
+    record = step_record(block_ptr, counter_ptr, B, U)
+    step = tl.load(counter_ptr + 1)
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
     alive = lane < tl.load(record + LIVE)
@@ -116,7 +120,7 @@ def one_hot_state_fwd_kernel(
     # load
     item = tl.load(lane_field(record, ITEM, B) + lane, mask=alive, other=0).to(tl.int64)
     n = tl.load(wx_ptr + item[:, None] * (3 * H) + unit[None, :], mask=mask, other=0.0)
-    h = tl.load(kept_h_ptr + at, mask=mask, other=0.0)
+    h = tl.load(saved_h_ptr + at, mask=mask, other=0.0)
     z = tl.load(gates_ptr + B * H + at, mask=mask, other=0.0)
 
     # maths
@@ -124,7 +128,7 @@ def one_hot_state_fwd_kernel(
     for k0 in range(0, H, BLOCK_K):
         k = k0 + tl.arange(0, BLOCK_K)
         inside = alive[:, None] & (k < H)[None, :]
-        rh = tl.load(kept_rh_ptr + lane[:, None] * H + k[None, :], mask=inside, other=0.0)
+        rh = tl.load(saved_rh_ptr + lane[:, None] * H + k[None, :], mask=inside, other=0.0)
         inside = (k < H)[:, None] & (unit < H)[None, :]
         w = tl.load(w_h_ptr + k[:, None] * H + unit[None, :], mask=inside, other=0.0)
         n = tl.dot(rh, w, n, input_precision=PRECISION)
@@ -142,8 +146,8 @@ def one_hot_state_fwd_kernel(
 
 
 @triton.jit
-def one_hot_state_bwd_kernel(
-    plan_ptr, clock_ptr, d_state_ptr, gates_ptr, kept_h_ptr, d_gates_ptr, seed,
+def gru_reset_before_state_bwd_kernel(
+    block_ptr, counter_ptr, d_state_ptr, gates_ptr, saved_h_ptr, d_gates_ptr, seed,
     B: tl.constexpr, U: tl.constexpr, H: tl.constexpr,
     ROWS_A_PART: tl.constexpr,
     SITE_H: tl.constexpr, THRESHOLD_H: tl.constexpr, SCALE_H: tl.constexpr,
@@ -151,8 +155,8 @@ def one_hot_state_bwd_kernel(
 ):  # fmt: skip
     """A program computes the new and update gates' gradients of a tile."""
     # tile: BLOCK_B lanes, BLOCK_H units; dead lanes get gradients of zero
-    record = step_record(plan_ptr, clock_ptr, B, U)
-    step = tl.load(clock_ptr + 1)
+    record = step_record(block_ptr, counter_ptr, B, U)
+    step = tl.load(counter_ptr + 1)
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
     mask = (lane < tl.load(record + LIVE))[:, None] & (unit < H)[None, :]
@@ -165,7 +169,7 @@ def one_hot_state_bwd_kernel(
     d = sum_parts(d_state_ptr, lane, unit, mask, parts, B, H, BLOCK_B, BLOCK_H)
     z = tl.load(gates_ptr + B * H + at, mask=mask, other=0.0)
     n = tl.load(gates_ptr + 2 * B * H + at, mask=mask, other=0.0)
-    h = tl.load(kept_h_ptr + at, mask=mask, other=0.0)
+    h = tl.load(saved_h_ptr + at, mask=mask, other=0.0)
 
     # maths
     if THRESHOLD_H > 0:
@@ -184,8 +188,8 @@ def one_hot_state_bwd_kernel(
 
 
 @triton.jit
-def one_hot_reset_bwd_kernel(
-    gates_ptr, kept_h_ptr, w_h_ptr, d_gates_ptr,
+def gru_reset_before_reset_bwd_kernel(
+    gates_ptr, saved_h_ptr, w_h_ptr, d_gates_ptr,
     B: tl.constexpr, H: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
@@ -196,7 +200,7 @@ def one_hot_reset_bwd_kernel(
     mask = (lane < B)[:, None] & (unit < H)[None, :]
     at = lane[:, None] * H + unit[None, :]
 
-    # load and maths: gradient of r * h is d_n (B, H) times U_n^T
+    # load and maths: the gradient of r * h is d_n (B, H) times U_n^T
     d = tl.zeros((BLOCK_B, BLOCK_H), dtype=tl.float32)
     for k0 in range(0, H, BLOCK_K):
         k = k0 + tl.arange(0, BLOCK_K)
@@ -205,7 +209,7 @@ def one_hot_reset_bwd_kernel(
         inside = (unit < H)[:, None] & (k < H)[None, :]
         w = tl.load(w_h_ptr + unit[:, None] * H + k[None, :], mask=inside, other=0.0)
         d = tl.dot(d_n, tl.trans(w), d, input_precision=PRECISION)
-    h = tl.load(kept_h_ptr + at, mask=mask, other=0.0)
+    h = tl.load(saved_h_ptr + at, mask=mask, other=0.0)
     r = tl.load(gates_ptr + at, mask=mask, other=0.0)
 
     # store
@@ -213,90 +217,92 @@ def one_hot_reset_bwd_kernel(
     tl.store(d_gates_ptr + lane[:, None] * 3 * H + H + unit[None, :], d_r, mask=mask)
 
 
-@dataclass(frozen=True)
-class OneHotBuffers:
-    """What the layer's step leaves for its backward; B lanes, H units, all float32."""
+class GRUResetBefore:
+    """The cell as a `Layer`: weights Wrz0 (H, 2H), Wh0 (H, H), Bh0 (3H,); source: Wx0 (V, 3H)."""
 
-    h: Tensor
-    """(B, H) carried state after the restart mask."""
-    rh: Tensor
-    """(B, H) r * h."""
-    gates: Tensor
-    """(3, B, H) r, z, n."""
-    d_gates: Tensor
-    """(B, 3H) gradients of the gates' sums: new, reset, update."""
+    def __init__(
+        self,
+        context: StepContext,
+        weights: Sequence[Parameter],
+        source: Tensor,
+        dropout_x: DropoutSite,
+        dropout_h: DropoutSite,
+    ) -> None:
+        if source.ndim != 2 or dropout_x.rate > 0:
+            raise ValueError(
+                f"gru-reset-before gets an input of shape {tuple(source.shape)} with dropout "
+                f"{dropout_x.rate}; expected the table (V, 3H) of a one-hot first layer without "
+                "dropout of its input: use gru-reset-after for other layers"
+            )
+        self.context, self.source = context, source
+        self.w_rz, self.w_h, self.b = weights
+        self.dropout_h = dropout_constants(dropout_h, "H")
+        lanes, units = context.block.lanes, len(self.w_h.theta)
 
-    @classmethod
-    def empty(cls, lanes: int, units: int, device: torch.device) -> OneHotBuffers:
-        """Buffers for B lanes and H units."""
-        shapes = ((lanes, units), (lanes, units), (3, lanes, units), (lanes, 3 * units))
-        return cls(*(torch.zeros(shape, device=device) for shape in shapes))
+        def buffer(*shape: int) -> Tensor:
+            # Zeros: dead lanes are never written, and 0 times what they hold must be 0.
+            return torch.zeros(shape, device=source.device)
 
+        self.state = buffer(2, lanes, units)
+        # Saved for the backward pass: carried state after the restart mask, r * h, and r, z, n.
+        self.h, self.rh, self.gates = (
+            buffer(lanes, units),
+            buffer(lanes, units),
+            buffer(3, lanes, units),
+        )
+        # Gradients of the gates' sums: new, reset, update.
+        self.d_gates = buffer(lanes, 3 * units)
 
-@dataclass(frozen=True)
-class OneHotWeights:
-    """Parameters of the layer: wx (V, 3H), w_rz (H, 2H), w_h (H, H), b (3H,)."""
+    def forward(self) -> None:
+        """Write the new state's slot, and save what the backward pass needs."""
+        block, tiles, units = self.context.block, self.context.tiles, self.h.shape[1]
+        block_h = width_block(units, tiles.gate_units)
+        grid = (triton.cdiv(block.lanes, tiles.lanes), triton.cdiv(units, block_h))
+        shape = {
+            "B": block.lanes, "U": block.rows, "H": units, "PRECISION": self.context.precision,
+            "BLOCK_B": tiles.lanes, "BLOCK_H": block_h,
+            "BLOCK_K": width_block(units, tiles.depth),
+            "num_warps": tiles.warps, "num_stages": tiles.stages,
+        }  # fmt: skip
+        gru_reset_before_gates_fwd_kernel[grid](
+            block.records, block.next, self.source, self.state, self.w_rz.theta, self.b.theta,
+            self.h, self.rh, self.gates, **shape,
+        )  # fmt: skip
+        gru_reset_before_state_fwd_kernel[grid](
+            block.records, block.current, self.source, self.state, self.w_h.theta, self.b.theta,
+            self.h, self.rh, self.gates, self.context.seed, **self.dropout_h, **shape,
+        )  # fmt: skip
 
-    wx: Tensor
-    w_rz: Tensor
-    w_h: Tensor
-    b: Tensor
+    def backward(self, d_state: Tensor, rows_a_part: int) -> Tensor:
+        """Gradient (B, 3H) of the selected rows; see `Layer.backward`."""
+        block, tiles, units = self.context.block, self.context.tiles, self.h.shape[1]
+        block_b, block_h = 16, width_block(units, 32)
+        grid = (triton.cdiv(block.lanes, block_b), triton.cdiv(units, block_h))
+        gru_reset_before_state_bwd_kernel[grid](
+            block.records, block.current, d_state, self.gates, self.h, self.d_gates,
+            self.context.seed,
+            B=block.lanes, U=block.rows, H=units, ROWS_A_PART=rows_a_part,
+            **self.dropout_h, BLOCK_B=block_b, BLOCK_H=block_h, num_warps=4,
+        )  # fmt: skip
+        block_h = width_block(units, tiles.columns)
+        grid = (triton.cdiv(block.lanes, tiles.lanes), triton.cdiv(units, block_h))
+        gru_reset_before_reset_bwd_kernel[grid](
+            self.gates, self.h, self.w_h.theta, self.d_gates,
+            B=block.lanes, H=units, PRECISION=self.context.precision,
+            BLOCK_B=tiles.lanes, BLOCK_H=block_h, BLOCK_K=width_block(units, tiles.depth),
+            num_warps=tiles.warps, num_stages=tiles.stages,
+        )  # fmt: skip
+        return self.d_gates
 
-
-def one_hot_forward(
-    plan: StepPlan,
-    state: Tensor,
-    weights: OneHotWeights,
-    kept: OneHotBuffers,
-    seed: int,
-    dropout_h: Dropout,
-    tiles: Tiles,
-    precision: str,
-) -> None:
-    """Step all lanes on: write the new state's slot of `state` (2, B, H), and `kept`."""
-    units = state.shape[2]
-    block_h = width_block(units, tiles.gate_units)
-    grid = (triton.cdiv(plan.lanes, tiles.lanes), triton.cdiv(units, block_h))
-    shape = {
-        "B": plan.lanes, "U": plan.rows, "H": units, "PRECISION": precision,
-        "BLOCK_B": tiles.lanes, "BLOCK_H": block_h, "BLOCK_K": width_block(units, tiles.depth),
-        "num_warps": tiles.warps, "num_stages": tiles.stages,
-    }  # fmt: skip
-    one_hot_gates_fwd_kernel[grid](
-        plan.records, plan.next, weights.wx, state, weights.w_rz, weights.b,
-        kept.h, kept.rh, kept.gates, **shape,
-    )  # fmt: skip
-    one_hot_state_fwd_kernel[grid](
-        plan.records, plan.now, weights.wx, state, weights.w_h, weights.b,
-        kept.h, kept.rh, kept.gates, seed,
-        SITE_H=dropout_h.site, THRESHOLD_H=dropout_h.threshold, SCALE_H=dropout_h.scale, **shape,
-    )  # fmt: skip
-
-
-def one_hot_backward(
-    plan: StepPlan,
-    d_state: Tensor,
-    weights: OneHotWeights,
-    kept: OneHotBuffers,
-    seed: int,
-    dropout_h: Dropout,
-    rows_a_part: int,
-    tiles: Tiles,
-    precision: str,
-) -> None:
-    """Gate gradients of every lane, into `kept`; d_state as for `gru_step.gru_gates_backward`."""
-    units = kept.h.shape[1]
-    block_b, block_h = 16, width_block(units, 32)
-    one_hot_state_bwd_kernel[(triton.cdiv(plan.lanes, block_b), triton.cdiv(units, block_h))](
-        plan.records, plan.now, d_state, kept.gates, kept.h, kept.d_gates, seed,
-        B=plan.lanes, U=plan.rows, H=units, ROWS_A_PART=rows_a_part,
-        SITE_H=dropout_h.site, THRESHOLD_H=dropout_h.threshold, SCALE_H=dropout_h.scale,
-        BLOCK_B=block_b, BLOCK_H=block_h, num_warps=4,
-    )  # fmt: skip
-    block_h = width_block(units, tiles.columns)
-    one_hot_reset_bwd_kernel[(triton.cdiv(plan.lanes, tiles.lanes), triton.cdiv(units, block_h))](
-        kept.gates, kept.h, weights.w_h, kept.d_gates,
-        B=plan.lanes, H=units, PRECISION=precision,
-        BLOCK_B=tiles.lanes, BLOCK_H=block_h, BLOCK_K=width_block(units, tiles.depth),
-        num_warps=tiles.warps, num_stages=tiles.stages,
-    )  # fmt: skip
+    def update(self, rows: InputRows | None) -> None:
+        """Update the weights and the input rows."""
+        units, gates = self.h.shape[1], self.d_gates
+        new, reset_update = slice(0, units), slice(units, 3 * units)
+        cell_update(
+            self.context,
+            MatrixUpdate(
+                self.w_rz, self.b.part(reset_update), gates[:, reset_update], self.h, True
+            ),
+            MatrixUpdate(self.w_h, self.b.part(new), gates[:, new], self.rh, True),
+            rows,
+        )

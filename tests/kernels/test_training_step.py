@@ -10,16 +10,20 @@ import pytest
 import torch
 
 from benchmarks import roofline
+from gru4rec_fast import reference
+from gru4rec_fast import spec as specs
 from gru4rec_fast.config import Config
-from gru4rec_fast.kernels import step_plan, train_step
+from gru4rec_fast.kernels.device_block import input_lanes
+from gru4rec_fast.kernels.training_step import CELLS, LOSSES, OPTIMISERS, TrainingStep
 from tests.kernels.cases import (
     assert_same_training,
     by_kernels,
     by_reference,
     check_training,
-    initial_states,
     model,
     planned_block,
+    training_step,
+    zero_state,
 )
 
 SHARED: dict[str, Any] = {}
@@ -138,9 +142,7 @@ def test_launches_of_a_step(
         monkeypatch.setattr(kind, "run", lambda kernel, *_, **__: launched.append(kernel))
     config = Config(**{"layers": (20,), "batch_size": 6, "n_sample": 16, **options})
     p = model(config, 50, device)
-    a = {name: torch.zeros_like(value) for name, value in p.items()}
-    step = train_step.TrainStep(p, a, {}, torch.ones(50), config, block_steps=1)
-    step.launch_step()
+    training_step(p, zero_state(p, config), config, block_steps=1).launch_step()
     assert len(launched) == expected
     if config.constrained_embedding and len(config.layers) == 1:
         names = [kernel.__name__.removesuffix("_kernel") for kernel in launched]
@@ -153,15 +155,13 @@ def test_a_block_never_waits_for_the_device() -> None:
     config = Config(layers=(100,), batch_size=32, n_sample=64)
     block = planned_block(500, config, steps=40, n_sessions=400)
     p = model(config, 500, device)
-    a = {name: torch.zeros_like(value) for name, value in p.items()}
-    step = train_step.TrainStep(p, a, {}, torch.ones(500), config, block_steps=40)
-    states = [state.to(device) for state in initial_states(config, block)]
+    step = training_step(p, zero_state(p, config), config, block_steps=40, precision="tf32")
     for _ in range(2):  # compiles, then captures
-        step.train_block(states, block)
+        step.train_block(block)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        step.train_block(states, block)
+        step.train_block(block)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -184,31 +184,79 @@ def test_a_block_that_does_not_fit_is_refused(device: torch.device) -> None:
     config = Config(layers=(4,), batch_size=6, n_sample=16)
     block = planned_block(50, config, steps=3)
     p = model(config, 50, device)
-    a = {name: torch.zeros_like(value) for name, value in p.items()}
-    step = train_step.TrainStep(p, a, {}, torch.ones(50), config, block_steps=2)
-    states = [state.to(device) for state in initial_states(config, block)]
+    step = training_step(p, zero_state(p, config), config, block_steps=2)
     with pytest.raises(ValueError, match=r"3 steps .* room for 2 steps.*plan smaller blocks"):
-        step.train_block(states, block)
+        step.train_block(block)
     wider = planned_block(50, config.replace(batch_size=7), steps=2)
     with pytest.raises(ValueError, match="7 lanes; expected 6"):
-        step.train_block(states, wider)
+        step.train_block(wider)
+
+
+def test_states_are_zero_at_the_start_of_an_epoch(device: torch.device) -> None:
+    config = Config(layers=(4, 3), batch_size=6, n_sample=16)
+    block = planned_block(50, config, steps=3)
+    p = model(config, 50, device)
+    step = training_step(p, zero_state(p, config), config, block_steps=3)
+    step.train_block(block)
+    assert [state.shape for state in step.states] == [(block.live[-1], 4), (block.live[-1], 3)]
+    assert all(state.abs().max() > 0 for state in step.states)
+    step.start_epoch()
+    assert all((state == 0).all() for state in step.states)
+
+
+def test_a_step_goes_on_from_states_that_were_set(device: torch.device) -> None:
+    config = Config(layers=(4,), batch_size=6, n_sample=16, **DROPOUT)
+    block = planned_block(50, config, steps=3)
+    later = replace(block, first_step=block.first_step + 3, restarts=np.zeros_like(block.restarts))
+    p = model(config, 50, device)
+    whole_state = zero_state(p, config)
+    whole = training_step(p, whole_state, config, block_steps=3)
+    whole.train_block(block)
+    states = whole.states
+    resumed_p = {name: value.clone() for name, value in p.items()}
+    state = [{name: v.clone() for name, v in table.items()} for table in whole_state]
+    expected = whole.train_block(later)
+
+    resumed = training_step(resumed_p, state, config, block_steps=3)
+    resumed.states = states
+    torch.testing.assert_close(resumed.train_block(later), expected, rtol=0, atol=0)
+    torch.testing.assert_close(resumed.states, whole.states, rtol=0, atol=0)
+    with pytest.raises(ValueError, match=r"states are \[\(6, 5\)\]; expected \[\(6, 4\)\]"):
+        resumed.states = [torch.zeros(6, 5, device=device)]
 
 
 def test_wrong_arguments_are_named(device: torch.device) -> None:
     config = Config(layers=(4,), batch_size=6, n_sample=16)
     p = model(config, 50, device)
-    a = {name: torch.zeros_like(value) for name, value in p.items()}
+    state = zero_state(p, config)
     with pytest.raises(ValueError, match="precision is 'bf16'; expected 'tf32' or 'ieee'"):
-        train_step.TrainStep(p, a, {}, torch.ones(50), config, block_steps=2, precision="bf16")
+        training_step(p, state, config, block_steps=2, precision="bf16")
+    with pytest.raises(ValueError, match="0 state tables; expected accumulator"):
+        training_step(p, [], config, block_steps=2)
+    spec = specs.NetworkSpec.of(config, 50)
+    lstm = replace(spec, layers=(replace(spec.layers[0], cell="lstm"),))
+    with pytest.raises(ValueError, match="cell is 'lstm'; expected 'gru-reset-after' or"):
+        TrainingStep(lstm, p, state, config, torch.ones(50), block_steps=2)
+    with pytest.raises(ValueError, match="optimiser is 'sgd'; expected 'adagrad'"):
+        TrainingStep(spec, p, state, config, torch.ones(50), block_steps=2, optimiser="sgd")
+    without = {name: v for name, v in state[0].items() if name != "By.weight"}
+    with pytest.raises(ValueError, match=r"accumulator of By\.weight is missing"):
+        training_step(p, [without], config, block_steps=2)
     p["Wy.weight"] = p["Wy.weight"].double()
     with pytest.raises(ValueError, match=r"Wy.weight is \(50, 4\) torch.float64"):
-        train_step.TrainStep(p, a, {}, torch.ones(50), config, block_steps=2)
+        training_step(p, state, config, block_steps=2)
+
+
+def test_parts_have_the_names_of_the_reference_and_the_spec() -> None:
+    assert CELLS.keys() <= specs.CELLS.keys()
+    assert LOSSES.keys() <= reference.LOSSES.keys()
+    assert OPTIMISERS.keys() <= reference.OPTIMISERS.keys()
 
 
 def test_one_lane_owns_each_input_row() -> None:
     config = Config(layers=(4,), batch_size=6, n_sample=16)
     block = planned_block(5, config, steps=4)
-    owners = step_plan.input_lanes(block)
+    owners = input_lanes(block)
     for t in range(4):
         rows = block.input_row[t]
         owned = {u for u in range(owners.shape[1]) if owners[t, u] >= 0}

@@ -3,12 +3,12 @@
     s = features W^T + b          greater = sum(s > s_target),  equal = sum(s == s_target)
 
 `reference.rank_counts`. Shapes: features (R, H), W (V, H), b (V, 1), targets (R,) -> two (R,).
-Product, bias, comparison and count are fused: of the R x V scores none reaches memory. A program
-owns a tile of rows and a share of the catalogue; counts of the shares are summed afterwards.
+Product, bias, comparison and count are fused, so no score is written to memory. A program owns a
+tile of rows and a share of the catalogue; the counts of the shares are summed afterwards.
 
-Numerics: products in 'ieee' unless told otherwise, as a rank hangs on the last digit of a score.
-The target's own score is taken once and put into its column, so rounding can't make an item
-differ from itself; all products sum in the same order, so equal rows have equal scores.
+Numerics: products in 'ieee' by default, because rounding could change a rank. The target's own
+score is computed once and used in the target's column too, so a target always equals itself. All
+products sum in the same order, so equal rows have equal scores.
 """
 
 from __future__ import annotations
@@ -19,33 +19,15 @@ import triton.language as tl
 from torch import Tensor
 
 from gru4rec_fast.kernels._tile import check, width_block
+from gru4rec_fast.kernels.score_tile import score_tile
 
 BLOCK_R, BLOCK_V = 64, 64
 SHARES = 256
-"""Programs that split the catalogue at most."""
+"""Most programs that share the catalogue."""
 
 
 @triton.jit
-def score_tile(
-    features_ptr, w_ptr, b_ptr, row, in_row, item, in_item,
-    H: tl.constexpr, PRECISION: tl.constexpr,
-    BLOCK_R: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_K: tl.constexpr,
-):  # fmt: skip
-    """Scores (BLOCK_R, BLOCK_V) of the items for the rows; both are masked."""
-    b = tl.load(b_ptr + item, mask=in_item, other=0.0)
-    s = tl.zeros((BLOCK_R, BLOCK_V), dtype=tl.float32) + b[None, :]
-    for k0 in range(0, H, BLOCK_K):
-        k = k0 + tl.arange(0, BLOCK_K)
-        mask = in_row[:, None] & (k < H)[None, :]
-        features = tl.load(features_ptr + row[:, None] * H + k[None, :], mask=mask, other=0.0)
-        mask = in_item[:, None] & (k < H)[None, :]
-        w = tl.load(w_ptr + item[:, None] * H + k[None, :], mask=mask, other=0.0)
-        s = tl.dot(features, tl.trans(w), s, input_precision=PRECISION)
-    return s
-
-
-@triton.jit
-def target_rank_kernel(
+def rank_counts_kernel(
     features_ptr, w_ptr, b_ptr, targets_ptr, greater_ptr, equal_ptr, n_rows, n_items, share,
     H: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_R: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_K: tl.constexpr,
@@ -57,7 +39,7 @@ def target_rank_kernel(
     first = tl.program_id(1).to(tl.int64) * share
     last = tl.minimum(first + share, n_items)
 
-    # load: the targets' own scores are the diagonal of the tile of the targets
+    # load: the targets' own scores are the diagonal of the tile whose items are the targets
     target = tl.load(targets_ptr + row, mask=in_row, other=0)
     s = score_tile(
         features_ptr, w_ptr, b_ptr, row, in_row, target, in_row,
@@ -117,7 +99,7 @@ def rank_counts(
     shares = triton.cdiv(n_items, share)
     counts = torch.empty((2, shares, n_rows), dtype=torch.int32, device=features.device)
     with torch.cuda.device_of(features):
-        target_rank_kernel[(triton.cdiv(n_rows, BLOCK_R), shares)](
+        rank_counts_kernel[(triton.cdiv(n_rows, BLOCK_R), shares)](
             features, w, b, targets, counts[0], counts[1], n_rows, n_items, share,
             H=width, PRECISION=precision, BLOCK_R=BLOCK_R, BLOCK_V=BLOCK_V,
             BLOCK_K=width_block(width, 32), num_warps=8, num_stages=2,

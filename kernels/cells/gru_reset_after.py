@@ -1,4 +1,4 @@
-"""One GRU step, reset gate after the product, for all lanes of a planned step.
+"""GRU with the reset gate after the recurrent product, one step of all lanes (SPEC section 3).
 
     x = dropout(table[item])                       (a stacked layer takes the state below instead)
     r = sigma(W_r x + b_r + U_r h + c_r)           h = carried state of the lane, 0 at a restart
@@ -10,21 +10,21 @@
 of the step, W_ih (3H, K), W_hh (3H, H), biases (3H,), gates stacked as (reset, update, new).
 
 Forward is one kernel: row gather, restart mask, both dropouts, the six products in four
-accumulators (the reset and update gates add x's and h's product in one; the new gate needs them
-apart), gates and new state. Kept for backward: x and h as they entered the products, because the
-rows of the table change before the weight gradient is taken, and r, z, n, U_n h + c_n.
+accumulators (the reset and update gates sum the products of x and h in one; the new gate needs them
+apart), gates and new state. It saves for the backward pass x and h as they entered the products,
+because the rows of the table change before the weight gradient is computed, and r, z, n, U_n h +
+c_n.
 
-Backward is two: gate gradients from those of the new state, which `sampled_loss` leaves in one part
-per tile of rows, summed here in a fixed order; and the input gradient with the weights as they
-were. The carried state is a constant of the step, so nothing goes back to it. The weight gradient
-and its update follow in `cell_update`.
+Backward is two kernels: the gate gradients from the gradient of the new state, which
+`row_gradients` leaves in one part per tile of rows, summed here in a fixed order; and the input
+gradient with the weights before their update. The carried state is a constant of the step, so it
+gets no gradient. The weight gradient and its update follow in `cell_update`.
 
 Numerics: float32 throughout; PRECISION says how products multiply, 'ieee' or 'tf32'.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,21 +33,26 @@ import triton.language as tl
 from torch import Tensor
 
 from gru4rec_fast.kernels._tile import tanh, width_block
-from gru4rec_fast.kernels.dropout import Dropout, dropout_factor
-from gru4rec_fast.kernels.step_plan import (
+from gru4rec_fast.kernels.cell_update import InputRows, MatrixUpdate, cell_update
+from gru4rec_fast.kernels.cells.layer import sum_parts
+from gru4rec_fast.kernels.device_block import (
     ITEM,
     LIVE,
     RESTART,
     SCORED,
     SOURCE,
-    StepPlan,
     begin_step,
     lane_field,
     step_record,
 )
+from gru4rec_fast.kernels.dropout import dropout_constants, dropout_factor
 
 if TYPE_CHECKING:
-    from gru4rec_fast.kernels._tuning import Tiles
+    from collections.abc import Sequence
+
+    from gru4rec_fast.kernels.parameter import Parameter
+    from gru4rec_fast.kernels.step_context import StepContext
+    from gru4rec_fast.spec import DropoutSite
 
 
 @triton.jit
@@ -66,10 +71,10 @@ def _add_gate_products(
 
 
 @triton.jit
-def gru_step_fwd_kernel(
-    plan_ptr, clock_ptr, x_ptr, state_ptr,
+def gru_reset_after_fwd_kernel(
+    block_ptr, counter_ptr, x_ptr, state_ptr,
     w_ih_ptr, w_hh_ptr, b_ih_ptr, b_hh_ptr,
-    kept_x_ptr, kept_h_ptr, gates_ptr, seed,
+    saved_x_ptr, saved_h_ptr, gates_ptr, seed,
     B: tl.constexpr, U: tl.constexpr, K: tl.constexpr, H: tl.constexpr,
     FROM_TABLE: tl.constexpr,
     SITE_X: tl.constexpr, THRESHOLD_X: tl.constexpr, SCALE_X: tl.constexpr,
@@ -79,8 +84,8 @@ def gru_step_fwd_kernel(
 ):  # fmt: skip
     """A program computes the gates and new state of a tile of lanes and units."""
     # tile: BLOCK_B lanes, BLOCK_H units
-    record = step_record(plan_ptr, clock_ptr, B, U)
-    step = tl.load(clock_ptr + 1)
+    record = step_record(block_ptr, counter_ptr, B, U)
+    step = tl.load(counter_ptr + 1)
     live = tl.load(record + LIVE)
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
@@ -105,9 +110,9 @@ def gru_step_fwd_kernel(
     r, z = zero + b_r[None, :], zero + b_z[None, :]
     n = zero + tl.load(b_ih + 2 * H, mask=inside, other=0.0)[None, :]
     n_h = zero + tl.load(b_hh + 2 * H, mask=inside, other=0.0)[None, :]
-    keeps = tl.program_id(1) == 0
-    if keeps & (tl.program_id(0) == 0):
-        begin_step(clock_ptr)
+    saves = tl.program_id(1) == 0
+    if saves & (tl.program_id(0) == 0):
+        begin_step(counter_ptr)
     for k0 in range(0, K, BLOCK_X):
         k = k0 + tl.arange(0, BLOCK_X)
         mask = alive[:, None] & (k < K)[None, :]
@@ -116,15 +121,15 @@ def gru_step_fwd_kernel(
             x *= dropout_factor(
                 seed, step, lane, k0, K, SITE_X, THRESHOLD_X, SCALE_X, BLOCK_B, BLOCK_X
             )
-        tl.store(kept_x_ptr + lane[:, None] * K + k[None, :], x, mask=mask & keeps)
+        tl.store(saved_x_ptr + lane[:, None] * K + k[None, :], x, mask=mask & saves)
         weights = inside[:, None] & (k < K)[None, :]
         r, z, n = _add_gate_products(x, w_ih_ptr, unit, k, weights, r, z, n, H, K, PRECISION)
     for k0 in range(0, H, BLOCK_K):
         k = k0 + tl.arange(0, BLOCK_K)
         mask = goes_on[:, None] & (k < H)[None, :]
         h = tl.load(state_ptr + h_row[:, None] * H + k[None, :], mask=mask, other=0.0)
-        kept = kept_h_ptr + lane[:, None] * H + k[None, :]
-        tl.store(kept, h, mask=alive[:, None] & (k < H)[None, :] & keeps)
+        saved = saved_h_ptr + lane[:, None] * H + k[None, :]
+        tl.store(saved, h, mask=alive[:, None] & (k < H)[None, :] & saves)
         weights = inside[:, None] & (k < H)[None, :]
         r, z, n_h = _add_gate_products(h, w_hh_ptr, unit, k, weights, r, z, n_h, H, H, PRECISION)
     r, z = tl.sigmoid(r), tl.sigmoid(z)
@@ -149,21 +154,8 @@ def gru_step_fwd_kernel(
 
 
 @triton.jit
-def sum_parts(
-    d_ptr, lane, unit, mask, parts, B: tl.constexpr, H: tl.constexpr, BLOCK_B: tl.constexpr,
-    BLOCK_H: tl.constexpr,
-):  # fmt: skip
-    """Gradient (lanes, units) of the new state from its parts (parts, B, H), in their order."""
-    d = tl.zeros((BLOCK_B, BLOCK_H), dtype=tl.float32)
-    for part in range(parts):
-        at = (part * B + lane[:, None]) * H + unit[None, :]
-        d += tl.load(d_ptr + at, mask=mask, other=0.0)
-    return d
-
-
-@triton.jit
-def gru_gates_bwd_kernel(
-    plan_ptr, clock_ptr, d_state_ptr, gates_ptr, kept_h_ptr, d_x_ptr, d_h_ptr, seed,
+def gru_reset_after_gates_bwd_kernel(
+    block_ptr, counter_ptr, d_state_ptr, gates_ptr, saved_h_ptr, d_x_ptr, d_h_ptr, seed,
     B: tl.constexpr, U: tl.constexpr, H: tl.constexpr,
     ROWS_A_PART: tl.constexpr,
     SITE_H: tl.constexpr, THRESHOLD_H: tl.constexpr, SCALE_H: tl.constexpr,
@@ -171,8 +163,8 @@ def gru_gates_bwd_kernel(
 ):  # fmt: skip
     """A program computes the gate gradients of a tile of lanes and units."""
     # tile: BLOCK_B lanes, BLOCK_H units; dead lanes get gradients of zero
-    record = step_record(plan_ptr, clock_ptr, B, U)
-    step = tl.load(clock_ptr + 1)
+    record = step_record(block_ptr, counter_ptr, B, U)
+    step = tl.load(counter_ptr + 1)
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
     mask = (lane < tl.load(record + LIVE))[:, None] & (unit < H)[None, :]
@@ -187,7 +179,7 @@ def gru_gates_bwd_kernel(
     z = tl.load(gates_ptr + B * H + at, mask=mask, other=0.0)
     n = tl.load(gates_ptr + 2 * B * H + at, mask=mask, other=0.0)
     n_h = tl.load(gates_ptr + 3 * B * H + at, mask=mask, other=0.0)
-    h = tl.load(kept_h_ptr + at, mask=mask, other=0.0)
+    h = tl.load(saved_h_ptr + at, mask=mask, other=0.0)
 
     # maths
     if THRESHOLD_H > 0:
@@ -211,8 +203,8 @@ def gru_gates_bwd_kernel(
 
 
 @triton.jit
-def gru_input_bwd_kernel(
-    clock_ptr, d_gates_ptr, w_ptr, d_x_ptr, seed,
+def gru_reset_after_input_bwd_kernel(
+    counter_ptr, d_gates_ptr, w_ptr, d_x_ptr, seed,
     B: tl.constexpr, H3: tl.constexpr, K: tl.constexpr,
     SITE_X: tl.constexpr, THRESHOLD_X: tl.constexpr, SCALE_X: tl.constexpr,
     PRECISION: tl.constexpr,
@@ -233,7 +225,7 @@ def gru_input_bwd_kernel(
         w = tl.load(w_ptr + k[:, None] * K + column[None, :], mask=mask, other=0.0)
         d_x = tl.dot(d_gates, w, d_x, input_precision=PRECISION)
     if THRESHOLD_X > 0:
-        step = tl.load(clock_ptr + 1)
+        step = tl.load(counter_ptr + 1)
         d_x *= dropout_factor(
             seed, step, lane, tl.program_id(1) * BLOCK_X, K, SITE_X, THRESHOLD_X, SCALE_X,
             BLOCK_B, BLOCK_X,
@@ -244,114 +236,89 @@ def gru_input_bwd_kernel(
     tl.store(d_x_ptr + lane[:, None] * K + column[None, :], d_x, mask=mask)
 
 
-@dataclass(frozen=True)
-class GRUStepBuffers:
-    """What a layer's step leaves for its backward; B lanes, K inputs, H units, all float32."""
+class GRUResetAfter:
+    """The cell as a `Layer`: weights w_ih (3H, K), w_hh (3H, H), b_ih and b_hh (3H,)."""
 
-    x: Tensor
-    """(B, K) input after dropout."""
-    h: Tensor
-    """(B, H) carried state after the restart mask."""
-    gates: Tensor
-    """(4, B, H) r, z, n and U_n h + c_n."""
-    d_x_gates: Tensor
-    """(B, 3H) gradients of the gates' sums on the side of x."""
-    d_h_gates: Tensor
-    """(B, 3H) on the side of h: the new gate's are multiplied by r."""
-    d_x: Tensor
-    """(B, K) gradient of the input before dropout."""
+    def __init__(
+        self,
+        context: StepContext,
+        weights: Sequence[Parameter],
+        source: Tensor,
+        dropout_x: DropoutSite,
+        dropout_h: DropoutSite,
+    ) -> None:
+        self.context, self.source = context, source
+        self.w_ih, self.w_hh, self.b_ih, self.b_hh = weights
+        self.dropout_x = dropout_constants(dropout_x, "X")
+        self.dropout_h = dropout_constants(dropout_h, "H")
+        lanes, inputs = context.block.lanes, self.w_ih.theta.shape[1]
+        units = self.w_hh.theta.shape[1]
 
-    @classmethod
-    def empty(cls, lanes: int, inputs: int, units: int, device: torch.device) -> GRUStepBuffers:
-        """Buffers for B lanes, K inputs and H units."""
-        # Zeros: dead lanes are never written, and 0 * what they hold must be 0.
-        shapes = [(lanes, inputs), (lanes, units), (4, lanes, units)]
-        shapes += [(lanes, 3 * units), (lanes, 3 * units), (lanes, inputs)]
-        return cls(*(torch.zeros(shape, device=device) for shape in shapes))
+        def buffer(*shape: int) -> Tensor:
+            # Zeros: dead lanes are never written, and 0 times what they hold must be 0.
+            return torch.zeros(shape, device=source.device)
 
+        self.state = buffer(2, lanes, units)
+        # Saved for the backward pass: input after dropout, carried state after the restart mask,
+        # and the gates r, z, n and U_n h + c_n.
+        self.x, self.h = buffer(lanes, inputs), buffer(lanes, units)
+        self.gates = buffer(4, lanes, units)
+        # Gradients of the gates' sums on the side of x and on the side of h, where the new gate's
+        # are multiplied by r; gradient of the input before dropout.
+        self.d_x_gates, self.d_h_gates = buffer(lanes, 3 * units), buffer(lanes, 3 * units)
+        self.d_x = buffer(lanes, inputs)
 
-@dataclass(frozen=True)
-class GRUWeights:
-    """Parameters of a cell: w_ih (3H, K), w_hh (3H, H), b_ih and b_hh (3H,)."""
+    def forward(self) -> None:
+        """Write the new state's slot, and save what the backward pass needs."""
+        block, tiles = self.context.block, self.context.tiles
+        units, inputs = self.h.shape[1], self.x.shape[1]
+        block_h = width_block(units, tiles.gate_units)
+        grid = (triton.cdiv(block.lanes, tiles.lanes), triton.cdiv(units, block_h))
+        gru_reset_after_fwd_kernel[grid](
+            block.records, block.next, self.source, self.state,
+            self.w_ih.theta, self.w_hh.theta, self.b_ih.theta, self.b_hh.theta,
+            self.x, self.h, self.gates, self.context.seed,
+            B=block.lanes, U=block.rows, K=inputs, H=units, FROM_TABLE=self.source.ndim == 2,
+            **self.dropout_x, **self.dropout_h,
+            PRECISION=self.context.precision, BLOCK_B=tiles.lanes, BLOCK_H=block_h,
+            BLOCK_X=width_block(inputs, tiles.depth), BLOCK_K=width_block(units, tiles.depth),
+            num_warps=tiles.warps, num_stages=tiles.stages,
+        )  # fmt: skip
 
-    w_ih: Tensor
-    w_hh: Tensor
-    b_ih: Tensor
-    b_hh: Tensor
+    def backward(self, d_state: Tensor, rows_a_part: int) -> Tensor:
+        """Gradient (B, K) of the input; see `Layer.backward`."""
+        block, units = self.context.block, self.h.shape[1]
+        block_b, block_h = 16, width_block(units, 32)
+        grid = (triton.cdiv(block.lanes, block_b), triton.cdiv(units, block_h))
+        gru_reset_after_gates_bwd_kernel[grid](
+            block.records, block.current, d_state, self.gates, self.h,
+            self.d_x_gates, self.d_h_gates, self.context.seed,
+            B=block.lanes, U=block.rows, H=units, ROWS_A_PART=rows_a_part,
+            **self.dropout_h, BLOCK_B=block_b, BLOCK_H=block_h, num_warps=4,
+        )  # fmt: skip
+        input_gradient(self.context, self.d_x_gates, self.w_ih.theta, self.d_x, self.dropout_x)
+        return self.d_x
 
-
-def gru_step_forward(
-    plan: StepPlan,
-    source: Tensor,
-    state: Tensor,
-    weights: GRUWeights,
-    kept: GRUStepBuffers,
-    seed: int,
-    dropout_x: Dropout,
-    dropout_h: Dropout,
-    tiles: Tiles,
-    precision: str,
-    from_table: bool = True,
-) -> None:
-    """Step all lanes on: write the new state's slot of `state` (2, B, H), and `kept`.
-
-    source: the item table (V, K) if from_table, else the state (2, B, K) of the layer below.
-    """
-    units, inputs = state.shape[2], source.shape[-1]
-    block_h = width_block(units, tiles.gate_units)
-    gru_step_fwd_kernel[(triton.cdiv(plan.lanes, tiles.lanes), triton.cdiv(units, block_h))](
-        plan.records, plan.next, source, state,
-        weights.w_ih, weights.w_hh, weights.b_ih, weights.b_hh,
-        kept.x, kept.h, kept.gates, seed,
-        B=plan.lanes, U=plan.rows, K=inputs, H=units, FROM_TABLE=from_table,
-        SITE_X=dropout_x.site, THRESHOLD_X=dropout_x.threshold, SCALE_X=dropout_x.scale,
-        SITE_H=dropout_h.site, THRESHOLD_H=dropout_h.threshold, SCALE_H=dropout_h.scale,
-        PRECISION=precision, BLOCK_B=tiles.lanes, BLOCK_H=block_h,
-        BLOCK_X=width_block(inputs, tiles.depth), BLOCK_K=width_block(units, tiles.depth),
-        num_warps=tiles.warps, num_stages=tiles.stages,
-    )  # fmt: skip
-
-
-def gru_gates_backward(
-    plan: StepPlan,
-    d_state: Tensor,
-    kept: GRUStepBuffers,
-    seed: int,
-    dropout_h: Dropout,
-    rows_a_part: int,
-) -> None:
-    """Gate gradients of every lane, into `kept`; dead lanes get zeros.
-
-    d_state: gradient of the new state after dropout, (parts, B, H), one part for each
-    `rows_a_part` scored rows; rows_a_part = 0 means one part, (B, H).
-    """
-    units = kept.h.shape[1]
-    block_b, block_h = 16, width_block(units, 32)
-    gru_gates_bwd_kernel[(triton.cdiv(plan.lanes, block_b), triton.cdiv(units, block_h))](
-        plan.records, plan.now, d_state, kept.gates, kept.h, kept.d_x_gates, kept.d_h_gates, seed,
-        B=plan.lanes, U=plan.rows, H=units, ROWS_A_PART=rows_a_part,
-        SITE_H=dropout_h.site, THRESHOLD_H=dropout_h.threshold, SCALE_H=dropout_h.scale,
-        BLOCK_B=block_b, BLOCK_H=block_h, num_warps=4,
-    )  # fmt: skip
+    def update(self, rows: InputRows | None) -> None:
+        """Update the weights and, for the first layer, the input rows."""
+        cell_update(
+            self.context,
+            MatrixUpdate(self.w_ih, self.b_ih, left=self.d_x_gates, right=self.x),
+            MatrixUpdate(self.w_hh, self.b_hh, left=self.d_h_gates, right=self.h),
+            rows,
+        )
 
 
-def gru_input_backward(
-    plan: StepPlan,
-    d_gates: Tensor,
-    w: Tensor,
-    d_x: Tensor,
-    seed: int,
-    dropout_x: Dropout,
-    tiles: Tiles,
-    precision: str,
+def input_gradient(
+    context: StepContext, d_gates: Tensor, w: Tensor, d_x: Tensor, dropout_x: dict[str, float]
 ) -> None:
     """d_x (B, K) = d_gates (B, 3H) times w (3H, K), times the factors of the input's dropout."""
-    gates, inputs = w.shape
+    block, tiles, (gates, inputs) = context.block, context.tiles, w.shape
     block_x = width_block(inputs, tiles.columns)
-    gru_input_bwd_kernel[(triton.cdiv(plan.lanes, tiles.lanes), triton.cdiv(inputs, block_x))](
-        plan.now, d_gates, w, d_x, seed,
-        B=plan.lanes, H3=gates, K=inputs,
-        SITE_X=dropout_x.site, THRESHOLD_X=dropout_x.threshold, SCALE_X=dropout_x.scale,
-        PRECISION=precision, BLOCK_B=tiles.lanes, BLOCK_X=block_x,
+    grid = (triton.cdiv(block.lanes, tiles.lanes), triton.cdiv(inputs, block_x))
+    gru_reset_after_input_bwd_kernel[grid](
+        block.current, d_gates, w, d_x, context.seed,
+        B=block.lanes, H3=gates, K=inputs, **dropout_x,
+        PRECISION=context.precision, BLOCK_B=tiles.lanes, BLOCK_X=block_x,
         BLOCK_K=width_block(gates, tiles.depth), num_warps=tiles.warps, num_stages=tiles.stages,
     )  # fmt: skip

@@ -1,24 +1,25 @@
-"""The record of a planned step: what the kernels of a step read instead of asking the host.
+"""A block of planned steps on the device: what the kernels of a step read instead of host data.
 
-A block of T steps is one int32 array (T, words) on the device. A record holds, in this order and
-each field at a multiple of 16 words, so that loads stay aligned:
+A block of T steps is one int32 array (T, words). Each step has a record. It holds, in this order
+and each field at a multiple of 16 words, so that loads are aligned:
 
     live M, scored rows                                            (a header of 16 words)
     item, source, restart, input_row, target_row                   (B each, as in _core.LaneBlock)
     row_item, target_count, sample_count, input_lane               (U each, as in _core.MergedRows)
 
-`input_lane[u]` is one of the lanes whose input is row u, -1 if none: that lane owns the update of
-the row. Dead lanes and padding rows are masked by the header, never by shapes, so the launches of
-a step are always the same and a CUDA graph can hold them.
+`input_lane[u]` is one of the lanes whose input is row u, -1 if there is none. This lane owns the
+row: it alone updates it. The header gives M and the number of scored rows. Kernels mask dead lanes
+and padding rows by it, so all steps have the same launches and one CUDA graph serves them all.
 
-The clock is two int64 pairs on the device, of the next step and of the one under way, each the step
-within the block and the step counted through all epochs, on which dropout and the place of the
-state depend. The first kernels of a step read the next pair, and one of their programs sets the
-other to it; all later ones read that; the last kernel, when none reads the next pair, advances it.
-So no program reads a pair that another may be writing.
+Two counters on the device say which step runs: `next`, the next step, and `current`, the step that
+is being trained. Each counter is a pair of int64: the step's place in the block, and the step's
+number counted through all epochs, on which dropout and the slot of the state depend. The first
+forward kernel of each layer reads `next`, and one of its programs copies it to `current`. All other
+kernels read `current`. The last kernel of a step sets `next` to the step after `current`. So no
+program reads a counter that another program of the same kernel may write.
 
-The state is kept twice, (2, B, H): step s reads slot s % 2 and writes the other, as lanes move to
-other places when a lane dies.
+The state is stored twice, (2, B, H): step s reads slot s % 2 and writes the other slot. When a lane
+dies, lanes move left, and with one slot a lane could overwrite a state that another still reads.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gru4rec_fast.planning import StepBlock
+    from gru4rec_fast.plan.block import StepBlock
 
 ALIGNMENT = tl.constexpr(16)
 LIVE, SCORED = tl.constexpr(0), tl.constexpr(1)
@@ -45,28 +46,28 @@ LANE_FIELDS, ROW_FIELDS = tl.constexpr(5), tl.constexpr(4)
 
 
 @triton.jit
-def step_record(plan_ptr, clock_ptr, B: tl.constexpr, U: tl.constexpr):
-    """Where the record of the clock's step begins."""
+def step_record(block_ptr, counter_ptr, B: tl.constexpr, U: tl.constexpr):
+    """Where the record of the counter's step begins."""
     words: tl.constexpr = (
         ALIGNMENT
         + LANE_FIELDS * ((B + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
         + ROW_FIELDS * ((U + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
     )
-    return plan_ptr + tl.load(clock_ptr) * words
+    return block_ptr + tl.load(counter_ptr) * words
 
 
 @triton.jit
 def begin_step(next_ptr):
-    """Make the next step the one under way; for one program of a kernel that reads `next`."""
+    """Copy `next` to `current`; for one program of a kernel that reads `next`."""
     tl.store(next_ptr + 2, tl.load(next_ptr))
     tl.store(next_ptr + 3, tl.load(next_ptr + 1))
 
 
 @triton.jit
-def end_step(now_ptr):
-    """Set the next step to the one after that under way; for one program of the last kernel."""
-    tl.store(now_ptr - 2, tl.load(now_ptr) + 1)
-    tl.store(now_ptr - 1, tl.load(now_ptr + 1) + 1)
+def end_step(current_ptr):
+    """Set `next` to the step after `current`; for one program of the last kernel of a step."""
+    tl.store(current_ptr - 2, tl.load(current_ptr) + 1)
+    tl.store(current_ptr - 1, tl.load(current_ptr + 1) + 1)
 
 
 @triton.jit
@@ -87,61 +88,61 @@ def _round_up(n: int) -> int:
 
 
 @dataclass(frozen=True)
-class StepPlan:
-    """The block on the device that the kernels work through.
-
-    records (T, words) int32, clock (2, 2) int64, see the module's docstring; B lanes; U, the most
-    unique rows that a step can touch.
-    """
+class DeviceBlock:
+    """Records and counters of a block of steps, on one device."""
 
     records: Tensor
-    clock: Tensor
+    """(T, words) int32, see the module's docstring."""
+    counters: Tensor
+    """(2, 2) int64: `next` and `current`."""
     lanes: int
+    """B"""
     rows: int
+    """U, the most unique rows that a step can have."""
 
     @classmethod
-    def empty(cls, steps: int, lanes: int, rows: int, device: torch.device) -> StepPlan:
+    def empty(cls, steps: int, lanes: int, rows: int, device: torch.device) -> DeviceBlock:
         """Room for blocks of at most `steps` steps."""
         words = record_words(lanes, rows)
         records = torch.zeros((steps, words), dtype=torch.int32, device=device)
-        clock = torch.zeros((2, 2), dtype=torch.int64, device=device)
-        return cls(records, clock, lanes, rows)
+        counters = torch.zeros((2, 2), dtype=torch.int64, device=device)
+        return cls(records, counters, lanes, rows)
 
     @property
     def next(self) -> Tensor:
-        """The next step, for the first kernels of a step."""
-        return self.clock[0]
+        """(2,) The counter that the first forward kernel of each layer gets."""
+        return self.counters[0]
 
     @property
-    def now(self) -> Tensor:
-        """The step under way, for all later kernels."""
-        return self.clock[1]
+    def current(self) -> Tensor:
+        """(2,) The counter that all other kernels of a step get."""
+        return self.counters[1]
 
 
-class PlannedStep:
-    """Fills the one step of a plan from tensors on its device; all lanes are alive.
+class SingleStep:
+    """Fills the only step of a block from tensors on its device; all lanes are alive.
 
-    Names and meanings of the fields are those of the module's docstring.
+    The names and meanings of the fields are those of the module's docstring.
     """
 
     LANES = ("item", "source", "restart", "input_row", "target_row")
     ROWS = ("row_item", "target_count", "sample_count", "input_lane")
 
-    def __init__(self, plan: StepPlan) -> None:
-        self.record, self.plan = plan.records[0], plan
-        self.record[LIVE.value] = plan.lanes
+    def __init__(self, block: DeviceBlock) -> None:
+        self.record, self.block = block.records[0], block
+        self.record[LIVE.value] = block.lanes
 
     def set_lanes(self, **fields: Tensor) -> None:
-        """Fill fields of the lanes."""
+        """Fill fields of the lanes, each (B,)."""
         for name, values in fields.items():
-            at = ALIGNMENT.value + self.LANES.index(name) * _round_up(self.plan.lanes)
+            at = ALIGNMENT.value + self.LANES.index(name) * _round_up(self.block.lanes)
             self.record[at : at + len(values)] = values
 
     def set_rows(self, **fields: Tensor) -> None:
-        """Fill fields of the unique rows, of which as many are scored."""
-        first = ALIGNMENT.value + LANE_FIELDS.value * _round_up(self.plan.lanes)
+        """Fill fields of the unique rows. Their common length is the number of scored rows."""
+        first = ALIGNMENT.value + LANE_FIELDS.value * _round_up(self.block.lanes)
         for name, values in fields.items():
-            at = first + self.ROWS.index(name) * _round_up(self.plan.rows)
+            at = first + self.ROWS.index(name) * _round_up(self.block.rows)
             self.record[at : at + len(values)] = values
             self.record[SCORED.value] = len(values)
 
@@ -178,10 +179,10 @@ def pack_block(block: StepBlock, rows: int, out: NDArray[np.int32]) -> None:
 
 
 def input_lanes(block: StepBlock) -> NDArray[np.int32]:
-    """(T, U) a lane whose input is each row, -1 for rows that no lane reads."""
+    """(T, U) one lane whose input is the row, -1 for rows that no lane reads."""
     steps, lanes = block.inputs.shape
     width = block.rows.shape[1]
-    # One column more takes what the dead lanes write, as their input_row is -1.
+    # Dead lanes have input_row -1, so they write to an extra last column.
     owner = np.full((steps, width + 1), -1, dtype=np.int32)
     owner[np.arange(steps)[:, None], block.input_row] = np.arange(lanes)
     return owner[:, :width]
