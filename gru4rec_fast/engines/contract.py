@@ -107,7 +107,7 @@ WITHOUT_ENGINE = frozenset(
     {
         "layers", "embedding", "constrained_embedding",  # the network's structure
         "dropout_p_embed", "dropout_p_hidden",  # likewise: its dropout sites
-        "batch_size", "n_sample", "sample_alpha", "time_sort", "train_random_order",  # the plan
+        "batch_size", "n_sample", "time_sort", "train_random_order",  # the plan
         "n_epochs", "sigma", "init_as_normal",  # the loop, the initial weights
     }
 )  # fmt: skip
