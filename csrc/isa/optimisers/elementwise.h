@@ -24,11 +24,12 @@ class ElementwiseOptimiser final : public Optimiser {
       update_elements(p, rows, g, g_stride);
       return;
     }
+    const Part part = part_;  // a copy, so that stores can't change it
     for (Index i = 0; i < rows.size(); ++i) {
       const Index row = rows[i];
       float* state[kTables];
       for (int k = 0; k < kTables; ++k) state[k] = p.state[k].first + row * p.state[k].stride;
-      update_vectors(p.columns, p.value + row * p.columns, state, g + i * g_stride);
+      update_vectors(part, p.columns, p.value + row * p.columns, state, g + i * g_stride);
     }
   }
 
@@ -40,18 +41,19 @@ class ElementwiseOptimiser final : public Optimiser {
   static constexpr int kTables = Part::kTables;
 
   // Updates n adjacent numbers.
-  void update_vectors(Index n, float* theta, float* const (&state)[kTables], const float* g) const {
+  static void update_vectors(const Part& part, Index n, float* theta,
+                             float* const (&state)[kTables], const float* g) {
     Index k = 0;
     Vec v[kTables];
     for (; k + kWidth <= n; k += kWidth) {
       for (int t = 0; t < kTables; ++t) v[t] = load(state[t] + k);
-      store(theta + k, part_.update(load(theta + k), load(g + k), v));
+      store(theta + k, part.update(load(theta + k), load(g + k), v));
       for (int t = 0; t < kTables; ++t) store(state[t] + k, v[t]);
     }
     if (k == n) return;
     const Index rest = n - k;
     for (int t = 0; t < kTables; ++t) v[t] = load_first(state[t] + k, rest);
-    store_first(theta + k, part_.update(load_first(theta + k, rest), load_first(g + k, rest), v),
+    store_first(theta + k, part.update(load_first(theta + k, rest), load_first(g + k, rest), v),
                 rest);
     for (int t = 0; t < kTables; ++t) store_first(state[t] + k, v[t], rest);
   }
@@ -73,7 +75,7 @@ class ElementwiseOptimiser final : public Optimiser {
           state[t][i] = p.state[t].first[row * p.state[t].stride];
         }
       }
-      update_vectors(n, theta, tables, gradient);
+      update_vectors(part_, n, theta, tables, gradient);
       for (Index i = 0; i < n; ++i) {
         const Index row = rows[begin + i];
         p.value[row] = theta[i];
