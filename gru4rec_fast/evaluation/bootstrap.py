@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gru4rec_fast.errors import ParameterError, whole_number
+from gru4rec_fast.evaluation.metrics import METRICS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from gru4rec_fast.evaluation.figures import Figures, Intervals
 
 RESAMPLES_AT_A_TIME = 16
 """Enough for a matrix product, few enough that the weights of 10^6 sessions take 128 MB."""
@@ -61,6 +64,26 @@ class SessionSums:
             means[first : first + resamples] = totals[:, :-1] / totals[:, -1:]
         tail = (1 - confidence) / 2
         return np.quantile(means, [tail, 1 - tail], axis=0)
+
+
+def with_intervals(
+    sums: SessionSums, cutoffs: list[int], n_bootstrap: int, confidence: float, seed: int
+) -> tuple[Figures, Intervals]:
+    """The metrics and their intervals, from sums whose columns are metric by metric."""
+    means, ends = sums.means(), sums.intervals(n_bootstrap, confidence, seed)
+    column = {
+        (name, k): m * len(cutoffs) + c
+        for m, name in enumerate(METRICS)
+        for c, k in enumerate(cutoffs)
+    }
+    values = {name: {k: float(means[column[name, k]]) for k in cutoffs} for name in METRICS}
+    if ends is None:
+        return values, {}
+    low, high = ends.tolist()
+    return values, {
+        name: {k: (low[column[name, k]], high[column[name, k]]) for k in cutoffs}
+        for name in METRICS
+    }
 
 
 def check_bootstrap(n_bootstrap: int, confidence: float) -> None:

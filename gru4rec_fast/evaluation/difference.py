@@ -23,6 +23,10 @@ class Difference:
     confidence: float
     n_bootstrap: int
 
+    def interval(self, name: str, k: int) -> tuple[float, float] | None:
+        """The interval of a figure, None where it has none."""
+        return self.intervals.get(name, {}).get(k)
+
     def to_frame(self) -> pd.DataFrame:
         """A row for each metric and cut-off: metric, cutoff, value, low, high."""
         return pd.DataFrame(rows_of(self.values, self.intervals)).astype(
@@ -40,10 +44,7 @@ class Difference:
             [
                 [
                     f"@{k}",
-                    *(
-                        cell(self.values[name][k], self.intervals.get(name, {}).get(k), "+")
-                        for name in names
-                    ),
+                    *(cell(self.values[name][k], self.interval(name, k), "+") for name in names),
                 ]
                 for k in self.values["recall"]
             ],

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from gru4rec_fast.errors import DataError, ParameterError, naming, whole_number
+from gru4rec_fast.errors import DataError, ParameterError, closest, naming, whole_number
 from gru4rec_fast.evaluation import metrics, predictions
-from gru4rec_fast.evaluation.bootstrap import SessionSums, check_bootstrap
+from gru4rec_fast.evaluation.bootstrap import SessionSums, check_bootstrap, with_intervals
 from gru4rec_fast.evaluation.events import TARGETS, UNKNOWN_MODES, PredictedEvents, predicted_events
 from gru4rec_fast.evaluation.groups import check_groups, grouped
 from gru4rec_fast.evaluation.metrics import METRICS, check_cutoffs
-from gru4rec_fast.evaluation.result import Evaluation, Group, with_intervals
+from gru4rec_fast.evaluation.result import Evaluation, Group
 from gru4rec_fast.evaluation.subject import read_sessions, scorer_of, support_of
 from gru4rec_fast.reference import RANKS
 
@@ -78,14 +78,7 @@ def evaluate(
             model, or arguments that exclude each other.
         DataError: a bad log, or one without an event to predict.
     """
-    cutoffs = check_settings(cutoffs, batch_size, mode)
-    _check_choice("unknown", unknown, UNKNOWN_MODES)
-    _check_choice("targets", targets, TARGETS)
-    if targets == "all" and (mode != "conservative" or not lists):
-        raise ParameterError(
-            f"targets='all' with mode={mode!r}, lists={lists!r}: lists of K items tell only the "
-            "conservative rank; leave out mode and lists"
-        )
+    cutoffs = check_settings(cutoffs, batch_size, mode, unknown, targets, lists=lists)
     wanted = check_groups(groups)
     check_bootstrap(n_bootstrap, confidence)
     whole_number("seed", seed, at_least=0)
@@ -139,20 +132,37 @@ def evaluate(
     )
 
 
-def check_settings(cutoffs: Iterable[int] | int, batch_size: int, mode: str) -> list[int]:
+def check_settings(
+    cutoffs: Iterable[int] | int,
+    batch_size: int,
+    mode: str,
+    unknown: str = "drop",
+    targets: str = "next",
+    *,
+    lists: bool = True,
+) -> list[int]:
     """The different cut-offs as a list, once these settings of an evaluation are found good.
 
     Raises:
         ParameterError: as for `evaluate`.
     """
-    _check_choice("mode", mode, RANKS)
+    for name, value, known in (
+        ("mode", mode, RANKS),
+        ("unknown", unknown, UNKNOWN_MODES),
+        ("targets", targets, TARGETS),
+    ):
+        if value not in known:
+            raise ParameterError(
+                f"{name} is {value!r}{closest(str(value), known)}; expected one of "
+                f"{', '.join(known)}"
+            )
+    if targets == "all" and (mode != "conservative" or not lists):
+        raise ParameterError(
+            f"targets='all' with mode={mode!r}, lists={lists!r}: lists of K items tell only the "
+            "conservative rank; leave out mode and lists"
+        )
     whole_number("batch_size", batch_size)
     return list(dict.fromkeys(check_cutoffs(cutoffs)))
-
-
-def _check_choice(name: str, value: str, known: Iterable[str]) -> None:
-    if value not in known:
-        raise ParameterError(f"{name} is {value!r}; expected one of {', '.join(known)}")
 
 
 def _require_predictions(sessions: Sessions, dropped_events: int) -> None:
@@ -234,7 +244,9 @@ def _list_figures(
         "gini": {k: metrics.gini(n) for k, n in by_cutoff.items()},
     }
     if support is not None:
-        usual = float(np.mean(support[events.targets[events.targets >= 0]]))
+        # The known items that sessions went on to where a list was made.
+        chosen = events.targets[(events.targets >= 0) & (events.inputs >= 0)]
+        usual = float(np.mean(support[chosen]))
         if usual > 0:
             figures["popularity"] = {
                 k: metrics.popularity(n, support, usual) for k, n in by_cutoff.items()

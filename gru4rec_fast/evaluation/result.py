@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_fast.errors import DataError, ParameterError
-from gru4rec_fast.evaluation.bootstrap import SessionSums, check_bootstrap
+from gru4rec_fast.evaluation.bootstrap import SessionSums, check_bootstrap, with_intervals
 from gru4rec_fast.evaluation.difference import Difference
 from gru4rec_fast.evaluation.figures import (
     Figures,
@@ -122,6 +122,10 @@ class Evaluation:
     def popularity(self) -> dict[int, float] | None:
         """Mean support of list entries over that of targets; None without lists or support."""
         return self.values.get("popularity")
+
+    def interval(self, name: str, k: int) -> tuple[float, float] | None:
+        """The interval of a figure, None where it has none."""
+        return self.intervals.get(name, {}).get(k)
 
     def compare(
         self,
@@ -243,7 +247,7 @@ class Evaluation:
                 [
                     f"@{k}",
                     *(
-                        cell(self.values[name][k], self.intervals.get(name, {}).get(k))
+                        cell(self.values[name][k], self.interval(name, k))
                         for name in (*shown, *listed)
                     ),
                 ]
@@ -287,23 +291,3 @@ class Evaluation:
             for group in self.groups
         ]
         return [text_table(["", "predictions", *(f"{name}@{k}" for name in shown)], rows)]
-
-
-def with_intervals(
-    sums: SessionSums, cutoffs: list[int], n_bootstrap: int, confidence: float, seed: int
-) -> tuple[Figures, Intervals]:
-    """The metrics and their intervals, from sums whose columns are metric by metric."""
-    means, ends = sums.means(), sums.intervals(n_bootstrap, confidence, seed)
-    column = {
-        (name, k): m * len(cutoffs) + c
-        for m, name in enumerate(METRICS)
-        for c, k in enumerate(cutoffs)
-    }
-    values = {name: {k: float(means[column[name, k]]) for k in cutoffs} for name in METRICS}
-    if ends is None:
-        return values, {}
-    low, high = ends.tolist()
-    return values, {
-        name: {k: (low[column[name, k]], high[column[name, k]]) for k in cutoffs}
-        for name in METRICS
-    }
