@@ -189,8 +189,11 @@ def _by_rank(ranks: NDArray[np.float64], cutoffs: list[int]) -> Each:
 
 
 def _by_list(hits: NDArray[np.int32], events: PredictedEvents, cutoffs: list[int]) -> Each:
-    """Likewise. After unknown events, the list of the last known event stands."""
-    of_predictions = np.where(events.possible[:, None], hits[events.inputs], 0)
+    """Likewise. After unknown events, the list of the last known event stands.
+
+    Without a known event before (-1) the row is that of the last event, which has no list either.
+    """
+    of_predictions = hits[events.inputs]
     return (
         metrics.by_list(name, of_predictions, events.n_relevant, k)
         for name in METRICS
