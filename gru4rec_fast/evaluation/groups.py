@@ -98,8 +98,8 @@ def _split(values: NDArray[np.int64], edges: Edges) -> tuple[list[str], NDArray[
     else:
         starts = list(edges)
     # A value below the first edge has a group of its own.
-    numbers_, group = np.unique(np.searchsorted(starts, values, side="right"), return_inverse=True)
-    return [_label(starts, int(n)) for n in numbers_], group.reshape(-1)
+    present, group = np.unique(np.searchsorted(starts, values, side="right"), return_inverse=True)
+    return [_label(starts, int(n)) for n in present], group.reshape(-1)
 
 
 def _label(starts: list[int], number: int) -> str:

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from gru4rec_fast import DataError, ParameterError
-from gru4rec_fast.baselines.pop import Pop
 from gru4rec_fast.data.sessions import load_sessions
 from gru4rec_fast.evaluation.evaluate import evaluate
 from gru4rec_fast.evaluation.events import predicted_events
@@ -103,6 +102,20 @@ def test_all_remaining_items_against_a_loop(
             assert result.values[metric][k] == pytest.approx(np.mean(of_metric[metric])), metric
 
 
+def test_with_one_item_left_ranks_and_lists_agree(table: Table) -> None:
+    """In sessions of two events the next item is all that remains."""
+    train = random_log(n_sessions=60)
+    items = train.ItemId.unique()
+    rng = np.random.default_rng(5)
+    pairs = log_of(rng.choice(items, (300, 2)).tolist())
+    for model in (table, initialised(train)):
+        by_rank, by_list = (
+            evaluate(model, pairs, (1, 4, 20), targets=targets) for targets in ("next", "all")
+        )
+        assert by_rank.values == by_list.values
+        assert by_rank.recall[20] > 0
+
+
 def test_misses_divide_by_all_predictions(table: Table, test_log: pd.DataFrame) -> None:
     """With 'miss', the hits stay and only the number of predictions grows."""
     support = random_log(n_sessions=60).ItemId.value_counts()
@@ -191,7 +204,8 @@ def test_nothing_depends_on_the_batch_size(
 def test_coverage_gini_and_popularity_of_popular_items(test_log: pd.DataFrame) -> None:
     train = load_sessions(random_log(n_sessions=60))
     test = load_sessions(test_log, itemidmap=train.itemidmap)
-    result = evaluate(Pop(train.support), test, CUTOFFS, support=train.support)
+    by_support = Table(train.itemidmap, np.tile(train.support, (train.n_items, 1)))
+    result = evaluate(by_support, test, CUTOFFS, support=train.support)
     best = np.sort(train.support)[::-1]
     usual = train.support[np.delete(test.items, test.offsets[:-1])].mean()
     n_items = train.n_items
@@ -250,8 +264,8 @@ def test_bad_requests(table: Table, test_log: pd.DataFrame) -> None:
         evaluate(table, test_log, targets="all", lists=False)
     with pytest.raises(ParameterError, match=r"'miss' needs the \d+ events .*pass the log itself"):
         evaluate(table, sessions, unknown="miss")
-    with pytest.raises(ParameterError, match=r"Pop is a scorer and does not know the ids"):
-        evaluate(Pop(sessions.support), test_log)
+    with pytest.raises(ParameterError, match=r"NetworkScorer is a scorer and does not know the"):
+        evaluate(initialised(test_log).scorer(), test_log)
     with pytest.raises(ParameterError, match=r"the model is of type str; expected a trained"):
         evaluate("model.safetensors", test_log)
     with pytest.raises(DataError, match=r"the sessions number other items than the model"):
