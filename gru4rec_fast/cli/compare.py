@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from gru4rec_fast import baselines
+from gru4rec_fast.checks import closest
+from gru4rec_fast.cli.evaluate import check_logs
 from gru4rec_fast.cli.model_file import shows_progress
-from gru4rec_fast.cli.run import check_logs, parse_assignments
-from gru4rec_fast.config import PRESETS, Config
+from gru4rec_fast.cli.options import add_device, add_keys, keys
+from gru4rec_fast.cli.parameters import parse_assignments
+from gru4rec_fast.config import Config
+from gru4rec_fast.data.origin import naming
 from gru4rec_fast.data.sessions import load_sessions
-from gru4rec_fast.errors import ParameterError, closest, naming
+from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.evaluation import comparison
 from gru4rec_fast.evaluation.bootstrap import check_bootstrap
 from gru4rec_fast.evaluation.evaluate import check_settings
 from gru4rec_fast.evaluation.events import TARGETS, UNKNOWN_MODES
 from gru4rec_fast.gru4rec import GRU4Rec
+from gru4rec_fast.presets import PRESETS
 from gru4rec_fast.reference import RANKS
 
 if TYPE_CHECKING:
@@ -91,10 +96,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--out", metavar="DIR", help=f"write {', '.join(FILES)} there")
     add("--quiet", action="store_true", help="no progress bar and no line for each model")
-    add("--device", help="cpu, cuda:0, ... for gru4rec (default: the GPU where there is one)")
-    add("--item-key", default="ItemId", help="item column (default: ItemId)")
-    add("--session-key", default="SessionId", help="session column (default: SessionId)")
-    add("--time-key", default="Time", help="time column (default: Time)")
+    add_device(parser)
+    add_keys(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -108,10 +111,10 @@ def run(options: argparse.Namespace) -> int:
     if params and GRU4REC not in options.models:
         raise ParameterError(f"--preset and --set are of {GRU4REC}: add it to --models")
     out = None if options.out is None else _folder(options.out)
-    keys = {name: getattr(options, name) for name in ("item_key", "session_key", "time_key")}
-    check_logs([options.test], **keys)
+    columns = keys(options)
+    check_logs([options.test], **columns)
     with naming(options.train):
-        train = load_sessions(options.train, **keys)
+        train = load_sessions(options.train, **columns)
     support = pd.Series(train.support, index=train.itemidmap.sort_values().index)
 
     models: dict[str, Any] = {}
@@ -120,14 +123,14 @@ def run(options: argparse.Namespace) -> int:
             print(f"Training {name}", file=sys.stderr, flush=True)
         if name == GRU4REC:
             gru = GRU4Rec(**params, device=options.device)
-            gru.fit(options.train, **keys, progress=shows_progress() and not options.quiet)
+            gru.fit(options.train, **columns, progress=shows_progress() and not options.quiet)
             if gru.error_during_train:
                 raise ArithmeticError(
                     "the loss became NaN or infinite and training stopped: lower learning_rate"
                 )
             models[name] = gru
         else:
-            models[name] = baselines.BASELINES[name]().fit(options.train, **keys)
+            models[name] = baselines.BASELINES[name]().fit(options.train, **columns)
     found = comparison.compare(
         models,
         options.test,
@@ -137,7 +140,7 @@ def run(options: argparse.Namespace) -> int:
         targets=options.targets,
         n_bootstrap=options.bootstrap,
         support=support,
-        **keys,
+        **columns,
     )
     print(found)
     if out is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from gru4rec_fast.errors import ParameterError, naming
+from gru4rec_fast.data.origin import naming
+from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.evaluation.evaluate import check_settings, evaluate
 from gru4rec_fast.evaluation.subject import read_sessions
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gru4rec_fast.errors import ParameterError, whole_number
+from gru4rec_fast.checks import whole_number
+from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.evaluation.metrics import METRICS
 
 if TYPE_CHECKING:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from gru4rec_fast.errors import DataError, ParameterError, closest, naming, whole_number
+from gru4rec_fast.checks import closest, whole_number
+from gru4rec_fast.data.origin import naming
+from gru4rec_fast.errors import DataError, ParameterError
 from gru4rec_fast.evaluation import metrics, predictions
 from gru4rec_fast.evaluation.bootstrap import SessionSums, check_bootstrap, with_intervals
 from gru4rec_fast.evaluation.events import TARGETS, UNKNOWN_MODES, PredictedEvents, predicted_events

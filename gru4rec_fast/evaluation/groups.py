@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gru4rec_fast.errors import ParameterError, closest
+from gru4rec_fast.checks import closest
+from gru4rec_fast.errors import ParameterError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gru4rec_fast.errors import ParameterError, whole_number
+from gru4rec_fast.checks import whole_number
+from gru4rec_fast.errors import ParameterError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
