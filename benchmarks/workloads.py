@@ -200,7 +200,7 @@ class PlainPyTorch:
         """Adagrad with momentum, of a table on the rows of its gradient."""
         gradient = value.grad
         assert gradient is not None
-        state = [self.a[name], self.m[name]][: len(self.optimiser.state_names)]
+        state = [self.a[name], self.m[name]][: len(self.optimiser.state_kinds)]
         if gradient.is_sparse:
             gradient = gradient.coalesce()
             rows, g = gradient.indices()[0], gradient.values()

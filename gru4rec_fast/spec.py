@@ -210,7 +210,7 @@ class NetworkSpec:
     @property
     def dropout_sites(self) -> dict[DropoutSite, int]:
         """Each place where dropout can fall, and how many columns it has."""
-        sites = {layer.dropout: layer.units for layer in (*self.layers, *self.feed_forward)}
+        sites = {layer.dropout: layer.units for layer in self._all_layers}
         return sites if self.one_hot else {self.input_dropout: self.layers[0].inputs} | sites
 
     @property
@@ -227,5 +227,9 @@ class NetworkSpec:
     @property
     def parameters(self) -> dict[str, Shape]:
         """Name -> shape of every parameter, by the names of the model's state_dict."""
-        layers = (*self.layers, *self.feed_forward)
-        return self.tables | {n: shape for layer in layers for n, shape in layer.weights.items()}
+        weights = {n: shape for layer in self._all_layers for n, shape in layer.weights.items()}
+        return self.tables | weights
+
+    @property
+    def _all_layers(self) -> tuple[LayerSpec | FeedForwardSpec, ...]:
+        return (*self.layers, *self.feed_forward)

@@ -91,7 +91,7 @@ class Run:
         self.p = network.parameter_dict()
         self.initial = {name: value.clone() for name, value in self.p.items()}
         support = torch.from_numpy(rng.integers(1, 50, n_items)).to(network.Wy.weight.device)
-        optimiser = OPTIMISERS["adagrad"](config)
+        optimiser = OPTIMISERS[config.adapt](config)
         task = (network.spec, self.p, optimiser, config, support)
         self.trainer = (make_trainer or ENGINES[engine].trainer)(*task)
         self.trainer.start_epoch()

@@ -124,8 +124,34 @@ BAD_VALUES = [
     ("constrained_embedding", 2, "constrained_embedding=2: expected True or False"),
     ("seed", -1, "seed=-1: expected an integer in [0, 9223372036854775807] (default 42)"),
     ("seed", 10**400, "expected an integer in [0, 9223372036854775807]"),
-    ("loss", 3, "loss=3: expected one of 'cross-entropy', 'bpr-max' (default cross-entropy)"),
+    ("loss", 3, "loss=3: expected one of 'cross-entropy', 'bpr-max', 'bpr', 'top1', 'top1-max'"),
     ("loss", "bprmax", "(default cross-entropy): did you mean 'bpr-max'?"),
+    ("smoothing", 1, "smoothing=1: expected a number in [0, 1) (default 0.0)"),
+    (
+        "final_act",
+        "elux-1",
+        "final_act='elux-1': expected 'auto', 'softmax', 'softmax_logit'",
+    ),
+    ("final_act", "elu", "'leaky-<a>', 'elu-<a>' or 'selu-<lambda>-<alpha>' (default auto)"),
+    ("final_act", "leaky--1", "final_act='leaky--1': expected 'auto'"),
+    ("cell", "gur", "cell='gur': expected one of 'gru', 'lstm', 'rnn' (default gru): did you mean"),
+    (
+        "reset",
+        "befor",
+        "reset='befor': expected one of None, 'after', 'before' (default None)",
+    ),
+    ("hidden_act", "softmax", "hidden_act='softmax': expected 'linear', 'relu', 'tanh'"),
+    ("hidden_act", 3, "hidden_act=3: expected 'linear', 'relu', 'tanh'"),
+    ("feed_forward", [0], "feed_forward=[0]: expected any number of integers >= 1 (default )"),
+    ("feed_forward_act", "max", "feed_forward_act='max': expected 'linear'"),
+    (
+        "adapt",
+        "adagrd",
+        "adapt='adagrd': expected one of 'sgd', 'adagrad', 'adagrad-rowwise'",
+    ),
+    ("adapt_params", 1.5, "adapt_params=1.5: expected any number of numbers in [0, 1) (default )"),
+    ("lmbd", -1, "lmbd=-1: expected a number >= 0 (default 0.0)"),
+    ("grad_cap", "no", "grad_cap='no': expected a number >= 0 (default 0.0)"),
 ]
 
 
@@ -196,3 +222,56 @@ def test_describe_states_every_parameter() -> None:
     assert rows["layers"].default == "100"
     assert rows["dropout_p_embed"].expected == "a number in [0, 1)"
     assert all(loss in rows["loss"].expected for loss in LOSSES)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reset": "after", "cell": "lstm"}, "only the gru has a reset gate"),
+        ({"hidden_act": "relu"}, "the cell gru-reset-after has tanh inside; pass reset='before'"),
+        ({"hidden_act": "relu", "cell": "lstm"}, "the cell lstm has tanh inside"),
+        ({"final_act": "tanh"}, "with loss='cross-entropy', which contains its softmax"),
+        ({"final_act": "softmax", "loss": "bpr"}, "softmax belongs to cross-entropy"),
+        ({"smoothing": 0.1, "loss": "top1"}, "label smoothing belongs to cross-entropy"),
+        ({"final_act": "elu-0.3", "elu_param": 0.7, "loss": "bpr-max"}, "say different things"),
+        ({"adapt": "rmsprop", "adapt_params": "0.9/0.99"}, "rmsprop takes 1 (rho)"),
+        ({"adapt": "adagrad", "decay": 0.9}, "adagrad takes 0 (none)"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(
+    options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ParameterError, match=re.escape(message)):
+        Config().replace(**options)
+
+
+def test_the_originals_spelling_is_accepted() -> None:
+    config = Config().replace(loss="xe_logit", final_act="softmax_logit", adapt="None")
+    assert (config.loss, config.adapt) == ("cross-entropy", "sgd")
+    assert str(config.score_activation) == "linear"
+    assert Config().replace(adapt="rmsprop", decay="0.8").optimiser_parameters == (0.8,)
+    assert Config().replace(adapt="adam").optimiser_parameters == (0.9, 0.999)
+    elu = Config().replace(loss="bpr-max", final_act="elu-0.5")
+    assert elu.score_activation == Config(loss="bpr-max", elu_param=0.5).score_activation
+    assert str(Config(loss="bpr-max", elu_param=0.0).score_activation) == "linear"
+    assert str(Config(loss="top1").score_activation) == "linear"
+    assert Config().replace(feed_forward="").feed_forward == ()
+
+
+def test_the_cell_of_each_layer() -> None:
+    one_hot = {"constrained_embedding": False, "layers": "8/6"}
+    before, after = "gru-reset-before", "gru-reset-after"
+    assert Config(layers=(8, 6)).cells == (after, after)
+    assert Config().replace(**one_hot).cells == (before, after)
+    assert Config().replace(**one_hot, reset="after").cells == (after, after)
+    assert Config().replace(**one_hot, reset="before", hidden_act="relu").cells == (before, before)
+    assert Config().replace(**one_hot, cell="lstm").cells == ("lstm", "lstm")
+
+
+def test_every_option_comes_back_from_json() -> None:
+    config = Config().replace(
+        layers="20/10", feed_forward="8/4", feed_forward_act="elu-0.50", loss="top1-max",
+        final_act="selu-1.05-1.67", cell="gru", reset="before", hidden_act="leaky-0.1",
+        adapt="adam", adapt_params="0.8/0.9", lmbd=0.1, grad_cap=3,
+    )  # fmt: skip
+    assert Config().replace(**json.loads(json.dumps(config.to_dict()))) == config

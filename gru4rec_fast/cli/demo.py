@@ -26,7 +26,7 @@ from gru4rec_fast.data.sessions import load_sessions
 from gru4rec_fast.data.splitting import hold_out_latest
 from gru4rec_fast.data.synthetic import generate
 from gru4rec_fast.errors import ParameterError
-from gru4rec_fast.evaluation.metrics import evaluate
+from gru4rec_fast.evaluation.evaluate import evaluate
 from gru4rec_fast.evaluation.network_scorer import NetworkScorer
 from gru4rec_fast.gru4rec import GRU4Rec
 from gru4rec_fast.presets import PRESETS
@@ -205,7 +205,9 @@ def _compare(
     test_sessions = load_sessions(test, itemidmap=train_sessions.itemidmap, **columns)
 
     def figures(scorer: Scorer) -> Figures:
-        result = evaluate(scorer, test_sessions, CUTOFFS, mode=TIES)
+        result = evaluate(
+            scorer, test_sessions, CUTOFFS, mode=TIES, groups={}, lists=False, n_bootstrap=0
+        )
         return Figures(result.recall, result.mrr)
 
     with naming(test):

@@ -44,8 +44,8 @@ def add_evaluation(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ties",
         choices=RANKS,
-        default="standard",
-        help="what an equal score of another item counts (default: standard)",
+        default="conservative",
+        help="what an equal score of another item counts (default: conservative)",
     )
 
 

@@ -1,1 +1,1 @@
-"""Recall and MRR of whatever ranks items."""
+"""How well whatever ranks items predicts a log: figures with intervals, breakdowns, comparisons."""

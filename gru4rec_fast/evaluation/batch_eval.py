@@ -6,15 +6,12 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast.data.origin import naming
-from gru4rec_fast.data.sessions import load_sessions
 from gru4rec_fast.errors import ParameterError
-from gru4rec_fast.evaluation.forward_scorer import ForwardScorer
-from gru4rec_fast.evaluation.metrics import check_settings, evaluate
+from gru4rec_fast.evaluation.evaluate import check_settings, evaluate
+from gru4rec_fast.evaluation.subject import read_sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from gru4rec_fast.evaluation.scorer import Scorer
 
 
 def batch_eval(
@@ -50,19 +47,14 @@ def batch_eval(
         ParameterError: an unknown mode, a bad cut-off or batch size, or something else than a
             model as `gru`.
     """
-    cutoff = check_settings(cutoff, batch_size, mode)
     if not hasattr(gru, "data_iterator"):
         raise ParameterError(
             f"gru is of type {type(gru).__name__}; expected a trained GRU4Rec, then the log: "
             "batch_eval(gru, test_data)"
         )
-    sessions = load_sessions(
-        test_data,
-        item_key=item_key,
-        session_key=session_key,
-        time_key=time_key,
-        itemidmap=gru.data_iterator.itemidmap,
-    )
+    cutoff = check_settings(cutoff, batch_size, mode)
+    keys: dict[str, Any] = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
+    sessions, _ = read_sessions(gru, test_data, "drop", keys)
     if sessions.dropped_events:
         total = sessions.n_events + sessions.dropped_events
         warnings.warn(
@@ -70,7 +62,15 @@ def batch_eval(
             "know: left out",
             stacklevel=2,
         )
-    scorer: Scorer = gru.scorer() if hasattr(gru, "scorer") else ForwardScorer(gru)
     with naming(test_data):
-        result = evaluate(scorer, sessions, cutoff, batch_size=batch_size, mode=mode)
+        result = evaluate(
+            gru,
+            sessions,
+            cutoff,
+            mode=mode,
+            batch_size=batch_size,
+            groups={},
+            lists=False,
+            n_bootstrap=0,
+        )
     return result.recall, result.mrr

@@ -1,122 +1,85 @@
-"""Next-item evaluation over the whole catalogue: recall and MRR in four tie modes.
+"""The figures of an evaluation, from ranks and lists (SPEC section 8).
 
-Sessions run in lanes as in training, without negatives. Each event but a session's last is an
-input, and the event after it the only relevant item (SPEC section 8). The figures do not depend on
-the batch size: every rank is stored under its event, and they are summed in the log's order.
+Letters: P predictions, K a cut-off, V items.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from gru4rec_fast.checks import whole_number
-from gru4rec_fast.errors import DataError, ParameterError
-from gru4rec_fast.plan.lanes import lane_blocks
-from gru4rec_fast.reference import RANKS
+from gru4rec_fast.errors import ParameterError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gru4rec_fast.data.sessions import Sessions
-    from gru4rec_fast.evaluation.scorer import Scorer
+METRICS = ("recall", "mrr", "ndcg", "map", "precision")
+"""Figures that are a mean over predictions."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Figures of one evaluation."""
+def by_rank(metric: str, ranks: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """A metric at K of each prediction with one relevant item, from its rank (P,).
 
-    recall: dict[int, float]
-    """cut-off -> share of predictions whose target ranks at or above it."""
-    mrr: dict[int, float]
-    """cut-off -> mean reciprocal rank, 0 where the rank is beyond it."""
-    ranks: NDArray[np.float64]
-    """(predictions,) rank of each target, in the order of the sessions' events."""
-    dropped_events: int
-    """Events of items that the model does not know, left out."""
+    The rank of a miss is infinite. Half ranks (tie mode 'median') enter the same formulas.
+    """
+    hit = ranks <= k
+    if metric == "recall":
+        gain = np.ones_like(ranks)
+    elif metric == "precision":
+        gain = np.full_like(ranks, 1 / k)
+    elif metric == "ndcg":
+        gain = 1 / np.log2(1 + ranks)
+    else:  # with one relevant item, average precision is the reciprocal rank
+        gain = 1 / ranks
+    return np.where(hit, gain, 0.0)
 
 
-def evaluate(
-    scorer: Scorer,
-    sessions: Sessions,
-    cutoffs: Iterable[int] | int = (20,),
-    *,
-    batch_size: int = 512,
-    mode: str = "standard",
-    seed: int = 42,
-) -> Evaluation:
-    """Rank the next item of every event of the given sessions.
+def by_list(
+    metric: str, hits: NDArray[np.int32], n_relevant: NDArray[np.int64], k: int
+) -> NDArray[np.float64]:
+    """A metric at K of each prediction with several relevant items.
 
     Args:
-        scorer: the model.
-        sessions: of items numbered as the model numbers them.
-        cutoffs: the K of recall@K and mrr@K, one or more.
-        batch_size: lanes; speed and memory depend on it, the answer does not.
-        mode: 'standard', 'conservative', 'median' or 'tiebreaking', see `reference.RANKS`.
-        seed: of the order among equals in mode 'tiebreaking'.
-
-    Raises:
-        ParameterError: an unknown mode, a cut-off or batch size below 1.
-        DataError: no session has two events of known items.
+        metric: one of METRICS.
+        hits: (P, n) the ranks of the relevant items in the list, in ascending order; 0 elsewhere.
+        n_relevant: (P,) relevant items of each prediction, in the list or not.
+        k: the cut-off, at most n.
     """
-    cutoffs = check_settings(cutoffs, batch_size, mode)
-    if sessions.n_pairs == 0:
-        raise DataError(
-            f"none of the {sessions.n_sessions} sessions has two events of known items, so there "
-            f"is no next item to predict ({sessions.dropped_events} events of unknown items were "
-            "dropped). Evaluate on sessions of the catalogue that the model was trained on"
-        )
-    greater = np.zeros(sessions.n_events, dtype=np.int64)
-    equal = np.zeros(sessions.n_events, dtype=np.int64)
-    predicted = np.zeros(sessions.n_events, dtype=bool)
-    batch_size = min(batch_size, sessions.n_sessions)
-    state = scorer.start(batch_size)
-    for block in lane_blocks(
-        sessions, batch_size, block_steps=max(1, scorer.rows_per_block // batch_size)
-    ):
-        features = []
-        for t, m in enumerate(block.live):
-            inputs, source, restarts = (
-                torch.from_numpy(a[t, :m]).to(scorer.device, dtype)
-                for a, dtype in (
-                    (block.inputs, torch.int64),
-                    (block.source, torch.int64),
-                    (block.restarts, torch.bool),
-                )
-            )
-            features.append(scorer.step(state, inputs, restarts, source))
-        alive = block.events >= 0
-        targets = torch.from_numpy(block.targets[alive]).to(scorer.device, torch.int64)
-        above, same = scorer.rank_counts(torch.cat(features), targets)
-        greater[block.events[alive]] = above.cpu().numpy()
-        equal[block.events[alive]] = same.cpu().numpy()
-        predicted[block.events[alive]] = True
-
-    u = torch.from_numpy(np.random.default_rng(seed).random(sessions.n_events)[predicted])
-    above, same = torch.from_numpy(greater[predicted]), torch.from_numpy(equal[predicted])
-    ranks = RANKS[mode](above, same, u).numpy()
-    return Evaluation(
-        recall={k: float(np.mean(ranks <= k)) for k in cutoffs},
-        mrr={k: float(np.mean(np.where(ranks <= k, 1 / ranks, 0.0))) for k in cutoffs},
-        ranks=ranks,
-        dropped_events=sessions.dropped_events,
-    )
+    found = (hits > 0) & (hits <= k)
+    ranks = np.where(found, hits, 1)
+    number = found.sum(axis=1)
+    most = np.minimum(n_relevant, k)
+    if metric == "recall":
+        return np.asarray(number / n_relevant)
+    if metric == "precision":
+        return np.asarray(number / k)
+    if metric == "mrr":
+        return np.asarray(np.max(found / ranks, axis=1))
+    if metric == "map":
+        return np.asarray((np.cumsum(found, axis=1) * found / ranks).sum(axis=1) / most)
+    ideal = np.cumsum(1 / np.log2(1 + np.arange(1, k + 1)))[most - 1]
+    return np.asarray((found / np.log2(1 + ranks)).sum(axis=1) / ideal)
 
 
-def check_settings(cutoffs: Iterable[int] | int, batch_size: int, mode: str) -> list[int]:
-    """The cut-offs as a list, once all settings of an evaluation are found good.
+def coverage(recommended: NDArray[np.int64]) -> float:
+    """Share of the catalogue that is in any list, from the number of lists (V,) of each item."""
+    return float(np.mean(recommended > 0))
 
-    Raises:
-        ParameterError: as for `evaluate`.
-    """
-    if mode not in RANKS:
-        raise ParameterError(f"mode is {mode!r}; expected one of {', '.join(RANKS)}")
-    whole_number("batch_size", batch_size)
-    return check_cutoffs(cutoffs)
+
+def gini(recommended: NDArray[np.int64]) -> float:
+    """Gini index of the number of lists (V,) of each item: 0 equal, (V-1)/V one item only."""
+    count = np.sort(recommended).astype(np.float64)
+    n_items = len(count)
+    place = 2 * np.arange(1, n_items + 1) - n_items - 1
+    return float(place @ count / (n_items * count.sum()))
+
+
+def popularity(recommended: NDArray[np.int64], support: NDArray[np.int64], usual: float) -> float:
+    """Mean training support of the list entries, in units of `usual`."""
+    return float(recommended.astype(np.float64) @ support / recommended.sum() / usual)
 
 
 def check_cutoffs(cutoffs: Iterable[int] | int) -> list[int]:

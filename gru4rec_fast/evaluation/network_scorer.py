@@ -58,7 +58,7 @@ class NetworkScorer:
         carried = [reference.carry(h, source, restarts) for h in state]
         x = self._p[self._spec.input_table][inputs]
         masks = [None] * self._spec.n_sites
-        chunks = [
+        advanced = [
             reference.advance(
                 self._spec,
                 self._p,
@@ -68,8 +68,9 @@ class NetworkScorer:
             )
             for rows in _chunks(len(inputs), LANE_CHUNK)
         ]
-        state[:] = [torch.cat(layer)[: len(inputs)] for layer in zip(*chunks, strict=True)]
-        return state[-1][:, : self._spec.layers[-1].units]
+        new_states = zip(*(states for states, _ in advanced), strict=True)
+        state[:] = [torch.cat(layer)[: len(inputs)] for layer in new_states]
+        return torch.cat([features for _, features in advanced])[: len(inputs)]
 
     def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Items scored above each row's target, and equal to it."""

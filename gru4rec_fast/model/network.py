@@ -17,6 +17,8 @@ from gru4rec_fast import reference
 from gru4rec_fast.spec import NetworkSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from gru4rec_fast.config import Config
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from gru4rec_fast.spec import LayerSpec, Shape
 
 COMPATIBILITY_SEED = 42
-TORCH_CELLS: dict[str, type[nn.RNNCellBase]] = {
+TORCH_CELLS: dict[str, Callable[[int, int], nn.Module]] = {
     "gru-reset-after": nn.GRUCell,
     "lstm": nn.LSTMCell,
     "rnn": nn.RNNCell,

@@ -36,7 +36,7 @@ from gru4rec_fast.reference.losses import (
 )
 from gru4rec_fast.reference.network import Parameters, advance, dropout, scores
 from gru4rec_fast.reference.optimisers import (
-    EPSILON,
+    OPTIMISER_EPSILON,
     OPTIMISERS,
     Adadelta,
     Adagrad,
@@ -61,10 +61,10 @@ from gru4rec_fast.reference.step import Gradient, Touched, loss_and_gradients, t
 __all__ = [
     "ACTIVATIONS",
     "CELLS",
-    "EPSILON",
     "LOG_EPSILON",
     "LOSSES",
     "OPTIMISERS",
+    "OPTIMISER_EPSILON",
     "RANKS",
     "Adadelta",
     "Adagrad",

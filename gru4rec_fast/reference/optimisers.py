@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gru4rec_fast.config import Config
 
-EPSILON = 1e-6
+OPTIMISER_EPSILON = 1e-6
 
 
 class Optimiser:
@@ -84,7 +84,7 @@ class Adagrad(Optimiser):
         """`Optimiser.scaled`."""
         a = state[0]
         a += g**2
-        return g / torch.sqrt(a + EPSILON)
+        return g / torch.sqrt(a + OPTIMISER_EPSILON)
 
 
 class AdagradRowwise(Optimiser):
@@ -97,7 +97,7 @@ class AdagradRowwise(Optimiser):
         """`Optimiser.scaled`."""
         a = state[0]
         a += (g**2).mean(dim=1, keepdim=True) if g.dim() > 1 else g**2
-        return g / torch.sqrt(a + EPSILON)
+        return g / torch.sqrt(a + OPTIMISER_EPSILON)
 
 
 class RmsProp(Optimiser):
@@ -111,7 +111,7 @@ class RmsProp(Optimiser):
         (a, *_), (rho,) = state, self.parameters
         a *= rho
         a += (1 - rho) * g**2
-        return g / torch.sqrt(a + EPSILON)
+        return g / torch.sqrt(a + OPTIMISER_EPSILON)
 
 
 class Adadelta(Optimiser):
@@ -132,7 +132,7 @@ class Adadelta(Optimiser):
         (a, u, *_), (rho,) = state, self.parameters
         a *= rho
         a += (1 - rho) * g**2
-        scale = (u + EPSILON) / (a + EPSILON)
+        scale = (u + OPTIMISER_EPSILON) / (a + OPTIMISER_EPSILON)
         u *= rho
         u += (1 - rho) * scale * g**2
         return g * torch.sqrt(scale)
@@ -155,7 +155,7 @@ class Adam(Optimiser):
         v *= beta2
         v += (1 - beta2) * g**2
         t += 1
-        return m / (1 - beta1**t) / (torch.sqrt(v / (1 - beta2**t)) + EPSILON)
+        return m / (1 - beta1**t) / (torch.sqrt(v / (1 - beta2**t)) + OPTIMISER_EPSILON)
 
 
 OPTIMISERS: dict[str, type[Optimiser]] = {

@@ -9,7 +9,7 @@ import torch
 from gru4rec_fast import ParameterError
 from gru4rec_fast.baselines.pop import Pop
 from gru4rec_fast.data.sessions import load_sessions
-from gru4rec_fast.evaluation.metrics import evaluate
+from gru4rec_fast.evaluation.evaluate import evaluate
 from tests.logs import random_log
 
 

@@ -14,10 +14,11 @@ import torch
 from gru4rec_fast import DataError, GRU4Rec, ParameterError, batch_eval, reference
 from gru4rec_fast.config import Config
 from gru4rec_fast.data.sessions import load_sessions
+from gru4rec_fast.evaluation.evaluate import evaluate
 from gru4rec_fast.evaluation.forward_scorer import ForwardScorer
-from gru4rec_fast.evaluation.metrics import evaluate
 from gru4rec_fast.evaluation.network_scorer import NetworkScorer
 from gru4rec_fast.model.network import Network
+from tests.evaluation.models import initialised
 from tests.logs import random_log
 
 MODES = ("standard", "conservative", "median", "tiebreaking")
@@ -25,8 +26,7 @@ MODES = ("standard", "conservative", "median", "tiebreaking")
 
 @pytest.fixture(scope="module")
 def gru() -> GRU4Rec:
-    model = GRU4Rec(layers=(16, 12), batch_size=8, n_sample=16, n_epochs=2, device="cpu")
-    return model.fit(random_log(n_sessions=60), progress=False)
+    return initialised(random_log(n_sessions=60))
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +74,7 @@ def test_the_answer_does_not_depend_on_the_batch_size(
 
 def test_ties_by_mode(test_log: pd.DataFrame) -> None:
     """All scores equal: the rank is 1, V, the middle, or uniform in between."""
-    gru = GRU4Rec(layers=(4,), batch_size=8, n_epochs=1, n_sample=4, device="cpu")
-    gru.fit(test_log, progress=False)
+    gru = initialised(test_log)
     for parameter in gru.model.parameters():
         parameter.zero_()
     sessions = load_sessions(test_log, itemidmap=gru.data_iterator.itemidmap)
@@ -151,8 +150,7 @@ def test_an_evaluation_states_the_events_it_left_out(gru: GRU4Rec, test_log: pd.
 
 
 def test_no_session_is_lost_without_negatives(test_log: pd.DataFrame) -> None:
-    gru = GRU4Rec(layers=(6,), batch_size=8, n_sample=0, n_epochs=1, device="cpu")
-    gru.fit(test_log, progress=False)
+    gru = initialised(test_log, n_sample=0)
     sessions = load_sessions(test_log, itemidmap=gru.data_iterator.itemidmap)
     for batch_size in (1, 3, 512):
         result = evaluate(NetworkScorer(gru.model), sessions, batch_size=batch_size)

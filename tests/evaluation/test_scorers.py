@@ -12,8 +12,8 @@ from gru4rec_fast.baselines.pop import Pop
 from gru4rec_fast.config import Config
 from gru4rec_fast.data.data_iterator import DataIterator
 from gru4rec_fast.data.sessions import Sessions, load_sessions
+from gru4rec_fast.evaluation.evaluate import evaluate
 from gru4rec_fast.evaluation.forward_scorer import ForwardScorer
-from gru4rec_fast.evaluation.metrics import evaluate
 from gru4rec_fast.evaluation.network_scorer import NetworkScorer
 from gru4rec_fast.gru4rec import GRU4Rec
 from gru4rec_fast.model.network import Network
@@ -86,7 +86,7 @@ def test_there_is_a_rank_for_each_pair_within_the_catalogue(
 
 
 def test_a_session_is_ranked_as_if_it_were_alone(scorer: Scorer, sessions: Sessions) -> None:
-    ranks = evaluate(scorer, sessions, batch_size=8).ranks
+    ranks = evaluate(scorer, sessions, batch_size=8, mode="standard").ranks
     lengths = np.diff(sessions.offsets)
     ends = np.cumsum(lengths - 1)
     for s in np.flatnonzero(lengths > 2)[:5]:

@@ -6,25 +6,45 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812 - its usual name
+from torch import Tensor, nn
 
 from gru4rec_fast import reference
+from gru4rec_fast.activation import Activation
 from tests.tensors import EXACT, random
 
 
 def test_gru_reset_after_is_torchs_cell() -> None:
-    cell = torch.nn.GRUCell(5, 7).double()
+    cell = nn.GRUCell(5, 7).double()
     x, h = random(3, 5), random(3, 7, seed=1)
-    ours = reference.gru_reset_after(
-        x, h, cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh
-    )
+    wx = F.linear(x, cell.weight_ih, cell.bias_ih)
+    ours = reference.gru_reset_after(wx, h, cell.weight_hh, cell.bias_hh)
     torch.testing.assert_close(ours, cell(x, h), **EXACT)
 
 
-def test_gru_reset_before_follows_the_papers_equations() -> None:
+def test_lstm_is_torchs_cell() -> None:
+    cell = nn.LSTMCell(5, 7).double()
+    x, h, c = random(3, 5), random(3, 7, seed=1), random(3, 7, seed=2)
+    wx = F.linear(x, cell.weight_ih, cell.bias_ih)
+    ours = reference.lstm(wx, torch.cat([h, c], dim=1), cell.weight_hh, cell.bias_hh)
+    torch.testing.assert_close(ours, torch.cat(cell(x, (h, c)), dim=1), **EXACT)
+
+
+@pytest.mark.parametrize("act", ["tanh", "relu"])
+def test_rnn_is_torchs_cell(act: str) -> None:
+    cell = nn.RNNCell(5, 7, nonlinearity=act).double()
+    x, h = random(3, 5), random(3, 7, seed=1)
+    wx = F.linear(x, cell.weight_ih, cell.bias_ih)
+    ours = reference.rnn(wx, h, cell.weight_hh, cell.bias_hh, Activation.parse(act))
+    torch.testing.assert_close(ours, cell(x, h), **EXACT)
+
+
+@pytest.mark.parametrize("act", ["tanh", "leaky-0.2"])
+def test_gru_reset_before_follows_the_papers_equations(act: str) -> None:
     units = 4
     wx, h, b = random(3, 3 * units), random(3, units, seed=1), random(3 * units, seed=2)
     w_rz, w_h = random(units, 2 * units, seed=3), random(units, units, seed=4)
-    ours = reference.gru_reset_before(wx, h, w_rz, w_h, b)
+    ours = reference.gru_reset_before(wx, h, w_rz, w_h, b, Activation.parse(act))
 
     def sigma(x: float) -> float:
         return 1 / (1 + math.exp(-x))
@@ -38,34 +58,21 @@ def test_gru_reset_before_follows_the_papers_equations() -> None:
         ]
         for j in range(units):
             recurrent = sum(r[i] * float(h[lane, i]) * float(w_h[i, j]) for i in range(units))
-            n = math.tanh(float(wx[lane, j] + b[j]) + recurrent)
+            total = float(wx[lane, j] + b[j]) + recurrent
+            n = math.tanh(total) if act == "tanh" else total if total >= 0 else 0.2 * total
             expected = (1 - z[j]) * float(h[lane, j]) + z[j] * n
             assert float(ours[lane, j]) == pytest.approx(expected, rel=1e-12)
 
 
 def test_cells_have_the_gradients_of_their_values() -> None:
     """float64 gradients against finite differences."""
-    units, width = 3, 2
-    after = [
-        t.requires_grad_()
-        for t in (
-            random(2, width),
-            random(2, units, seed=1),
-            random(3 * units, width, seed=2),
-            random(3 * units, units, seed=3),
-            random(3 * units, seed=4),
-            random(3 * units, seed=5),
-        )
-    ]
-    before = [
-        t.requires_grad_()
-        for t in (
-            random(2, 3 * units),
-            random(2, units, seed=1),
-            random(units, 2 * units, seed=2),
-            random(units, units, seed=3),
-            random(3 * units, seed=4),
-        )
-    ]
-    assert torch.autograd.gradcheck(reference.gru_reset_after, after)
-    assert torch.autograd.gradcheck(reference.gru_reset_before, before)
+
+    def leaves(*shapes: tuple[int, ...]) -> list[Tensor]:
+        return [random(*s, seed=i).requires_grad_() for i, s in enumerate(shapes)]
+
+    H = 3
+    check = torch.autograd.gradcheck
+    assert check(reference.gru_reset_after, leaves((2, 3 * H), (2, H), (3 * H, H), (3 * H,)))
+    assert check(reference.gru_reset_before, leaves((2, 3 * H), (2, H), (H, 2 * H), (H, H), (9,)))
+    assert check(reference.lstm, leaves((2, 4 * H), (2, 2 * H), (4 * H, H), (4 * H,)))
+    assert check(reference.rnn, leaves((2, H), (2, H), (H, H), (H,)))

@@ -52,10 +52,11 @@ def test_row_gradients_are_those_of_the_whole_tables(mode: str, loss: str) -> No
 
     whole = {name: value.clone().requires_grad_() for name, value in p.items()}
     x = whole[network.spec.input_table][inputs]
-    hidden = reference.advance(network.spec, whole, x, states, masks)
-    s = reference.scores(hidden[-1], whole["Wy.weight"][columns], whole["By.weight"][columns])
+    hidden, features = reference.advance(network.spec, whole, x, states, masks)
+    s = reference.scores(features, whole["Wy.weight"][columns], whole["By.weight"][columns])
     if loss == "cross-entropy":
         s = reference.correct_logq(s, support, columns, 1.0, config.sample_alpha)
+    s = reference.activate(s, config.score_activation)
     expected = reference.LOSSES[loss](s, config).sum() / 4  # B, though three lanes live
     expected.backward()  # type: ignore[no-untyped-call]
 
@@ -85,7 +86,7 @@ def test_a_mask_of_zeros_silences_its_site_alone(mode: str) -> None:
 
     def advanced(silenced: int | None, x: Tensor = x) -> list[Tensor]:
         masks = [torch.zeros(1) if site == silenced else None for site in range(3)]
-        return reference.advance(network.spec, p, x, states, masks)
+        return reference.advance(network.spec, p, x, states, masks)[0]
 
     undisturbed = advanced(None)
     last = advanced(2)
