@@ -241,4 +241,5 @@ PYBIND11_MODULE(_core, m) {
   gru4rec_fast::bind_row_merge(m);
   gru4rec_fast::bind_random(m);
   gru4rec_fast::bind_engine(m);
+  gru4rec_fast::bind_baselines(m);
 }

@@ -18,7 +18,8 @@ namespace py = pybind11;
 
 namespace gru4rec_fast {
 
-void bind_engine(py::module_& m);  // bindings_engine.cpp
+void bind_engine(py::module_& m);     // bindings_engine.cpp
+void bind_baselines(py::module_& m);  // bindings/baselines.cpp
 
 template <class T>
 using Array = py::array_t<T, py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_>;
