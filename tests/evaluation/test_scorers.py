@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from gru4rec_fast.baselines.pop import Pop
+from gru4rec_fast.baselines.pop import Pop, PopScorer
 from gru4rec_fast.config import Config
 from gru4rec_fast.data.data_iterator import DataIterator
 from gru4rec_fast.data.sessions import Sessions, load_sessions
