@@ -6,7 +6,7 @@
 //            all candidates of a session have in common.
 //   kDecay:  the sum of p over the shared items, without the common factor 1 / |s|.
 // Similarities are integers, the cosine in units of 2^-40: sums of them do not depend on the order
-// of summation, and equal similarities are equal. Among equal ones the more recent session wins.
+// of summation, and equal fractions give equal cosines. Of equal ones the more recent session wins.
 #pragma once
 
 #include <cstdint>

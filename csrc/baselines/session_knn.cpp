@@ -11,6 +11,11 @@ namespace {
 // The match weight 1 - d / 10 of a neighbour whose most recent shared item is d events old.
 constexpr std::int64_t kMatchEvents = 10;
 
+// Sums of cosines that are equal in theory, as 1 / sqrt(2) + 1 / sqrt(2) and sqrt(2), differ by
+// rounding in units of 2^-40. They are compared, and returned, in units of 2^-24.
+constexpr int kRoundedBits = 16;
+constexpr double kRoundedUnit = kCosineUnit / (1 << kRoundedBits);
+
 }  // namespace
 
 SessionKnn::SessionKnn(Span<std::int32_t> items, Span<std::int64_t> offsets,
@@ -51,16 +56,19 @@ void SessionKnn::sum_scores(const std::int32_t* session, std::int64_t length) {
     if (value == 0) continue;
     for (const std::int32_t item : index_.items_of(neighbour.session)) sums_.add(item, value);
   }
-  scale_ =
-      options_.similarity == Similarity::kCosine
-          ? 1.0 / (kCosineUnit *
-                   std::sqrt(static_cast<double>(std::max<std::int64_t>(1, search_.n_distinct()))))
-          : 1.0 / static_cast<double>(std::max<std::int64_t>(1, events));
+  if (events == 0) return;  // no item has a score
+  scale_ = options_.similarity == Similarity::kCosine
+               ? 1.0 / (kRoundedUnit * std::sqrt(static_cast<double>(search_.n_distinct())))
+               : 1.0 / static_cast<double>(events);
   if (options_.match_weight) scale_ /= static_cast<double>(kMatchEvents);
 }
 
 double SessionKnn::score(std::int32_t item) const {
-  return static_cast<double>(sums_[item]) * item_weight_[static_cast<std::size_t>(item)] * scale_;
+  std::int64_t sum = sums_[item];
+  if (options_.similarity == Similarity::kCosine) {
+    sum = (sum + (1 << (kRoundedBits - 1))) >> kRoundedBits;
+  }
+  return static_cast<double>(sum) * item_weight_[static_cast<std::size_t>(item)] * scale_;
 }
 
 RankCounts SessionKnn::rank_counts(Span<std::int32_t> sessions, std::int64_t length,
