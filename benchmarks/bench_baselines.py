@@ -55,4 +55,5 @@ def test_predictions(benchmark: BenchmarkFixture, name: str) -> None:
     model, (_, test) = fitted(name), logs()
     benchmark.pedantic(batch_eval, args=(model, test), rounds=1, warmup_rounds=1)
     pairs = len(test) - test["SessionId"].nunique()
-    benchmark.extra_info["predictions_per_s"] = round(pairs / benchmark.stats.stats.min)
+    if benchmark.stats is not None:  # it is None under --benchmark-disable
+        benchmark.extra_info["predictions_per_s"] = round(pairs / benchmark.stats.stats.min)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gru4rec_fast.baselines.markov import Markov
     from gru4rec_fast.baselines.pop import Pop
     from gru4rec_fast.baselines.random_pred import RandomPred
-    from gru4rec_fast.baselines.session_knn import SKNN, VSKNN, VMISKNN
+    from gru4rec_fast.baselines.session_knn import SKNN, VMISKNN, VSKNN
     from gru4rec_fast.baselines.session_pop import SessionPop
 
     BASELINES: dict[str, type[Baseline]]

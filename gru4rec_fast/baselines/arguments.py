@@ -19,7 +19,7 @@ def real_number(name: str, value: object, low: float = 0.0, high: float = math.i
         isinstance(value, bool)
         or not isinstance(value, numbers.Real)
         or not math.isfinite(value)
-        or not low <= value <= high
+        or not low <= float(value) <= high
     ):
         raise ParameterError(f"{name} is {value!r}; expected a finite number {expected}")
     return float(value)

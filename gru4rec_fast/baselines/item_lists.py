@@ -44,7 +44,7 @@ class ItemListScorer:
         self._greater = (np.repeat(first, length) - offsets[row]).astype(np.int32)
         self._equal = np.repeat(length, length).astype(np.int32)
 
-    def start(self, lanes: int) -> list[Tensor]:
+    def start(self, lanes: int) -> list[Tensor]:  # noqa: ARG002
         """No state: the features are the input."""
         return []
 
@@ -74,7 +74,9 @@ class ItemListScorer:
         scores = np.zeros((len(features), k))
         items = np.empty((len(features), k), dtype=np.int64)
         for r, last in enumerate(features[:, 0].tolist()):
-            entries = slice(self._offsets[last], min(self._offsets[last + 1], self._offsets[last] + k))
+            entries = slice(
+                self._offsets[last], min(self._offsets[last + 1], self._offsets[last] + k)
+            )
             n = entries.stop - entries.start
             items[r, :n], scores[r, :n] = self._items[entries], self._scores[entries]
             # Among the k items of lowest index at most n are listed.

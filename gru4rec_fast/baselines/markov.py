@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Markov(Baseline):
     """MC (Ludewig & Jannach 2018, section 3): transition probabilities of adjacent events.
 
-    score(j | session) = n(i, j) / Σ_l n(i, l), where i is the session's last item and n(i, j) counts
-    the events of item j that directly follow an event of item i in a training session. Repeated
-    items count as transitions too. It has no parameters.
+    score(j | session) = n(i, j) / Σ_l n(i, l), where i is the session's last item and n(i, j)
+    counts the events of item j that directly follow an event of item i in a training session. A
+    repeated item is a transition to itself. It has no parameters.
     """
 
     def _train(self, sessions: Sessions) -> ItemListScorer:
@@ -36,6 +36,4 @@ class Markov(Baseline):
         offsets = np.searchsorted(row, np.arange(V + 1))
         total = np.bincount(row, weights=counts, minlength=V)
         order = np.lexsort((item, -counts, row))
-        return ItemListScorer(
-            offsets, item[order].astype(np.int32), (counts / total[row])[order]
-        )
+        return ItemListScorer(offsets, item[order].astype(np.int32), (counts / total[row])[order])

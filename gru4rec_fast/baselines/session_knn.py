@@ -75,7 +75,7 @@ class SKNN(Baseline):
 class VSKNN(SKNN):
     """V-SKNN (Ludewig & Jannach 2018, section 3): recent events of the session count more.
 
-    score(i) = Σ_{n in N(s)} sim(s, n) 1[i in n], with sim(s, n) = Σ_{i in s and n} position(i) / |s|:
+    score(i) = Σ_{n in N(s)} sim(s, n) 1[i in n], with sim(s, n) = Σ_{j in s ∩ n} position(j) / |s|,
     the dot product of the linearly decayed session with the set of items of n. k and m as for SKNN.
     """
 
@@ -102,7 +102,7 @@ class VMISKNN(VSKNN):
 
 
 class SessionKnnScorer:
-    """The scorer of SKNN, VSKNN and VMISKNN. Features are the session's last events (M, L) int32."""
+    """The scorer of SKNN, VSKNN and VMISKNN; features (M, L) int32 are the last events."""
 
     rows_per_block = 1024
     device = torch.device("cpu")

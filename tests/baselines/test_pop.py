@@ -28,7 +28,9 @@ def test_ranks_are_those_of_a_sorted_list() -> None:
     }
     for mode, ranks in expected.items():
         for batch_size in (1, 7, 512):
-            result = evaluate(Pop().fit_sessions(train).scorer(), test, [1, 5], mode=mode, batch_size=batch_size)
+            result = evaluate(
+                Pop().fit_sessions(train).scorer(), test, [1, 5], mode=mode, batch_size=batch_size
+            )
             assert np.array_equal(result.ranks, ranks)
             assert result.recall[5] == (ranks <= 5).mean()
 

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -19,6 +18,8 @@ from tests.logs import log_of, random_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pandas as pd
 
     from gru4rec_fast.baselines.baseline import BaselineScorer
     from tests.baselines.twins import Session
@@ -83,10 +84,14 @@ def test_scores_ranks_and_best_items(
             expected.append(twins.counts(by_hand, session[end]))
         features = scores_of(scorer, session)
         by_hand = scores(session)
-        assert scorer.scores(features, every)[0].numpy() == pytest.approx(by_hand, rel=1e-9, abs=ROUNDING)
+        assert scorer.scores(features, every)[0].numpy() == pytest.approx(
+            by_hand, rel=1e-9, abs=ROUNDING
+        )
         values, items = scorer.top_k(features, 10)
         assert items[0].tolist() == twins.best_items(by_hand, 10)
-        assert values[0].numpy() == pytest.approx([by_hand[i] for i in items[0]], rel=1e-9, abs=ROUNDING)
+        assert values[0].numpy() == pytest.approx(
+            [by_hand[i] for i in items[0]], rel=1e-9, abs=ROUNDING
+        )
     above, same = np.array(expected).T
     for mode, ranks in (("standard", 1 + above), ("conservative", above + same)):
         for batch_size in (3, 512):
@@ -100,7 +105,7 @@ def test_a_long_session_is_its_last_events(name: str) -> None:
     model = BASELINES[name]().fit(log)
     training = twins.sessions_of(log, model.data_iterator.itemidmap)
     V = len(model.data_iterator.itemidmap)
-    rare, others = V - 1, [item for item in range(V - 1)]
+    rare, others = V - 1, list(range(V - 1))
     random = np.random.default_rng(0)
     session = [rare, *random.choice(others, EVENTS + 50).tolist()]
     scorer = model.scorer()

@@ -6,6 +6,7 @@ most recent.
 
 from __future__ import annotations
 
+import itertools
 import math
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -41,7 +42,7 @@ def markov(training: list[Session], V: int, session: Session) -> list[float]:
     last = session[-1]
     follows = [0] * V
     for past in training:
-        for now, then in zip(past, past[1:]):  # noqa: B905
+        for now, then in itertools.pairwise(past):
             if now == last:
                 follows[then] += 1
     return [n / max(1, sum(follows)) for n in follows]
