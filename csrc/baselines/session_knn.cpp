@@ -12,7 +12,7 @@ namespace {
 constexpr std::int64_t kMatchEvents = 10;
 
 // Sums of cosines that are equal in theory, as 1 / sqrt(2) + 1 / sqrt(2) and sqrt(2), differ by
-// rounding in units of 2^-40. They are compared, and returned, in units of 2^-24.
+// rounding in units of 2^-40. They are compared, and returned, rounded down to units of 2^-24.
 constexpr int kRoundedBits = 16;
 constexpr double kRoundedUnit = kCosineUnit / (1 << kRoundedBits);
 
@@ -65,9 +65,7 @@ void SessionKnn::sum_scores(const std::int32_t* session, std::int64_t length) {
 
 double SessionKnn::score(std::int32_t item) const {
   std::int64_t sum = sums_[item];
-  if (options_.similarity == Similarity::kCosine) {
-    sum = (sum + (1 << (kRoundedBits - 1))) >> kRoundedBits;
-  }
+  if (options_.similarity == Similarity::kCosine) sum >>= kRoundedBits;
   return static_cast<double>(sum) * item_weight_[static_cast<std::size_t>(item)] * scale_;
 }
 

@@ -31,7 +31,7 @@ class SKNN(Baseline):
 
     score(i) = Σ_{n in N(s)} sim(s, n) 1[i in n], sim the cosine of the sets of items.
 
-    Scores are rounded to multiples of 2^-24 / √|s|, so that sums of roots that are equal tie.
+    Scores are rounded down to multiples of 2^-24 / √|s|, so that sums of roots that are equal tie.
 
     Args:
         k: neighbours, 500 as in Jannach & Ludewig 2017.

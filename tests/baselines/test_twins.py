@@ -43,7 +43,7 @@ CASES: list[tuple[str, Callable[..., list[float]], dict[str, Any]]] = [
 ]
 
 ROUNDING = 1e-7
-"""SKNN rounds scores to multiples of 2^-24 / sqrt(items of the session), so that sums tie."""
+"""SKNN rounds scores down to multiples of 2^-24 / sqrt(items of the session), so that sums tie."""
 
 
 def with_ties(log: pd.DataFrame) -> pd.DataFrame:
