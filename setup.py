@@ -11,6 +11,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
+KERNEL_PARTS = [f"gru4rec_fast.kernels.{part}" for part in ("cells", "losses", "optimisers")]
 
 
 class CMakeBuild(build_ext):
@@ -53,7 +54,7 @@ class CMakeBuild(build_ext):
 
 
 setup(
-    packages=["gru4rec_fast", "gru4rec_fast.kernels"],
+    packages=["gru4rec_fast", "gru4rec_fast.kernels", *KERNEL_PARTS],
     package_dir={"gru4rec_fast": "gru4rec_fast", "gru4rec_fast.kernels": "kernels"},
     package_data={"gru4rec_fast": ["_core.pyi", "py.typed"]},
     exclude_package_data={"": ["*.so", "*.pyd"]},

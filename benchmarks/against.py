@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.workloads import WORKLOADS
-from gru4rec_fast.config import as_text
+from gru4rec_fast.parameter import as_text
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = {"rsc15": 400, "retailrocket": 120, "rees46": 16, "2016": 1500}

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.peak_memory import printed_by
 from gru4rec_fast import GRU4Rec
-from gru4rec_fast.config import PRESETS
+from gru4rec_fast.presets import PRESETS
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

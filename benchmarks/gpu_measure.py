@@ -4,7 +4,7 @@
 
 `gpu_report` runs this in a process that has the built package. Each setting is measured four ways:
 
-engine     a whole epoch through `plan_epoch` and `ops.train_block`, planning and copies included
+engine     a whole epoch through `plan_epoch` and the Triton engine, planning and copies included
 device     a step's share of a CUDA graph replay, by device events: what is left without the host
 eager      the reference in plain PyTorch on the same blocks, its kernels launched one by one
 graph      one fixed step of the reference, captured in a CUDA graph and replayed: no host at all
@@ -24,26 +24,28 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import numpy as np
 import torch
 import triton
-from gru4rec_fast.optim import Adagrad
 
 from benchmarks import launches, roofline
-from gru4rec_fast import ops, reference, triton_engine
-from gru4rec_fast.config import PRESETS, Config
+from gru4rec_fast import reference
+from gru4rec_fast.engines.choice import ENGINES
+from gru4rec_fast.engines.reference import ReferenceTrainer
+from gru4rec_fast.engines.triton import PRECISION, TritonTrainer
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.plan.epoch import plan_epoch
 from gru4rec_fast.plan.negatives import negative_sampler
+from gru4rec_fast.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from gru4rec_fast.plan.block import StepBlock
+    from gru4rec_fast.config import Config
+    from gru4rec_fast.kernels.training_step import TrainingStep
 
 N_ITEMS = 50_000
 EPOCH_STEPS = 3000
@@ -72,23 +74,23 @@ def generate(events: int, n_items: int, seed: int = 0) -> Log:
 
 
 class Model:
-    """A model on a device, its sessions, and epochs of it."""
+    """A model on a device, its sessions, and epochs of it by an engine."""
 
-    def __init__(self, config: Config, device: torch.device, steps: int, n_items: int) -> None:
+    def __init__(
+        self, config: Config, device: torch.device, steps: int, n_items: int, engine: str
+    ) -> None:
         self.config, self.device = config, device
         self.log = generate(steps * config.batch_size, n_items)
         network = Network(config, n_items)
         network.initialise()
         self.network = network.to(device)
         self.p = self.network.parameter_dict()
-        self.optimiser = Adagrad(self.p, config)
         self.support = torch.from_numpy(self.log.support).to(device)
+        optimiser = reference.Adagrad(config)
+        self.trainer = ENGINES[engine].trainer(
+            self.network.spec, self.p, optimiser, config, self.support
+        )
         self.step = 0
-
-    def states(self) -> list[torch.Tensor]:
-        """Zero states of all lanes."""
-        lanes = self.config.batch_size
-        return [torch.zeros(lanes, units, device=self.device) for units in self.config.layers]
 
     def blocks(self) -> Any:
         """The planned blocks of an epoch."""
@@ -100,12 +102,13 @@ class Model:
 
     def train(self, most_seconds: float) -> tuple[int, float]:
         """Steps and seconds of an epoch, or of as much of it as the time allows."""
-        states, steps, before = self.states(), 0, None
+        steps, before = 0, None
+        self.trainer.start_epoch()
         self.wait()
         start = time.perf_counter()
         with self.blocks() as blocks:
             for block in blocks:
-                losses = self.train_block(states, block)
+                losses = self.trainer.train_block(block)
                 steps += len(block)
                 self.step += len(block)
                 if before is not None:
@@ -116,19 +119,10 @@ class Model:
         self.wait()
         return steps, time.perf_counter() - start
 
-    def train_block(self, states: list[torch.Tensor], block: StepBlock) -> torch.Tensor:
-        """Losses of a block, by whatever `ops` chooses."""
-        return ops.train_block(self.p, self.optimiser, states, block, self.support, self.config)
-
     def wait(self) -> None:
         """Until the device is through."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
-
-
-def by_reference() -> Any:
-    """Within it `ops` runs the reference on a GPU too."""
-    return patch.object(triton_engine, "runs_kernels", lambda *_: False)
 
 
 def device_seconds(run: Callable[[], object]) -> float:
@@ -151,13 +145,19 @@ def capture(run: Callable[[], object]) -> torch.cuda.CUDAGraph:
     return graph
 
 
+def training_step(model: Model) -> TrainingStep:
+    """The step of a model that the Triton engine trains."""
+    assert isinstance(model.trainer, TritonTrainer)
+    return model.trainer.step
+
+
 def engine_step_seconds(model: Model) -> float:
     """Device time of a step within the engine's graph."""
-    step = triton_engine.step_of(model.optimiser)
+    step = training_step(model)
     steps, graph = max(step.graphs.items())
 
     def replay() -> None:
-        step.run.plan.next.zero_()  # the last block's records are still there: train them again
+        step.block.next.zero_()  # the last block's records are still there: train them again
         graph.replay()
 
     return device_seconds(replay) / steps
@@ -165,8 +165,8 @@ def engine_step_seconds(model: Model) -> float:
 
 def kernel_seconds(model: Model) -> dict[str, float]:
     """Device time of each kernel of a step, launched again and again; the model is spoilt by it."""
-    step = triton_engine.step_of(model.optimiser)
-    step.run.plan.next.zero_()
+    step = training_step(model)
+    step.block.next.zero_()
     with launches.recording() as recorded:
         step.launch_step()
     seconds: dict[str, float] = {}
@@ -185,44 +185,30 @@ def kernel_seconds(model: Model) -> dict[str, float]:
 
 def reference_graph_seconds(model: Model) -> float:
     """Device time of one fixed step of the reference in a CUDA graph: no host, no fresh masks."""
-    config, p, optimiser = model.config, model.p, model.optimiser
+    trainer = model.trainer
+    assert isinstance(trainer, ReferenceTrainer)
     with model.blocks() as blocks:
         block = next(iter(blocks))
-    lanes = int(block.live[0])
-    inputs, targets = (torch.from_numpy(x[0, :lanes]).long() for x in (block.inputs, block.targets))
-    columns = torch.cat([targets, torch.from_numpy(block.negatives[0]).long()])
-    touched = {
-        name: rows.to(model.device)
-        for name, rows in reference.touched_rows(p, inputs, columns).items()
-    }
-    columns = columns.to(model.device)
-    states = [0.1 * torch.randn_like(state) for state in model.states()]
-    masks: list[torch.Tensor | None] = [
-        torch.ones(lanes, width, device=model.device) if rate > 0 else None
-        for width, rate in reference.dropout_sites(p, config)
-    ]
+    step = trainer.prepared(block, 0)
 
     def one_step() -> None:
-        _, _, gradients = reference.loss_and_gradients(
-            p, states, columns, touched, masks, model.support, config
-        )
-        optimiser.apply(p, gradients)
+        trainer.train_step(step)
 
-    with by_reference():
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(3):
-                one_step()
-        torch.cuda.current_stream().wait_stream(side)
-        return device_seconds(capture(one_step).replay)
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            one_step()
+    torch.cuda.current_stream().wait_stream(side)
+    return device_seconds(capture(one_step).replay)
 
 
 def measure(config: Config, device: torch.device, steps: int, seconds: float) -> dict[str, Any]:
     """All times of one setting; a way that doesn't work leaves its reason under `notes`."""
     on_gpu = device.type == "cuda"
     result: dict[str, Any] = {"notes": {}}
-    model = Model(config, device, steps, N_ITEMS if on_gpu else 200)
+    n_items = N_ITEMS if on_gpu else 200
+    model = Model(config, device, steps, n_items, "triton" if on_gpu else "cpu")
     if on_gpu:
         model.train(most_seconds=0.0)  # compiles
         model.train(most_seconds=0.0)  # captures
@@ -236,7 +222,9 @@ def measure(config: Config, device: torch.device, steps: int, seconds: float) ->
     ways: dict[str, Callable[[], Any]] = {
         "device_seconds": lambda: engine_step_seconds(model),
         "kernels": lambda: kernel_seconds(model),
-        "graph_seconds": lambda: reference_graph_seconds(Model(config, device, 200, N_ITEMS)),
+        "graph_seconds": lambda: reference_graph_seconds(
+            Model(config, device, 200, N_ITEMS, "reference")
+        ),
     }
     for name, way in ways.items():
         if not on_gpu:
@@ -246,10 +234,9 @@ def measure(config: Config, device: torch.device, steps: int, seconds: float) ->
             result[name] = way()
         except Exception as error:
             result["notes"][name] = f"{type(error).__name__}: {error}"
-    with by_reference():
-        model = Model(config, device, steps, N_ITEMS if on_gpu else 200)
-        model.train(most_seconds=0.0)
-        done, elapsed = model.train(seconds / 4)
+    model = Model(config, device, steps, n_items, "reference")
+    model.train(most_seconds=0.0)
+    done, elapsed = model.train(seconds / 4)
     result["eager"] = done / elapsed
     return result
 
@@ -274,7 +261,7 @@ def main() -> None:
         "torch": torch.__version__,
         "triton": triton.__version__,
         "python": platform.python_version(),
-        "precision": triton_engine.PRECISION,
+        "precision": PRECISION,
         "settings": {},
     }
     for name, config in settings(arguments.check):

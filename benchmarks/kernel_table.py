@@ -76,7 +76,7 @@ def compile_launch(preset: str, index: int, target_name: str) -> Compiled:
         launch.kernel,
         launch.signature,
         {(names.index(name),): value for name, value in launch.constants.items()},
-        {(names.index(name),): [["tt.divisibility", 16]] for name in launch.divisible_by_16},
+        {path: [["tt.divisibility", 16]] for path in launch.divisible_by_16},
     )
     kernel = triton.compile(source, target=target.gpu, options=dict(launch.options))
     registers, spilled, instructions = (

@@ -1,8 +1,8 @@
 """The launches of a training step, recorded without running them: what is compiled and modelled.
 
-`record(config)` makes the engine of a model on the CPU and notes each kernel that one step would
-launch, with its grid, its arguments' types and its compile-time constants. It needs neither a GPU
-nor the interpreter, and is the one source of the kernel table, the cost model and the launch count.
+`record(config)` makes the training step of a model on the CPU and records each kernel that one step
+would launch, with its grid, its arguments' types and its compile-time constants. It needs neither a
+GPU nor the interpreter. The kernel table, the cost model and the launch count all read it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import torch
-from gru4rec_fast.optim import Adagrad
 from triton.runtime.jit import JITFunction
 
-from gru4rec_fast.config import PRESETS, Config
-from gru4rec_fast.kernels.sparse_adagrad import sparse_adagrad
-from gru4rec_fast.kernels.target_rank import rank_counts
+from gru4rec_fast.config import Config
+from gru4rec_fast.kernels.optimisers import OPTIMISERS
+from gru4rec_fast.kernels.rank_counts import rank_counts
 from gru4rec_fast.kernels.top_k import top_k
-from gru4rec_fast.kernels.train_step import TrainStep
-from gru4rec_fast.model.network import Network
+from gru4rec_fast.kernels.training_step import TrainingStep
+from gru4rec_fast.presets import PRESETS
+from gru4rec_fast.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +38,11 @@ class Launch:
 
     kernel: JITFunction[Any]
     grid: tuple[int, ...]
-    signature: dict[str, str]
+    signature: dict[str, Any]
+    """Name -> type of each argument, a tuple of types for a tuple."""
     constants: dict[str, Any]
-    divisible_by_16: tuple[str, ...]
+    divisible_by_16: tuple[tuple[int, ...], ...]
+    """Where the arguments are that are multiples of 16: position, then position in the tuple."""
     options: dict[str, int]
     arguments: dict[str, Any]
 
@@ -50,7 +52,7 @@ class Launch:
         return str(self.kernel.__name__).removesuffix("_kernel")
 
     def again(self) -> None:
-        """Launch it once more on its tensors. Many times the last kernel ends the same step."""
+        """Launch it once more on its tensors; a step that ends again still ends once."""
         self.kernel[self.grid](**self.arguments, **self.options)
 
     def key(self) -> str:
@@ -74,12 +76,14 @@ def configs() -> dict[str, Config]:
 
 def record(config: Config, precision: str = "tf32") -> list[Launch]:
     """The launches of one training step, in order."""
-    network = Network(config, N_ITEMS)
-    parameters = network.parameter_dict()
-    optimiser = Adagrad(parameters, config, side_by_side=False)
-    engine = TrainStep(
-        parameters, optimiser.accumulators, optimiser.momenta,
-        torch.ones(N_ITEMS, dtype=torch.int64), config, block_steps=1, precision=precision,
+    spec = NetworkSpec.of(config, N_ITEMS)
+    tables = [
+        {name: torch.zeros(shape) for name, shape in spec.parameters.items()}
+        for _ in ("parameter", *OPTIMISERS["adagrad"].state_names(config))
+    ]
+    engine = TrainingStep(
+        spec, tables[0], tables[1:], config, torch.ones(N_ITEMS, dtype=torch.int64),
+        block_steps=1, precision=precision,
     )  # fmt: skip
     with recording() as launches:
         engine.launch_step()
@@ -93,7 +97,6 @@ def record_others(config: Config) -> list[Launch]:
     with recording() as launches:
         rank_counts(features, w, b, torch.zeros(512, dtype=torch.int64))
         top_k(features, w, b, 20)
-        sparse_adagrad(w, w, None, torch.zeros(512, dtype=torch.int64), features, 0.1, 0.0)
     return launches
 
 
@@ -112,12 +115,14 @@ def recording() -> Iterator[list[Launch]]:
         options = {name: kwargs.pop(name) for name in OPTIONS if name in kwargs}
         values = dict(zip(kernel.arg_names, args, strict=False)) | kwargs
         constant = {p.name for p in kernel.params if p.is_constexpr}
-        signature, aligned = {}, []
-        for name in kernel.arg_names:
-            value = values[name]
-            signature[name] = "constexpr" if name in constant else _type(value)
-            if name not in constant and _divisible_by_16(value):
-                aligned.append(name)
+        signature: dict[str, Any] = {}
+        aligned: list[tuple[int, ...]] = []
+        for position, name in enumerate(kernel.arg_names):
+            if name in constant:
+                signature[name] = "constexpr"
+            else:
+                signature[name] = _type(values[name])
+                aligned += _aligned(values[name], (position,))
         constants = {name: values[name] for name in kernel.arg_names if name in constant}
         launches.append(
             Launch(kernel, tuple(grid), signature, constants, tuple(aligned), options, values)
@@ -127,7 +132,10 @@ def recording() -> Iterator[list[Launch]]:
         yield launches
 
 
-def _type(value: Any) -> str:
+def _type(value: Any) -> Any:
+    if isinstance(value, tuple):
+        types = [_type(each) for each in value]
+        return type(value)(*types) if hasattr(value, "_fields") else tuple(types)
     if isinstance(value, torch.Tensor):
         names = {torch.float32: "fp32", torch.int32: "i32", torch.int64: "i64"}
         return "*" + names[value.dtype]
@@ -136,7 +144,10 @@ def _type(value: Any) -> str:
     return "i32" if -(2**31) <= value < 2**31 else "i64"
 
 
-def _divisible_by_16(value: Any) -> bool:
+def _aligned(value: Any, path: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Paths of the multiples of 16 in an argument at this path."""
+    if isinstance(value, tuple):
+        return [found for i, each in enumerate(value) for found in _aligned(each, (*path, i))]
     if isinstance(value, torch.Tensor):
-        return value.data_ptr() % 16 == 0
-    return isinstance(value, int) and value % 16 == 0
+        return [path] if value.data_ptr() % 16 == 0 else []
+    return [path] if isinstance(value, int) and value % 16 == 0 else []

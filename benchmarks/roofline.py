@@ -20,7 +20,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from gru4rec_fast.config import PRESETS, Config
+from gru4rec_fast.config import Config
+from gru4rec_fast.presets import PRESETS
 
 FLOAT = 4
 LAUNCH_SECONDS = 1.5e-6
@@ -72,23 +73,23 @@ def step_costs(config: Config, rows_a_part: int = 64) -> list[Cost]:
     state, scores, weights = lanes * units, lanes * rows, 6 * units * units
     parts = -(-rows // rows_a_part)
     # parameter and accumulator, and with momentum a third, each read and written
-    learned = 2 * (3 if config.momentum else 2)
+    tables = 2 * (3 if config.momentum else 2)
     floats_and_operations = {
-        "gru_step_fwd": (weights + 2 * state + 7 * state, 2 * lanes * weights),
+        "gru_reset_after_fwd": (weights + 2 * state + 7 * state, 2 * lanes * weights),
         "scores": (rows * units + state + scores, 2 * scores * units),
         "lane_loss": (scores, 10 * scores),
         "row_gradients": (
-            learned * rows * units + scores + state + parts * state,
+            tables * rows * units + scores + state + parts * state,
             4 * scores * units,
         ),
-        "gru_gates_bwd": (parts * state + 5 * state + 6 * state, parts * state),
-        "gru_input_bwd": (weights / 2 + 3 * state + state, lanes * weights),
+        "gru_reset_after_gates_bwd": (parts * state + 5 * state + 6 * state, parts * state),
+        "gru_reset_after_input_bwd": (weights / 2 + 3 * state + state, lanes * weights),
         "cell_update": (
-            learned * weights + 8 * state + (learned + 2) * state,
+            tables * weights + 8 * state + (tables + 2) * state,
             2 * lanes * weights,
         ),
     }
-    no_tensor_cores = ("lane_loss", "gru_gates_bwd")
+    no_tensor_cores = ("lane_loss", "gru_reset_after_gates_bwd")
     return [
         Cost(kernel, FLOAT * floats, operations, kernel not in no_tensor_cores)
         for kernel, (floats, operations) in floats_and_operations.items()

@@ -16,11 +16,12 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from gru4rec_fast import reference
-from gru4rec_fast.config import PRESETS, Config
+from gru4rec_fast.config import Config
 from gru4rec_fast.engines.choice import ENGINES
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.plan.epoch import plan_epoch
 from gru4rec_fast.plan.negatives import negative_sampler
+from gru4rec_fast.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

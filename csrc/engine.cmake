@@ -1,27 +1,38 @@
-# The CPU engine: its kernels once for each instruction set, and what chooses among them.
+# The CPU engine: its kernels (csrc/isa/) once for each instruction set, and csrc/engine/, which
+# chooses among them.
 find_package(Threads REQUIRED)
 
 set(KERNEL_SOURCES
-  ${CMAKE_CURRENT_LIST_DIR}/gru_reset_after.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/gru_reset_before.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/gru_step.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/kernels.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/sampled_loss.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/score_items.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/sparse_adagrad.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/target_rank.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/top_k.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/training_step.cpp)
+  ${CMAKE_CURRENT_LIST_DIR}/isa/cells/cell.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/cells/gru_reset_after.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/cells/gru_reset_before.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/input_rows.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/item_rows.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/item_scores.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/kernels.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/layer.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/losses/bpr_max.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/losses/cross_entropy.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/adagrad.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/rank_counts.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/top_k.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/training_step.cpp)
 
-add_library(engine STATIC ${CMAKE_CURRENT_LIST_DIR}/buffer.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/dispatch.cpp ${CMAKE_CURRENT_LIST_DIR}/team.cpp)
+add_library(engine STATIC
+  ${CMAKE_CURRENT_LIST_DIR}/engine/buffer.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/engine/dispatch.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/engine/huge_pages.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/engine/thread_pool.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/engine/training_step.cpp)
+target_include_directories(engine PUBLIC ${CMAKE_CURRENT_LIST_DIR})
 target_compile_options(engine PRIVATE -Wall -Wextra -Wpedantic -Wshadow)
 target_link_libraries(engine PUBLIC Threads::Threads)
 
-# kernels_for(<name> <compiler flags>...): the kernels in namespace <name>. Here contraction into
-# fused multiply-adds is wanted.
+# kernels_for(<name> <compiler flags>...): the kernels in namespace <name>. Unlike the rest, they
+# may contract a * b + c into a fused multiply-add.
 function(kernels_for name)
   add_library(kernels_${name} OBJECT ${KERNEL_SOURCES})
+  target_include_directories(kernels_${name} PRIVATE ${CMAKE_CURRENT_LIST_DIR})
   target_compile_definitions(kernels_${name} PRIVATE GRU4REC_FAST_ISA=${name})
   target_compile_options(kernels_${name} PRIVATE ${ARGN}
     $<$<CONFIG:Release>:-O3> -ffp-contract=fast -fno-math-errno -fno-trapping-math

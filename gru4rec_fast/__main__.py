@@ -1,4 +1,4 @@
-"""`gru4rec-fast`, also as `python -m gru4rec_fast`; what it does stands in `cli/`."""
+"""`gru4rec-fast`, also as `python -m gru4rec_fast`; `cli/` says what it does."""
 
 import sys
 
@@ -6,11 +6,11 @@ import sys
 def main() -> None:
     """Run the command line; an interrupt while PyTorch is imported ends without a traceback."""
     try:
-        from gru4rec_fast.cli import main as cli
+        from gru4rec_fast.cli.main import main as command_line
     except KeyboardInterrupt:
         print("gru4rec-fast: interrupted", file=sys.stderr)
         sys.exit(130)
-    cli.main()
+    command_line()
 
 
 if __name__ == "__main__":

@@ -12,16 +12,20 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gru4rec_fast.config import Config, as_text
+from gru4rec_fast.checks import whole_number
+from gru4rec_fast.config import Config
 from gru4rec_fast.data.data_iterator import DataIterator
+from gru4rec_fast.data.origin import naming
 from gru4rec_fast.data.sessions import Sessions, load_sessions, require_pairs
 from gru4rec_fast.engines import choice
 from gru4rec_fast.engines.device import resolve_device
-from gru4rec_fast.errors import CheckpointError, ParameterError, naming, whole_number
+from gru4rec_fast.errors import CheckpointError, ParameterError
 from gru4rec_fast.evaluation.batch_eval import batch_eval
 from gru4rec_fast.evaluation.network_scorer import NetworkScorer
 from gru4rec_fast.model import checkpoint
 from gru4rec_fast.model.network import Network
+from gru4rec_fast.model.state_dict import infer_config
+from gru4rec_fast.parameter import as_text
 from gru4rec_fast.plan.lanes import DEFAULT_BLOCK_STEPS
 from gru4rec_fast.plan.negatives import FixedNegatives, Negatives, negative_sampler
 from gru4rec_fast.reference import OPTIMISERS
@@ -303,7 +307,7 @@ class GRU4Rec:
             CheckpointError: no such file, or not a model that this version reads.
         """
         saved = checkpoint.load(path)
-        config = saved.config or Config().replace(**checkpoint.infer_config(saved.tensors))
+        config = saved.config or Config().replace(**infer_config(saved.tensors))
         gru = cls(**config.to_dict(), device=device, engine=engine)
         n_items = len(saved.tensors["Wy.weight"])
         # In order of the index, as all that reads ids by position expects; a given map may not be.

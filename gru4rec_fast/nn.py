@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from gru4rec_fast import reference
+from gru4rec_fast.checks import closest
 from gru4rec_fast.config import LOSSES, Config
 from gru4rec_fast.engines.triton import TritonEngine
-from gru4rec_fast.errors import closest
 
 
 class GRUStep(nn.GRUCell):
@@ -39,10 +39,7 @@ class GRUStep(nn.GRUCell):
             hx = input.new_zeros(len(input), self.hidden_size)
         none = input.new_zeros(3 * self.hidden_size)
         b_ih, b_hh = (self.bias_ih, self.bias_hh) if self.bias else (none, none)
-        state: Tensor = gru_step(
-            input, hx, self.weight_ih, self.weight_hh, b_ih, b_hh, precision=self.precision
-        )
-        return state
+        return gru_step(input, hx, self.weight_ih, self.weight_hh, b_ih, b_hh, self.precision)
 
 
 class SampledLoss(nn.Module):
@@ -102,11 +99,10 @@ class SampledLoss(nn.Module):
             from gru4rec_fast.kernels.functional import sampled_loss
             from gru4rec_fast.kernels.sampled_loss import LossOptions
 
-            loss: Tensor = sampled_loss(
+            return sampled_loss(
                 h, weight, bias, targets, negatives, LossOptions.of(config),
                 self.log_support, self.sparse, self.precision,
             )  # fmt: skip
-            return loss
         columns = torch.cat([targets, negatives])
         w = nn.functional.embedding(columns, weight, sparse=self.sparse)
         s = reference.scores(h, w, nn.functional.embedding(columns, bias, sparse=self.sparse))

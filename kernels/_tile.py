@@ -1,4 +1,4 @@
-"""What the kernels share about tiles: the block of a width, tanh, the check of an argument."""
+"""What the kernels share: the block of a width, tanh, tuples, the check of an argument."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LOWEST = tl.constexpr(-1e30)
-"""Stands for minus infinity in a running maximum: finite, so that LOWEST - LOWEST is no NaN."""
+"""Minus infinity in a running maximum, but finite, so that LOWEST - LOWEST is no NaN."""
 
 
 def width_block(width: int, most: int) -> int:
@@ -28,6 +28,12 @@ def width_block(width: int, most: int) -> int:
 def tanh(x):
     """Tanh without libdevice, which the interpreter lacks; off by at most about 1e-7."""
     return 2 * tl.sigmoid(2 * x) - 1
+
+
+@triton.jit
+def appended(values, value):
+    """The tuple `values` with one more value: a kernel cannot unpack a tuple in a tuple."""
+    return values + (value,)  # noqa: RUF005
 
 
 def check(

@@ -1,9 +1,8 @@
-"""Tile sizes of the kernels, pinned; nothing is tuned at run time.
+"""Tile sizes of the kernels. They are fixed; nothing is tuned at run time.
 
-A configuration is chosen from B and the precision alone, so that a run is repeatable and every one
-that can be chosen for a published setting in tf32 is compiled ahead of time and shown in
-docs/KERNELS.md: no spills, shared memory within the target's limit. Widths are cut further by
-`_tile.width_block`.
+B and the precision alone choose a configuration, so a run is repeatable. docs/KERNELS.md shows each
+configuration that a published setting can get in tf32, compiled ahead of time: no register spills,
+and shared memory within the target's limit. `_tile.width_block` divides the widths further.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class Tiles:
     rows: int
     """Unique rows that a program of the loss owns."""
     loss_lanes: int
-    """Lanes that a program of the loss works through at a time."""
+    """Lanes that a program of the loss processes at a time."""
     softmax_lanes: int
     """Lanes of a program of the online softmax."""
     stages: int
@@ -34,7 +33,7 @@ class Tiles:
 
 
 def tiles_for(lanes: int, precision: str) -> Tiles:
-    """The configuration for B lanes; exact products ('ieee') take more registers than 'tf32'."""
+    """The configuration for B lanes; exact products ('ieee') need more registers than 'tf32'."""
     if lanes <= 32:
         return Tiles(
             lanes=32, gate_units=16, columns=32, depth=32, rows=64, loss_lanes=32, softmax_lanes=1,

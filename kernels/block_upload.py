@@ -1,8 +1,8 @@
-"""Sends planned blocks to the device ahead of their use.
+"""Uploads planned blocks to the device ahead of their use.
 
-A block is packed into pinned memory and copied on a side stream to a place of its own, while the
-block before it still trains; only the last copy, from there to the records that the kernels (and
-the CUDA graph) read, takes its turn in the stream of the training. Two blocks are in flight.
+The host packs a block into pinned memory. A side stream copies it to a staging buffer on the device
+while the block before it still trains. A last copy, in the stream of the training, moves it from
+there to the records that the kernels and the CUDA graphs read. There are two staging buffers.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from gru4rec_fast.kernels.step_plan import StepPlan, pack_block, record_words
+from gru4rec_fast.kernels.device_block import DeviceBlock, pack_block, record_words
 
 if TYPE_CHECKING:
-    from gru4rec_fast.planning import StepBlock
+    from gru4rec_fast.plan.block import StepBlock
 
 
 class BlockUpload:
-    """Fills the records and the clock of a plan on a CUDA or ROCm device, block after block."""
+    """Fills the records and counters of a `DeviceBlock` on a CUDA or ROCm device."""
 
-    def __init__(self, plan: StepPlan) -> None:
-        self.plan = plan
-        # a row more than the block has steps carries the clock
-        shape = (len(plan.records) + 1, record_words(plan.lanes, plan.rows))
+    def __init__(self, block: DeviceBlock) -> None:
+        self.block = block
+        # The first row carries the counter, the others the records.
+        shape = (len(block.records) + 1, record_words(block.lanes, block.rows))
         self.host = [torch.zeros(shape, dtype=torch.int32, pin_memory=True) for _ in range(2)]
-        device = plan.records.device
+        device = block.records.device
         self.staged = [torch.zeros(shape, dtype=torch.int32, device=device) for _ in range(2)]
         self.stream = torch.cuda.Stream(device)
         self.sent = [torch.cuda.Event() for _ in range(2)]
@@ -36,14 +36,18 @@ class BlockUpload:
         self.turn = 0
 
     def send(self, block: StepBlock) -> None:
-        """Queue a block for the current stream; returns before it has arrived."""
-        i, steps, plan = self.turn, len(block), self.plan
+        """Queue the upload in the current stream; returns before the block has arrived.
+
+        Raises:
+            ValueError: the block has more steps or unique rows than there is room for.
+        """
+        i, steps, target = self.turn, len(block), self.block
         self.turn = 1 - i
-        # Waits only if the host is two blocks ahead of the copy engine.
+        # Waits only if the host is two blocks ahead of the copies.
         self.sent[i].synchronize()
         host, staged = self.host[i], self.staged[i]
         words = host.numpy()
-        pack_block(block, plan.rows, words[1:])
+        pack_block(block, target.rows, words[1:])
         words[0, :4] = np.array([0, block.first_step], dtype=np.int64).view(np.int32)
         with torch.cuda.stream(self.stream):
             self.stream.wait_event(self.used[i])
@@ -51,6 +55,6 @@ class BlockUpload:
             self.sent[i].record(self.stream)
         current = torch.cuda.current_stream()
         current.wait_event(self.sent[i])
-        plan.next.copy_(staged[0, :4].view(torch.int64))
-        plan.records[:steps].copy_(staged[1 : steps + 1])
+        target.next.copy_(staged[0, :4].view(torch.int64))
+        target.records[:steps].copy_(staged[1 : steps + 1])
         self.used[i].record(current)

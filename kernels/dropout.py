@@ -1,36 +1,34 @@
 """Inverted-dropout factors from the Philox stream of `_core.dropout_mask`, element by element.
 
 Element e = row * COLUMNS + column of site SITE is word e % 4 of Philox 4x32-10 with key = seed and
-counter (e // 4, step low, step high, 1 + SITE), and is dropped where word < round(p 2^32). So a
-mask is never stored: forward and backward draw the same factors again, equal bit for bit to those
-of the C++ engine.
+counter (e // 4, step low, step high, 1 + SITE). It is dropped where word < round(p 2^32). No mask
+is stored: forward and backward draw the same factors, equal bit for bit to those of the C++ engine.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import triton
 import triton.language as tl
 
+from gru4rec_fast.spec import DropoutSite
 
-@dataclass(frozen=True)
-class Dropout:
-    """A dropout site: its number and the probability p that an element is dropped."""
+NO_DROPOUT = DropoutSite(0, 0.0)
 
-    site: int = 0
-    p: float = 0.0
 
-    @property
-    def threshold(self) -> int:
-        """Words below it are dropped; 0 for no dropout at all."""
-        return math.floor(self.p * 2**32 + 0.5)
+def dropout_constants(site: DropoutSite, suffix: str) -> dict[str, float]:
+    """Compile-time constants of a site, their names ending in `suffix`.
 
-    @property
-    def scale(self) -> float:
-        """Factor of what is kept."""
-        return 1.0 / (1.0 - self.p)
+    SITE: the site's number; THRESHOLD: words below it are dropped, 0 means no dropout; SCALE:
+    factor of the elements that stay.
+    """
+    threshold = math.floor(site.rate * 2**32 + 0.5)
+    return {
+        f"SITE_{suffix}": site.number,
+        f"THRESHOLD_{suffix}": threshold,
+        f"SCALE_{suffix}": 1.0 / (1.0 - site.rate),
+    }
 
 
 @triton.jit
@@ -48,8 +46,8 @@ def dropout_factor(
 ):
     """Factors, 0 or SCALE, of the given rows (ROWS,) and of WIDTH columns from `first` on.
 
-    `first` and WIDTH are multiples of 4. Where the width of the whole mask is one too, a block of
-    Philox serves the four columns that share it; else each element draws its own.
+    `first` and WIDTH are multiples of 4. If COLUMNS is one too, four columns share a Philox block
+    and draw it once; else each element draws its own block.
     """
     low = (step & 0xFFFFFFFF).to(tl.uint32)
     high = (step >> 32).to(tl.uint32)

@@ -1,13 +1,13 @@
 """The kernels as differentiable functions of plain tensors, for models other than this package's.
 
-`gru_step` and `sampled_loss` run the kernels of the training step on a plan of one step, in which
-every lane is alive; here the state is a variable too, and rows get gradients instead of updates.
-Both compute in float32 on the device of their arguments.
+`gru_step` and `sampled_loss` run the kernels of the training step on a block of one step, in which
+every lane is alive. Here the carried state is a variable too, and parameters get gradients instead
+of updates. Both functions compute in float32 on the device of their arguments. Each call makes its
+own block and buffers, so calls on several streams or threads do not share any.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -15,18 +15,14 @@ from torch import Tensor
 
 from gru4rec_fast.kernels._tile import check
 from gru4rec_fast.kernels._tuning import tiles_for
-from gru4rec_fast.kernels.dropout import Dropout
-from gru4rec_fast.kernels.gru_step import (
-    GRUStepBuffers,
-    GRUWeights,
-    gru_gates_backward,
-    gru_input_backward,
-    gru_step_forward,
-)
-from gru4rec_fast.kernels.row_gradients import sampled_loss_backward
-from gru4rec_fast.kernels.sampled_loss import LossBuffers, LossOptions, sampled_loss_forward
-from gru4rec_fast.kernels.sparse_adagrad import Learned
-from gru4rec_fast.kernels.step_plan import PlannedStep, StepPlan
+from gru4rec_fast.kernels.cells.gru_reset_after import GRUResetAfter, input_gradient
+from gru4rec_fast.kernels.device_block import DeviceBlock, SingleStep
+from gru4rec_fast.kernels.dropout import NO_DROPOUT, dropout_constants
+from gru4rec_fast.kernels.parameter import Parameter
+from gru4rec_fast.kernels.row_gradients import row_gradients
+from gru4rec_fast.kernels.sampled_loss import LossBuffers, LossOptions
+from gru4rec_fast.kernels.sampled_loss import sampled_loss as launch_sampled_loss
+from gru4rec_fast.kernels.step_context import StepContext
 
 
 class _GRUStep(torch.autograd.Function):
@@ -35,30 +31,30 @@ class _GRUStep(torch.autograd.Function):
         ctx: Any, x: Tensor, h: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor,
         precision: str,
     ) -> Tensor:  # fmt: skip
-        (lanes, inputs), units = x.shape, h.shape[1]
-        plan = _all_alive(lanes, x.device)
-        weights = GRUWeights(w_ih, w_hh, b_ih, b_hh)
-        kept = GRUStepBuffers.empty(lanes, inputs, units, x.device)
-        state = torch.stack([h, h])  # read from the first, written to the second
-        no_dropout, tiles = Dropout(), tiles_for(lanes, precision)
-        gru_step_forward(plan, x, state, weights, kept, 0, no_dropout, no_dropout, tiles, precision)
+        lanes = len(x)
+        block = DeviceBlock.empty(1, lanes, 1, x.device)
+        every = torch.arange(lanes, dtype=torch.int32, device=x.device)
+        SingleStep(block).set_lanes(item=every, source=every)  # lane j reads row j and state j
+        context = StepContext(block, 0, tiles_for(lanes, precision), precision)
+        weights = [Parameter(w) for w in (w_ih, w_hh, b_ih, b_hh)]
+        layer = GRUResetAfter(context, weights, x, NO_DROPOUT, NO_DROPOUT)
+        layer.state[0] = h
+        layer.forward()
         ctx.save_for_backward(w_ih, w_hh)
-        ctx.kept, ctx.precision = kept, precision
-        return state[1]
+        ctx.layer = layer
+        return layer.state[1].clone()  # a view would keep both slots
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (w_ih, w_hh), kept, d = ctx.saved_tensors, ctx.kept, gradients[0].contiguous()
-        plan = _all_alive(len(d), d.device)
-        tiles = tiles_for(len(d), ctx.precision)
-        gru_gates_backward(plan, d, kept, 0, Dropout(), rows_a_part=0)
-        d_x, d_h = torch.empty_like(kept.x), torch.empty_like(kept.h)
-        for gates, w, out in ((kept.d_x_gates, w_ih, d_x), (kept.d_h_gates, w_hh, d_h)):
-            gru_input_backward(plan, gates, w, out, 0, Dropout(), tiles, ctx.precision)
-        d_h += d * kept.gates[1]
+        (_, w_hh), layer, d = ctx.saved_tensors, ctx.layer, gradients[0].contiguous()
+        d_x, d_h = layer.backward(d, rows_a_part=0).clone(), torch.empty_like(layer.h)
+        input_gradient(
+            layer.context, layer.d_h_gates, w_hh, d_h, dropout_constants(NO_DROPOUT, "X")
+        )
+        d_h += d * layer.gates[1]
         return (
-            d_x, d_h, kept.d_x_gates.T @ kept.x, kept.d_h_gates.T @ kept.h,
-            kept.d_x_gates.sum(dim=0), kept.d_h_gates.sum(dim=0), None,
+            d_x, d_h, layer.d_x_gates.T @ layer.x, layer.d_h_gates.T @ layer.h,
+            layer.d_x_gates.sum(dim=0), layer.d_h_gates.sum(dim=0), None,
         )  # fmt: skip
 
 
@@ -98,33 +94,33 @@ class _SampledLoss(torch.autograd.Function):
         lanes, units = h.shape
         columns = torch.cat([targets, negatives])
         rows, index = torch.unique(columns, return_inverse=True)
-        plan = StepPlan.empty(1, lanes, len(columns), h.device)
-        step = PlannedStep(plan)
+        block = DeviceBlock.empty(1, lanes, len(columns), h.device)
+        step = SingleStep(block)
         step.set_lanes(target_row=index[:lanes])
         step.set_rows(
             row_item=rows,
             target_count=torch.bincount(index[:lanes], minlength=len(rows)),
             sample_count=torch.bincount(index[lanes:], minlength=len(rows)),
         )
-        tiles = tiles_for(lanes, precision)
-        buffers = LossBuffers.empty(1, lanes, len(columns), units, tiles, h.device)
+        context = StepContext(block, 0, tiles_for(lanes, precision), precision)
+        buffers = LossBuffers.empty(block, options.loss, units, context.tiles)
         state = torch.stack([h, h])
-        sampled_loss_forward(plan, state, w, b, log_support, buffers, options, tiles, precision)
+        launch_sampled_loss(context, state, w, b, log_support, buffers, options)
         ctx.save_for_backward(w, b, rows)
-        ctx.rest = plan, state, buffers, options, tiles, sparse, precision
+        ctx.rest = context, state, buffers, options, sparse
         return buffers.losses.sum() / lanes
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         w, b, rows = ctx.saved_tensors
-        plan, state, buffers, options, tiles, sparse, precision = ctx.rest
-        g_w = torch.zeros((plan.rows, w.shape[1]), device=w.device)
-        g_b = torch.zeros((plan.rows, 1), device=w.device)
-        sampled_loss_backward(
-            plan, state, Learned(w, w), Learned(b, b), buffers, options, tiles, precision,
-            kept=g_w, kept_bias=g_b,
+        context, state, buffers, options, sparse = ctx.rest
+        g_w = torch.zeros((context.block.rows, w.shape[1]), device=w.device)
+        g_b = torch.zeros((context.block.rows, 1), device=w.device)
+        row_gradients(
+            context, state, Parameter(w), Parameter(b), buffers, options,
+            deferred=g_w, deferred_bias=g_b,
         )  # fmt: skip
-        parts = -(-len(rows) // tiles.rows)
+        parts = -(-len(rows) // context.tiles.rows)
         d_h = buffers.d_state[:parts].sum(dim=0)
         whole = [_of_table(rows, g[: len(rows)] * gradients[0], t, sparse)
                  for g, t in ((g_w, w), (g_b, b))]  # fmt: skip
@@ -174,12 +170,3 @@ def sampled_loss(
         return _SampledLoss.apply(
             h, w, b, targets, negatives, log_support, options, sparse, precision
         )
-
-
-@lru_cache(maxsize=32)
-def _all_alive(lanes: int, device: torch.device) -> StepPlan:
-    """A plan of one step in which lane j reads row j of the input and goes on from state j."""
-    plan = StepPlan.empty(1, lanes, 1, device)
-    every = torch.arange(lanes, dtype=torch.int32, device=device)
-    PlannedStep(plan).set_lanes(item=every, source=every)
-    return plan

@@ -3,11 +3,11 @@
     s = features W^T + b         the k largest of each row, best first, of equal ones the lower item
 
 `reference.top_k`. Shapes: features (R, H), W (V, H), b (V, 1) -> scores and items (R, k).
-A program scores a tile of items for a tile of rows and keeps the tile's own best k, found one by
-one; the best of these V / BLOCK_V * k candidates a row are sorted afterwards. Memory is that of the
-candidates, a fiftieth of the scores at k = 20.
+A program scores a tile of items for a tile of rows and keeps the tile's k best, found one by one.
+A sort then takes the k best of the V / BLOCK_V * k candidates of each row. Only the candidates are
+written to memory, at k = 20 less than a tenth of the scores.
 
-Numerics: products in 'ieee' unless told otherwise, as in `target_rank`.
+Numerics: products in 'ieee' by default, as in `rank_counts`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import triton.language as tl
 from torch import Tensor
 
 from gru4rec_fast.kernels._tile import check, width_block
-from gru4rec_fast.kernels.target_rank import score_tile
+from gru4rec_fast.kernels.score_tile import score_tile
 
 BLOCK_R, BLOCK_V = 16, 256
 MOST = 100
-"""Largest k: beyond it, taking the best one by one costs more than sorting the scores."""
+"""Largest k: for more items, sorting all scores is faster than finding the best one by one."""
 
 
 @triton.jit
@@ -45,7 +45,7 @@ def top_k_kernel(
     )  # fmt: skip
     s = tl.where(in_item[None, :], s, float("-inf"))
 
-    # store: the tile's best, one after the other; argmax takes the lowest column of equal ones
+    # store: the tile's best, one after the other; of equal scores argmax takes the lowest column
     at = (row * tl.num_programs(1) + tl.program_id(1)) * N_BEST
     for place in range(N_BEST):
         best = tl.max(s, axis=1)
@@ -91,6 +91,6 @@ def top_k(
             H=width, N_BEST=k, PRECISION=precision, BLOCK_R=BLOCK_R, BLOCK_V=BLOCK_V,
             BLOCK_K=width_block(width, 32), num_warps=4, num_stages=2,
         )  # fmt: skip
-    # Tiles follow in the order of the items, so a stable sort leaves the lower of equal ones first.
+    # Tiles are in the order of the items, so a stable sort puts the lower of equal items first.
     order = torch.sort(best, dim=1, descending=True, stable=True).indices[:, :k]
     return best.gather(1, order), items.gather(1, order)

@@ -13,18 +13,12 @@ import pandas as pd
 import pytest
 import torch
 
-from gru4rec_fast import (
-    CheckpointError,
-    DataError,
-    GRU4Rec,
-    ParameterError,
-    batch_eval,
-    checkpoint,
-    cli,
-    demo,
-)
-from gru4rec_fast.config import PRESETS
-from tests.logs import random_log
+from gru4rec_fast import CheckpointError, DataError, GRU4Rec, ParameterError, batch_eval
+from gru4rec_fast.cli import demo
+from gru4rec_fast.model import checkpoint
+from gru4rec_fast.presets import PRESETS
+from tests.cli.commands import error_of, run
+from tests.logs import random_log, write_log
 
 K: dict[str, Any] = {"layers": [8], "n_sample": 16, "n_epochs": 1, "batch_size": 8}
 SET = ["layers=8", "n_sample=16", "n_epochs=1", "batch_size=8"]
@@ -45,8 +39,7 @@ def gru() -> GRU4Rec:
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A log in the current folder, which is a new one."""
     monkeypatch.chdir(tmp_path)
-    random_log().to_csv("log.tsv", sep="\t", index=False)
-    return "log.tsv"
+    return write_log(random_log(), Path("log.tsv"))
 
 
 @pytest.fixture
@@ -58,18 +51,6 @@ def model(log: str, gru: GRU4Rec) -> str:
 @pytest.fixture
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GRU4Rec, "fit", None)
-
-
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        cli.main(arguments)
-    return int(exit_.value.code or 0)
-
-
-def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    capsys.readouterr()
-    assert run(*arguments) == 2
-    return capsys.readouterr().err
 
 
 # -- Attributes --------------------------------------------------------------------------------
@@ -257,8 +238,8 @@ def test_a_model_and_an_empty_file_are_replaced(log: str, model: str) -> None:
 
 @pytest.mark.usefixtures("no_training")
 def test_test_logs_are_checked_first(log: str, capsys: pytest.CaptureFixture[str]) -> None:
-    random_log().drop(columns="Time").to_csv("bad.tsv", sep="\t", index=False)
-    random_log().drop_duplicates("SessionId").to_csv("single.tsv", sep="\t", index=False)
+    write_log(random_log().drop(columns="Time"), Path("bad.tsv"))
+    write_log(random_log().drop_duplicates("SessionId"), Path("single.tsv"))
     for test, message in (
         ("none.tsv", "no such file"),
         ("bad.tsv", "no column 'Time'"),
@@ -315,7 +296,7 @@ def test_a_parameter_file_that_does_not_run(log: str, capsys: pytest.CaptureFixt
 
 
 def test_the_demo_names_a_log_it_cannot_use(log: str, capsys: pytest.CaptureFixture[str]) -> None:
-    random_log().query("SessionId == 1000").to_csv("one.tsv", sep="\t", index=False)
+    write_log(random_log().query("SessionId == 1000"), Path("one.tsv"))
     assert "one.tsv: " in error_of(capsys, "demo", "--data", "one.tsv", "--out", "out")
 
 

@@ -1,4 +1,4 @@
-#include "bpr_mf.h"
+#include "baselines/bpr_mf.h"
 
 #include <algorithm>
 #include <array>
@@ -6,11 +6,7 @@
 #include <random>
 #include <vector>
 
-#if defined(__GNUC__) || defined(__clang__)
-#define GRU4REC_FAST_BPR_PREFETCH(address) __builtin_prefetch(address, 1)
-#else
-#define GRU4REC_FAST_BPR_PREFETCH(address) (void)(address)
-#endif
+#include "data/prefetch.h"
 
 namespace gru4rec_fast {
 namespace {
@@ -86,9 +82,9 @@ class TripleSampler {
     } while (std::binary_search(known.begin(), known.end(), j));
     const Triple triple{row(sessions_, session), row(items_, item_[pair]), row(items_, j)};
     for (std::int64_t f = 0; f < n_factors_; f += kFloatsPerCacheLine) {
-      GRU4REC_FAST_BPR_PREFETCH(triple.u + f);
-      GRU4REC_FAST_BPR_PREFETCH(triple.i + f);
-      GRU4REC_FAST_BPR_PREFETCH(triple.j + f);
+      GRU4REC_FAST_PREFETCH(triple.u + f);
+      GRU4REC_FAST_PREFETCH(triple.i + f);
+      GRU4REC_FAST_PREFETCH(triple.j + f);
     }
     return triple;
   }

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "session_index.h"
+#include "baselines/session_index.h"
 
 namespace gru4rec_fast {
 

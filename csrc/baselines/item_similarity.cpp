@@ -1,4 +1,4 @@
-#include "item_similarity.h"
+#include "baselines/item_similarity.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "sparse_sums.h"
+#include "baselines/sparse_sums.h"
 
 namespace gru4rec_fast {
 

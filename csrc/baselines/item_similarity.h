@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "session_index.h"
+#include "baselines/session_index.h"
 
 namespace gru4rec_fast {
 

@@ -1,4 +1,4 @@
-#include "neighbour_search.h"
+#include "baselines/neighbour_search.h"
 
 #include <algorithm>
 #include <cmath>

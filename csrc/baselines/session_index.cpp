@@ -1,4 +1,4 @@
-#include "session_index.h"
+#include "baselines/session_index.h"
 
 #include <algorithm>
 #include <stdexcept>

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "../span.h"
+#include "data/span.h"
 
 namespace gru4rec_fast {
 

@@ -1,4 +1,4 @@
-#include "session_knn.h"
+#include "baselines/session_knn.h"
 
 #include <algorithm>
 #include <cmath>

@@ -9,9 +9,9 @@
 #include <mutex>
 #include <vector>
 
-#include "neighbour_search.h"
-#include "session_index.h"
-#include "sparse_sums.h"
+#include "baselines/neighbour_search.h"
+#include "baselines/session_index.h"
+#include "baselines/sparse_sums.h"
 
 namespace gru4rec_fast {
 

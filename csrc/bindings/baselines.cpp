@@ -1,11 +1,12 @@
 // The Python face of csrc/baselines; the end of gru4rec_fast/_core.pyi is its contract.
 #include <algorithm>
 
-#include "../baselines/bpr_mf.h"
-#include "../baselines/item_similarity.h"
-#include "../baselines/session_index.h"
-#include "../baselines/session_knn.h"
-#include "../bindings.h"
+#include "baselines/bpr_mf.h"
+#include "baselines/item_similarity.h"
+#include "baselines/session_index.h"
+#include "baselines/session_knn.h"
+#include "bindings/arrays.h"
+#include "bindings/bindings.h"
 
 namespace gru4rec_fast {
 namespace {

@@ -9,8 +9,9 @@ import pandas as pd
 import torch
 
 from gru4rec_fast.data.data_iterator import DataIterator
+from gru4rec_fast.data.origin import naming
 from gru4rec_fast.data.sessions import load_sessions
-from gru4rec_fast.errors import DataError, naming
+from gru4rec_fast.errors import DataError
 from gru4rec_fast.evaluation.scorer import Scorer
 from gru4rec_fast.serving.recommend import id_list, recommend
 

@@ -11,9 +11,10 @@ from torch import Tensor
 from gru4rec_fast._core import train_bpr_mf
 from gru4rec_fast.baselines.arguments import real_number
 from gru4rec_fast.baselines.baseline import Baseline
+from gru4rec_fast.checks import whole_number
 from gru4rec_fast.data.sessions import require_pairs
 from gru4rec_fast.engines import choice
-from gru4rec_fast.errors import ParameterError, whole_number
+from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.reference import carry
 
 if TYPE_CHECKING:

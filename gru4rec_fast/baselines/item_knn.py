@@ -8,8 +8,8 @@ from gru4rec_fast._core import similar_items
 from gru4rec_fast.baselines.arguments import real_number
 from gru4rec_fast.baselines.baseline import Baseline
 from gru4rec_fast.baselines.item_lists import ItemListScorer
+from gru4rec_fast.checks import whole_number
 from gru4rec_fast.data.sessions import require_pairs
-from gru4rec_fast.errors import whole_number
 
 if TYPE_CHECKING:
     from gru4rec_fast.data.sessions import Sessions

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gru4rec_fast.baselines.baseline import Baseline
-from gru4rec_fast.errors import whole_number
+from gru4rec_fast.checks import whole_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

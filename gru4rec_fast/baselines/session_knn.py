@@ -19,8 +19,9 @@ from torch import Tensor
 from gru4rec_fast import _core
 from gru4rec_fast.baselines.baseline import Baseline
 from gru4rec_fast.baselines.event_window import empty_windows, push
+from gru4rec_fast.checks import whole_number
 from gru4rec_fast.data.sessions import require_pairs
-from gru4rec_fast.errors import ParameterError, whole_number
+from gru4rec_fast.errors import ParameterError
 
 if TYPE_CHECKING:
     from gru4rec_fast.data.sessions import Sessions

@@ -1,47 +1,48 @@
 """`gru4rec-fast demo`: train, evaluate and compare, with a picture of what was learned.
 
-Without a log, sessions are generated whose best reachable recall is known, and the model is held
-against it and against popularity. With one, the model is trained on that log and tested on a given
-test log, or on the latest sessions.
+Without a log, sessions are generated whose best reachable recall is known. The model is compared
+with that and with popularity. With a log, the model is trained on it and tested on a given test
+log, or on the latest sessions.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from gru4rec_fast.baselines.pop import Pop
+from gru4rec_fast.checks import closest
+from gru4rec_fast.cli import output_folder
+from gru4rec_fast.cli.comparison import CUTOFFS, Figures, line, table
+from gru4rec_fast.cli.learning_curve import draw
 from gru4rec_fast.cli.model_file import shows_progress
-from gru4rec_fast.config import PRESETS
+from gru4rec_fast.cli.options import add_device, add_keys, keys
+from gru4rec_fast.data.bayes_optimal import best_reachable
+from gru4rec_fast.data.origin import naming
 from gru4rec_fast.data.sessions import load_sessions
 from gru4rec_fast.data.splitting import hold_out_latest
-from gru4rec_fast.data.synthetic import best_reachable, generate
-from gru4rec_fast.errors import ParameterError, closest, naming
+from gru4rec_fast.data.synthetic import generate
+from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.evaluation.metrics import evaluate
 from gru4rec_fast.evaluation.network_scorer import NetworkScorer
 from gru4rec_fast.gru4rec import GRU4Rec
+from gru4rec_fast.presets import PRESETS
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    import os
+    from pathlib import Path
 
     from gru4rec_fast.evaluation.scorer import Scorer
     from gru4rec_fast.training.report import EpochReport
 
-CUTOFFS = (1, 5, 10, 20)
 TIES = "conservative"
 HELD_OUT = 0.1
 MODEL, PICTURE = "model.safetensors", "learning-curve.png"
 LOGS = ("generated-train.tsv", "generated-test.tsv")
-RECORD = ".written-by-demo.json"
-"""Name of each file that the demo wrote -> when it was last changed: no other file is its own."""
 
 GENERATED: dict[str, Any] = {
     "n_sessions": 30_000,
@@ -66,14 +67,6 @@ PRESET = "retailrocket"
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Recall and MRR on the test log, by cut-off."""
-
-    recall: dict[int, float]
-    mrr: dict[int, float]
-
-
-@dataclass(frozen=True)
 class DemoResult:
     """What a demo found and wrote."""
 
@@ -95,10 +88,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="DIR", default="demo-output", help="folder (default: demo-output)")
     add("--preset", choices=PRESETS, help=f"settings for --data (default: {PRESET})")
     add("--epochs", metavar="N", type=int, help="passes over the log (default: the settings')")
-    add("--device", help="cpu, cuda:0, ... (default: the GPU where there is one)")
-    add("--item-key", default="ItemId", help="item column (default: ItemId)")
-    add("--session-key", default="SessionId", help="session column (default: SessionId)")
-    add("--time-key", default="Time", help="time column (default: Time)")
+    add_device(parser)
+    add_keys(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -120,9 +111,7 @@ def run(options: argparse.Namespace) -> int:
         options.device,
         preset=options.preset,
         epochs=options.epochs,
-        item_key=options.item_key,
-        session_key=options.session_key,
-        time_key=options.time_key,
+        **keys(options),
     )
     return 0
 
@@ -169,32 +158,32 @@ def run_demo(
         raise ParameterError(
             f"preset={preset!r}{closest(preset, PRESETS)}; expected one of {', '.join(PRESETS)}"
         )
-    folder = _folder(out, [MODEL, PICTURE, *(LOGS if train is None else ())])
+    folder = output_folder.prepare(out, [MODEL, PICTURE, *(LOGS if train is None else ())])
     if train is None:
         return _on_generated_sessions(folder, device, epochs)
-    keys = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
+    columns = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
     params = PRESETS[preset or PRESET] | ({} if epochs is None else {"n_epochs": epochs})
     gru = GRU4Rec(**params, device=device)
     if test is None:
         with naming(train):
-            earlier, latest = hold_out_latest(train, HELD_OUT, **keys)
-            return _compare(earlier, latest, folder, gru, {}, **keys)
-    return _compare(train, test, folder, gru, {}, **keys)
+            earlier, latest = hold_out_latest(train, HELD_OUT, **columns)
+            return _compare(earlier, latest, folder, gru, {}, **columns)
+    return _compare(train, test, folder, gru, {}, **columns)
 
 
 def _on_generated_sessions(
     folder: Path, device: torch.device | str | None, epochs: int | None
 ) -> DemoResult:
-    """The demo without a log: what it writes can be used to try the other commands."""
+    """The demo without a log. The logs that it writes are there to try the other commands."""
     gru = GRU4Rec(**SMALL | ({} if epochs is None else {"n_epochs": epochs}), device=device)
     log = generate(**GENERATED)
     train, test = hold_out_latest(log.log, HELD_OUT)
     paths = [folder / name for name in LOGS]
     for path, part in zip(paths, (train, test), strict=True):
-        _write(path, partial(part.to_csv, sep="\t", index=False))
+        output_folder.write(path, partial(part.to_csv, sep="\t", index=False))
     print(f"Generated {paths[0]} and {paths[1]}")
     best = {"best reachable": Figures(*best_reachable(log, test, CUTOFFS))}
-    # Products this small gain nothing from a second thread, and wait for it when its core is busy.
+    # Products this small gain nothing from a second thread, and may have to wait for it.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -209,11 +198,11 @@ def _compare(
     folder: Path,
     gru: GRU4Rec,
     known: dict[str, Figures],
-    **keys: Any,
+    **columns: Any,
 ) -> DemoResult:
     """Train `gru`; hold it against popularity and the `known` figures."""
-    train_sessions = load_sessions(train, **keys)
-    test_sessions = load_sessions(test, itemidmap=train_sessions.itemidmap, **keys)
+    train_sessions = load_sessions(train, **columns)
+    test_sessions = load_sessions(test, itemidmap=train_sessions.itemidmap, **columns)
 
     def figures(scorer: Scorer) -> Figures:
         result = evaluate(scorer, test_sessions, CUTOFFS, mode=TIES)
@@ -229,7 +218,7 @@ def _compare(
     if test_sessions.dropped_events:
         print(f"Left out {test_sessions.dropped_events:,} test events of items not trained on")
     print()
-    print(_line("epoch", ["loss", "recall@20", "mrr@20", "events/s", "seconds"]), flush=True)
+    print(line("epoch", ["loss", "recall@20", "mrr@20", "events/s", "seconds"]), flush=True)
     epochs: list[tuple[EpochReport, Figures]] = []
 
     def on_epoch(report: EpochReport) -> None:
@@ -238,9 +227,9 @@ def _compare(
         speed = report.events / report.seconds
         cells = [f"{report.loss:.4f}", f"{now.recall[20]:.4f}", f"{now.mrr[20]:.4f}"]
         cells += [f"{speed:,.0f}", f"{report.seconds:.1f}"]
-        print(_line(str(report.epoch), cells), flush=True)
+        print(line(str(report.epoch), cells), flush=True)
 
-    gru.fit(train, **keys, on_epoch=on_epoch, progress=shows_progress())
+    gru.fit(train, **columns, on_epoch=on_epoch, progress=shows_progress())
     if gru.error_during_train:
         raise ArithmeticError(
             "the loss became NaN or infinite and training stopped: lower learning_rate"
@@ -252,105 +241,13 @@ def _compare(
         print(f"GRU4Rec reaches {reached:.1%} of the best reachable recall@20.")
     model = folder / MODEL
     gru.savemodel(model)
-    _record(model)
+    output_folder.record(model)
     print(f"Model: {model}")
     picture: Path | None = folder / PICTURE
     try:
-        _write(folder / PICTURE, lambda path: draw(path, epochs, rows))
+        output_folder.write(folder / PICTURE, lambda path: draw(path, epochs, rows))
         print(f"Learning curve: {picture}")
     except ImportError:
         picture = None
         print("No learning curve without matplotlib: pip install 'gru4rec-fast[demo]'")
     return DemoResult(epochs=epochs, rows=rows, model=model, picture=picture)
-
-
-def table(rows: dict[str, Figures]) -> str:
-    """The figures of each row side by side, as text."""
-    lines = [_line("", [*(f"recall@{k}" for k in CUTOFFS), "mrr@20"])]
-    for name, row in rows.items():
-        recall = [f"{row.recall[k]:.4f}" for k in CUTOFFS]
-        lines.append(_line(name, [*recall, f"{row.mrr[20]:.4f}"]))
-    return "\n".join(lines)
-
-
-def _line(name: str, cells: Sequence[str]) -> str:
-    return f"{name:<16}" + "".join(f"{cell:>11}" for cell in cells)
-
-
-def draw(
-    path: Path, epochs: Sequence[tuple[EpochReport, Figures]], rows: dict[str, Figures]
-) -> None:
-    """Draw the learning curve: recall@20 on the test log beside the training loss, as PNG.
-
-    Raises:
-        ImportError: matplotlib is not installed.
-    """
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    passes = [report.epoch for report, _ in epochs]
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.plot(passes, [now.recall[20] for _, now in epochs], "o-", color="C0", label="GRU4Rec")
-    for name, colour, style in (("best reachable", "C2", "--"), ("popularity", "C7", ":")):
-        if name in rows:
-            level = rows[name].recall[20]
-            left.axhline(level, color=colour, linestyle=style, label=f"{name} ({level:.3f})")
-    left.set(title="Recall on the test log", ylabel="recall@20", ylim=(0, 1))
-    left.legend(loc="best")
-    right.plot(passes, [report.loss for report, _ in epochs], "o-", color="C3")
-    right.set(title="Training loss", ylabel="mean loss of a step")
-    for axes in (left, right):
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-    figure.suptitle("GRU4Rec, learning curve")
-    figure.savefig(path, format="png", dpi=120)
-
-
-def _folder(out: str | os.PathLike[str], names: Sequence[str]) -> Path:
-    """The folder, made and found writable, where files of these names are an earlier demo's."""
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        written = _written(folder)
-        for file in (folder / name for name in names):
-            if file.exists() and file.stat().st_mtime_ns != written.get(file.name):
-                raise ParameterError(
-                    f"out={os.fspath(out)!r} holds {file.name}, which is not as a demo wrote it "
-                    "and would be lost: choose another folder, or move that file"
-                )
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError as error:
-        raise ParameterError(
-            f"out={os.fspath(out)!r} cannot be written ({error.strerror}); expected a folder: "
-            "choose another one"
-        ) from error
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Write aside, then rename: nobody meets half a file."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        write(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    if path.name != RECORD:
-        _record(path)
-
-
-def _written(folder: Path) -> dict[str, int]:
-    """Name of each file that a demo wrote there -> the time of its last change (ns)."""
-    try:
-        written: dict[str, int] = json.loads((folder / RECORD).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-    return written
-
-
-def _record(file: Path) -> None:
-    """Remember that a file is the demo's."""
-    written = json.dumps(_written(file.parent) | {file.name: file.stat().st_mtime_ns})
-    _write(file.with_name(RECORD), lambda aside: aside.write_text(written))

@@ -1,4 +1,4 @@
-"""The model file of a command: it replaces nothing but a model, and keeps every whole epoch."""
+"""The model file of a command: saved after each epoch, in the place of a model or of no file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ModelFile:
             self._epoch = report.epoch
 
     def finish(self, gru: Any) -> None:
-        """Save the model unless its last epoch is, and say where."""
+        """Save the model unless an epoch was, and print the path."""
         if self._path is not None:
             if not self._epoch:
                 gru.savemodel(self._path)
@@ -63,14 +63,14 @@ class ModelFile:
 
     @property
     def kept(self) -> str:
-        """What there is of a training that ended early."""
+        """What was saved of a training that ended early, in words."""
         if self._epoch:
             return f"the model of epoch {self._epoch} is in {self._path}"
         return "nothing was saved"
 
     @contextmanager
     def training(self) -> Iterator[None]:
-        """Around a training: an interrupt says what it leaves."""
+        """A block that trains: the error of an interrupt says what was saved."""
         try:
             yield
         except KeyboardInterrupt:
@@ -78,5 +78,5 @@ class ModelFile:
 
 
 def shows_progress() -> bool:
-    """Whether a progress bar has somebody to look at it."""
+    """Whether standard error is a terminal, on which a progress bar can be seen."""
     return sys.stderr.isatty()

@@ -1,19 +1,20 @@
-"""`gru4rec-fast run`: the command line of the original, with its letters, defaults and output."""
+"""`gru4rec-fast run`: the command line of the original, with its flags, defaults and output."""
 
 from __future__ import annotations
 
 import importlib
-import runpy
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gru4rec_fast.checks import closest, whole_number
+from gru4rec_fast.cli.evaluate import check_logs, print_metrics
 from gru4rec_fast.cli.model_file import ModelFile, shows_progress
-from gru4rec_fast.data.sessions import load_sessions, require_pairs
-from gru4rec_fast.errors import ParameterError, closest, naming, whole_number
+from gru4rec_fast.cli.options import keys
+from gru4rec_fast.cli.parameters import parse_assignments, read_parameter_file
+from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.evaluation.metrics import check_cutoffs
 from gru4rec_fast.gru4rec import batch_eval
 from gru4rec_fast.reference import RANKS
@@ -107,14 +108,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train or load, save, evaluate. Everything that can be checked is checked before training."""
+    """Train or load, save, evaluate. What can be checked is checked before training."""
     check_cutoffs(options.measure)
     whole_number("-ss", options.sample_store_size, at_least=0)
     primary = _primary_metric(options) if options.log_primary_metric else None
     file = ModelFile(options.save_model, "-s", [options.path, *options.test])
     model_class = _model_class(options.gru4rec_model)
-    keys = {name: getattr(options, name) for name in ("item_key", "session_key", "time_key")}
-    check_logs(options.test, **keys)
+    columns = keys(options)
+    check_logs(options.test, **columns)
     if options.load_model:
         print(f"Loading trained model from file: {options.path}")
         gru = model_class.loadmodel(options.path, device=options.device)
@@ -144,7 +145,7 @@ def run(options: argparse.Namespace) -> int:
             gru.fit(
                 options.path,
                 sample_cache_max_size=options.sample_store_size,
-                **keys,
+                **columns,
                 **(ours if options.gru4rec_model == "gru4rec_fast" else {}),
             )
         if gru.error_during_train:
@@ -157,7 +158,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"Evaluating on {log} (ties: {options.eval_type})")
         started = time.perf_counter()
         recall, mrr = batch_eval(
-            gru, log, options.measure, mode=options.eval_type, batch_size=512, **keys
+            gru, log, options.measure, mode=options.eval_type, batch_size=512, **columns
         )
         print(f"Evaluation took {time.perf_counter() - started:.2f}s")
         print_metrics(recall, mrr)
@@ -166,62 +167,6 @@ def run(options: argparse.Namespace) -> int:
     if primary is not None:
         print(f"PRIMARY METRIC: {values[primary]}")
     return 0
-
-
-def check_logs(logs: Iterable[str], **keys: Any) -> None:
-    """Find out before a training what an evaluation on these logs would find out after it.
-
-    Raises:
-        DataError: no such file, a bad column, or no session of two events.
-    """
-    for log in logs:
-        with naming(log):
-            require_pairs(load_sessions(log, **keys))
-
-
-def print_metrics(recall: Mapping[int, float], mrr: Mapping[int, float]) -> None:
-    """A line for each cut-off."""
-    for k in recall:
-        print(f"Recall@{k}: {recall[k]:.6f} MRR@{k}: {mrr[k]:.6f}")
-
-
-def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
-    """'name=value' texts as a dict.
-
-    Raises:
-        ParameterError: a text without '=', or a name given twice.
-    """
-    params: dict[str, str] = {}
-    for assignment in assignments:
-        name, equals, value = assignment.partition("=")
-        if not equals:
-            raise ParameterError(f"{assignment!r} is no parameter; expected name=value")
-        if name.strip() in params:
-            raise ParameterError(f"parameter {name.strip()!r} is given twice; leave one out")
-        params[name.strip()] = value.strip()
-    return params
-
-
-def read_parameter_file(path: Path) -> dict[str, Any]:
-    """The dict `gru4rec_params` that a Python file defines; the file is executed.
-
-    Raises:
-        ParameterError: no such file, or it does not define that dict.
-    """
-    if not path.is_file():
-        raise ParameterError(f"no parameter file {path}; expected a Python file")
-    try:
-        params = runpy.run_path(str(path)).get("gru4rec_params")
-    except Exception as error:  # whatever the user's file raises
-        raise ParameterError(
-            f"{path} does not run ({type(error).__name__}: {error}); expected a Python file"
-        ) from error
-    if not isinstance(params, Mapping):
-        raise ParameterError(
-            f"{path} defines no dict gru4rec_params; expected "
-            "gru4rec_params = OrderedDict([('loss', 'cross-entropy'), ...])"
-        )
-    return dict(params)
 
 
 def _primary_metric(options: argparse.Namespace) -> tuple[str, int]:

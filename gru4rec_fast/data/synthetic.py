@@ -1,4 +1,4 @@
-"""Generated session logs whose best reachable recall is known.
+"""Generated session logs whose best reachable recall is known (`bayes_optimal`).
 
 Each session has a hidden taste, one of K. A taste likes some items more than others, starts its
 sessions with an item that it likes, and sends each item to a few successors of its own, with Zipf
@@ -8,11 +8,7 @@ weights. With probability `noise` the next item is drawn by popularity, whatever
     P(next | current, taste) = noise * popularity(next)
                              + (1 - noise) * sum_j weight_j [next = successor_j(taste, current)]
 
-Nobody is told the taste: it has to be inferred from the session so far, which is what a recurrent
-state is for. The optimal predictor is the Bayesian filter over the K tastes; ranking items by what
-it predicts maximises the chance of a hit at every cut-off. It is computed exactly here, so that a
-model can be held against the best one that exists. With noise = 1 sessions hold no structure, and
-nothing beats popularity.
+With noise = 1 sessions hold no structure, and nothing is better than popularity.
 
 Letters: V items, K tastes, J successors. Successors are hashed from (seed, taste, item, j), not
 stored, so that a catalogue of 10^6 items costs a few arrays of K * V numbers.
@@ -22,16 +18,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gru4rec_fast.errors import DataError, ParameterError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from gru4rec_fast.errors import ParameterError
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
@@ -39,12 +31,11 @@ Float64 = NDArray[np.float64]
 START_OF_LOG = 1_577_836_800  # 2020-01-01 00:00:00 UTC, in unix seconds
 SECONDS_OF_STARTS = 30 * 86_400
 MEAN_SECONDS_BETWEEN_EVENTS = 30
-PROBABILITIES_IN_MEMORY = 2**22
 
 
 @dataclass(frozen=True, eq=False)
 class Generator:
-    """The law that sessions are drawn from; item ids are 0..V-1, in descending popularity."""
+    """The distribution of sessions; item ids are 0..V-1, in descending popularity."""
 
     n_items: int
     """V."""
@@ -67,14 +58,14 @@ class Generator:
         Two of the J may coincide; their weights then add up.
         """
         counter = (taste * self.n_items + item) * len(self.weights) + j
-        # The seed is mixed on its own first: added as it is, seeds 0 and 1 would share successors.
+        # The seed is hashed first: if it were added as it is, seeds 0 and 1 would share successors.
         seed = _mix(np.full(1, self.seed, dtype=np.uint64))
         word = _mix(np.asarray(counter, dtype=np.uint64) + seed)
         return self.liked(taste, np.asarray((word >> np.uint64(11)) * 2.0**-53))
 
     def liked(self, taste: Int64, uniform: Float64) -> Int64:
         """Items drawn by `liking` from numbers uniform in [0, 1) (shapes broadcast)."""
-        # Taste k's cumulative probabilities fill (k, k + 1], so that one sorted array serves all.
+        # Taste k's cumulative probabilities fill (k, k + 1], so one sorted array holds all tastes.
         found = np.searchsorted(self._cumulative_liking, taste + uniform, side="right")
         item: Int64 = np.clip(found - taste * self.n_items, 0, self.n_items - 1)
         return item
@@ -95,7 +86,7 @@ class Generator:
 
 @dataclass(frozen=True, eq=False)
 class SyntheticLog:
-    """A generated log and the law behind it."""
+    """A generated log and the distribution behind it."""
 
     log: pd.DataFrame
     """SessionId, ItemId (from 0) and Time (unix seconds), all int64, a row for each event in order
@@ -190,68 +181,6 @@ def generate(
     return SyntheticLog(log=log, generator=generator, taste=taste)
 
 
-def best_reachable(
-    log: SyntheticLog, test: pd.DataFrame, cutoffs: Sequence[int] = (20,)
-) -> tuple[dict[int, float], dict[int, float]]:
-    """Recall and mean reciprocal rank, per cut-off, of the optimal predictor on `test`.
-
-    The protocol is that of `batch_eval`: each event but a session's last is an input, and the event
-    after it the only relevant item. Items that the optimal predictor finds equally likely are
-    ranked in a fair random order, over which this is the mean. A model can exceed it by luck only.
-
-    Args:
-        log: what `generate` returned.
-        test: some of its sessions, or others of the same generator: SessionId, ItemId, Time.
-        cutoffs: the K of recall@K and mrr@K.
-
-    Raises:
-        DataError: `test` has no session of two events, or one that cannot come from the generator.
-        ParameterError: a cut-off below 1.
-    """
-    cutoffs = _checked(cutoffs)
-    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, max(cutoffs) + 1))])
-    hits = dict.fromkeys(cutoffs, 0.0)
-    reciprocals = dict.fromkeys(cutoffs, 0.0)
-    events = 0
-    for predicted, target in _predictions(log.generator, test):
-        own = np.take_along_axis(predicted, target[:, None], axis=1)
-        better = (predicted > own).sum(axis=1)
-        equal = (predicted == own).sum(axis=1)
-        for k in cutoffs:
-            hits[k] += float(np.clip((k - better) / equal, 0, 1).sum())
-            first, last = np.minimum(better, k), np.minimum(better + equal, k)
-            reciprocals[k] += float(((harmonic[last] - harmonic[first]) / equal).sum())
-        events += len(target)
-    return {k: hits[k] / events for k in cutoffs}, {k: reciprocals[k] / events for k in cutoffs}
-
-
-def expected_reachable(
-    log: SyntheticLog, test: pd.DataFrame, cutoffs: Sequence[int] = (20,)
-) -> tuple[dict[int, float], dict[int, float]]:
-    """The mean of `best_reachable` over the targets that could have followed each input of `test`.
-
-    The two differ by the luck with which `test` was drawn. Same arguments, errors and result.
-    """
-    cutoffs = _checked(cutoffs)
-    rank = np.arange(1, min(max(cutoffs), log.generator.n_items) + 1)
-    hits = dict.fromkeys(cutoffs, 0.0)
-    reciprocals = dict.fromkeys(cutoffs, 0.0)
-    events = 0
-    for predicted, target in _predictions(log.generator, test):
-        best = -np.sort(-predicted, axis=1)[:, : len(rank)]
-        for k in cutoffs:
-            hits[k] += float(best[:, :k].sum())
-            reciprocals[k] += float((best / rank)[:, :k].sum())
-        events += len(target)
-    return {k: hits[k] / events for k in cutoffs}, {k: reciprocals[k] / events for k in cutoffs}
-
-
-def _checked(cutoffs: Sequence[int]) -> list[int]:
-    if not cutoffs or min(cutoffs) < 1:
-        raise ParameterError(f"cutoffs={list(cutoffs)}: expected one or more, each 1 or more")
-    return list(cutoffs)
-
-
 def _zipf(n: int, exponent: float) -> Float64:
     weights = np.arange(1, n + 1) ** -float(exponent)
     return np.asarray(weights / weights.sum(), dtype=np.float64)
@@ -291,61 +220,3 @@ def _draw_items(
         current[stray] = generator.popular(random.random(int(stray.sum())))
         items[first_event[alive] + position] = current
     return items
-
-
-def _predictions(generator: Generator, test: pd.DataFrame) -> Iterator[tuple[Float64, Int64]]:
-    """What the Bayesian filter predicts, and what came: (n, V) and (n,), for a tile of events.
-
-    All tastes are equally likely before a session; each item that is seen multiplies the belief in
-    a taste by the item's probability under it.
-    """
-    table = test.sort_values(["SessionId", "Time"], kind="stable")
-    items: Any = table["ItemId"].to_numpy(dtype=np.int64)
-    foreign = items[(items < 0) | (items >= generator.n_items)]
-    if len(foreign):
-        raise DataError(
-            f"column 'ItemId' holds {foreign[0]}: expected the generator's items "
-            f"0..{generator.n_items - 1}; pass sessions of the same generated log"
-        )
-    ids, start, length = np.unique(table["SessionId"], return_index=True, return_counts=True)
-    ids, start, length = ids[length > 1], start[length > 1], length[length > 1]
-    if len(ids) == 0:
-        raise DataError(
-            "column 'SessionId': no session has two events, so there is nothing to predict; "
-            "pass more sessions"
-        )
-    tile = max(1, PROBABILITIES_IN_MEMORY // (generator.tastes * generator.n_items))
-    for low in range(0, len(ids), tile):
-        rows = slice(low, low + tile)
-        session, event, last_event = ids[rows], start[rows], start[rows] + length[rows] - 1
-        belief = _normalised(generator.liking[:, items[event]].T)
-        while len(session):
-            current, target = items[event], items[event + 1]
-            by_taste = _next_probabilities(generator, current)
-            yield np.einsum("nk,nkv->nv", belief, by_taste), target
-            joint = belief * np.take_along_axis(by_taste, target[:, None, None], axis=2)[:, :, 0]
-            impossible = joint.sum(axis=1) <= 0
-            if impossible.any():
-                raise DataError(
-                    f"session {session[impossible][0]}: item {target[impossible][0]} cannot follow "
-                    f"item {current[impossible][0]}; pass whole sessions of the same generated log"
-                )
-            event = event + 1
-            goes_on = event < last_event
-            belief = _normalised(joint[goes_on])
-            session, event, last_event = session[goes_on], event[goes_on], last_event[goes_on]
-
-
-def _next_probabilities(generator: Generator, current: Int64) -> Float64:
-    """P(next | current, taste), (n, K, V), after each item of `current` (n,)."""
-    n, k = len(current), generator.tastes
-    chance = np.tile(generator.noise * generator.popularity, (n, k, 1))
-    taste, j = np.arange(k)[:, None], np.arange(len(generator.weights))
-    follow = generator.successor(taste, current[:, None, None], j)
-    at = np.arange(n)[:, None, None], taste, follow
-    np.add.at(chance, at, (1 - generator.noise) * generator.weights)
-    return chance
-
-
-def _normalised(x: Float64) -> Float64:
-    return np.asarray(x / x.sum(axis=1, keepdims=True), dtype=np.float64)

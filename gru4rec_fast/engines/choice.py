@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from gru4rec_fast.checks import closest
 from gru4rec_fast.engines.cpu import CpuEngine
 from gru4rec_fast.engines.reference import ReferenceEngine
 from gru4rec_fast.engines.triton import TritonEngine
-from gru4rec_fast.errors import ParameterError, closest
+from gru4rec_fast.errors import ParameterError
 
 if TYPE_CHECKING:
     import torch

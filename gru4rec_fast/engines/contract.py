@@ -11,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Protocol
 
+from gru4rec_fast.reference import OPTIMISERS
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -105,11 +107,33 @@ WITHOUT_ENGINE = frozenset(
     {
         "layers", "embedding", "constrained_embedding",  # the network's structure
         "dropout_p_embed", "dropout_p_hidden",  # likewise: its dropout sites
-        "batch_size", "n_sample", "sample_alpha", "time_sort", "train_random_order",  # the plan
+        "batch_size", "n_sample", "time_sort", "train_random_order",  # the plan
         "n_epochs", "sigma", "init_as_normal",  # the loop, the initial weights
     }
 )  # fmt: skip
 """Fields of Config that engines meet in the network's structure and in planned blocks alone."""
+
+
+def unknown_part(
+    spec: NetworkSpec,
+    optimiser: Optimiser,
+    config: Config,
+    cells: Collection[str],
+    losses: Collection[str],
+    optimisers: Collection[str],
+) -> str | None:
+    """Why an engine with these parts cannot train the model, None if it can.
+
+    The optimiser's class must be exactly that of the reference: a subclass computes something else.
+    """
+    for layer in spec.layers:
+        if layer.cell not in cells:
+            return f"it has no cell {layer.cell!r}"
+    if config.loss not in losses:
+        return f"it has no loss {config.loss!r}"
+    if optimiser.name not in optimisers or type(optimiser) is not OPTIMISERS[optimiser.name]:
+        return f"it has no optimiser {type(optimiser).__name__}"
+    return None
 
 
 def not_handled(config: Config, handled: Collection[str]) -> str | None:

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from gru4rec_fast import _core
-from gru4rec_fast.engines.contract import OptimiserState, new_state, not_float32, not_handled
-from gru4rec_fast.reference import Adagrad
+from gru4rec_fast.engines.contract import (
+    OptimiserState,
+    new_state,
+    not_float32,
+    not_handled,
+    unknown_part,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,8 +23,6 @@ if TYPE_CHECKING:
     from gru4rec_fast.reference import Optimiser, Parameters
     from gru4rec_fast.spec import NetworkSpec
 
-OPTIMISERS: dict[type[Optimiser], str] = {Adagrad: "adagrad"}
-"""Exact classes, since a subclass may compute something else -> their names in `_core`."""
 OPTIMISER_FIELDS = ("learning_rate", "momentum")
 LOSS_FIELDS = ("bpreg", "elu_param", "logq", "sample_alpha")
 HANDLED = frozenset({"loss", "seed", *OPTIMISER_FIELDS, *LOSS_FIELDS})
@@ -39,14 +42,10 @@ class CpuEngine:
         dtype: torch.dtype,
     ) -> str | None:
         """Float32 on a CPU; the cells, losses and optimisers of `_core`."""
-        cells = {layer.cell for layer in spec.layers}
-        if cells.difference(_core.cells()):
-            return f"it has no cell {cells.difference(_core.cells()).pop()!r}"
-        if config.loss not in _core.losses():
-            return f"it has no loss {config.loss!r}"
-        if type(optimiser) not in OPTIMISERS:
-            return f"it has no optimiser {type(optimiser).__name__}"
-        return not_handled(config, HANDLED) or not_float32("cpu", device, dtype)
+        parts = unknown_part(
+            spec, optimiser, config, _core.cells(), _core.losses(), _core.optimisers()
+        )
+        return parts or not_handled(config, HANDLED) or not_float32("cpu", device, dtype)
 
     def trainer(
         self,
@@ -91,7 +90,7 @@ class CpuTrainer:
         self._trainer = _core.Trainer(
             spec=spec,
             parameters=parameters,
-            optimiser=OPTIMISERS[type(optimiser)],
+            optimiser=optimiser.name,
             optimiser_options={name: getattr(config, name) for name in OPTIMISER_FIELDS},
             state=state,
             loss=config.loss,

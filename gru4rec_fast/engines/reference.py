@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -54,6 +55,20 @@ class ReferenceEngine:
         return ReferenceRanker(w, b)
 
 
+@dataclass(frozen=True)
+class PreparedStep:
+    """What a step reads of its plan, on the device of the parameters."""
+
+    source: Tensor
+    """(M,) int64"""
+    restarts: Tensor
+    """(M,) bool"""
+    columns: Tensor
+    """(N,) int64"""
+    touched: dict[str, reference.Touched]
+    masks: list[Tensor | None]
+
+
 class ReferenceTrainer:
     """`contract.Trainer` by `reference.loss_and_gradients`, a step at a time."""
 
@@ -79,27 +94,36 @@ class ReferenceTrainer:
         """`contract.Trainer.train_block`."""
         losses = self.states[0].new_empty(len(block))
         for t in range(len(block)):
-            losses[t] = self._train_step(block, t)
+            losses[t] = self.train_step(self.prepared(block, t))
         return losses
 
-    def _train_step(self, block: StepBlock, t: int) -> Tensor:
+    def prepared(self, block: StepBlock, t: int) -> PreparedStep:
+        """Step t of a block as tensors on the device."""
         m, device = int(block.live[t]), self.states[0].device
         inputs = torch.from_numpy(block.inputs[t, :m]).long()
         targets = torch.from_numpy(block.targets[t, :m]).long()
         columns = torch.cat([targets, torch.from_numpy(block.negatives[t]).long()])
-        source = torch.from_numpy(block.source[t, :m]).long().to(device, non_blocking=True)
-        restarts = torch.from_numpy(block.restarts[t, :m]).bool().to(device, non_blocking=True)
         touched = reference.touched_rows(self._spec, inputs, columns)
         masks: list[Tensor | None] = [None] * (len(self.states) + 1)
         for site, width in self._spec.dropout_sites.items():
             masks[site.number] = self._mask(block.first_step + t, site, m, width)
+        return PreparedStep(
+            source=torch.from_numpy(block.source[t, :m]).long().to(device, non_blocking=True),
+            restarts=torch.from_numpy(block.restarts[t, :m]).bool().to(device, non_blocking=True),
+            columns=columns.to(device, non_blocking=True),
+            touched={name: rows.to(device) for name, rows in touched.items()},
+            masks=masks,
+        )
+
+    def train_step(self, step: PreparedStep) -> Tensor:
+        """Train a step; returns its loss."""
         loss, self.states, gradients = reference.loss_and_gradients(
             self._spec,
             self._p,
-            [reference.carry(state, source, restarts) for state in self.states],
-            columns.to(device, non_blocking=True),
-            {name: rows.to(device) for name, rows in touched.items()},
-            masks,
+            [reference.carry(state, step.source, step.restarts) for state in self.states],
+            step.columns,
+            step.touched,
+            step.masks,
             self._support,
             self._config,
         )

@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gru4rec_fast.engines.contract import OptimiserState, new_state, not_float32, not_handled
+from gru4rec_fast.engines.contract import (
+    OptimiserState,
+    new_state,
+    not_float32,
+    not_handled,
+    unknown_part,
+)
 from gru4rec_fast.engines.reference import ReferenceRanker
 from gru4rec_fast.plan.lanes import DEFAULT_BLOCK_STEPS
-from gru4rec_fast.reference import Adagrad
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,10 +36,7 @@ logger = logging.getLogger(__name__)
 PRECISION = os.environ.get("GRU4REC_FAST_PRECISION", "tf32")
 """How the kernels multiply in training: 'tf32', or 'ieee' for exact float32."""
 
-CELLS = ("gru-reset-after", "gru-reset-before")
-LOSSES = ("cross-entropy", "bpr-max")
-OPTIMISERS: tuple[type[Optimiser], ...] = (Adagrad,)
-"""Exact classes, since a subclass may compute something else."""
+NO_TRITON = "Triton is not installed; pip install 'gru4rec-fast[gpu]' brings it"
 HANDLED = frozenset(
     {"loss", "seed", "learning_rate", "momentum", "bpreg", "elu_param", "logq", "sample_alpha"}
 )
@@ -54,14 +56,15 @@ class TritonEngine:
         dtype: torch.dtype,
     ) -> str | None:
         """Float32 on a GPU; the cells, losses and optimisers that have kernels."""
-        cell = next((layer.cell for layer in spec.layers if layer.cell not in CELLS), None)
-        if cell is not None:
-            return f"it has no cell {cell!r}"
-        if config.loss not in LOSSES:
-            return f"it has no loss {config.loss!r}"
-        if type(optimiser) not in OPTIMISERS:
-            return f"it has no optimiser {type(optimiser).__name__}"
-        return not_handled(config, HANDLED) or self.ranks(device, dtype)
+        if importlib.util.find_spec("triton") is None:
+            return NO_TRITON
+        from gru4rec_fast.kernels.training_step import CELLS, LOSSES, OPTIMISERS
+
+        return (
+            unknown_part(spec, optimiser, config, CELLS, LOSSES, OPTIMISERS)
+            or not_handled(config, HANDLED)
+            or not_float32("cuda", device, dtype)
+        )
 
     def trainer(
         self,
@@ -78,7 +81,7 @@ class TritonEngine:
         """Float32 on a GPU, with Triton installed."""
         reason = not_float32("cuda", device, dtype)
         if reason is None and importlib.util.find_spec("triton") is None:
-            return "Triton is not installed; pip install 'gru4rec-fast[gpu]' brings it"
+            return NO_TRITON
         return reason
 
     def ranker(self, w: Tensor, b: Tensor) -> TritonRanker:
@@ -100,7 +103,7 @@ class TritonTrainer:
         from gru4rec_fast.kernels.training_step import TrainingStep
 
         self.optimiser_state: OptimiserState = new_state(optimiser, p)
-        self._step = TrainingStep(
+        self.step = TrainingStep(
             spec,
             p,
             list(self.optimiser_state.values()),
@@ -108,24 +111,25 @@ class TritonTrainer:
             support,
             block_steps=DEFAULT_BLOCK_STEPS,
             precision=_precision(support.device),
+            optimiser=optimiser.name,
         )
 
     @property
     def states(self) -> list[Tensor]:
         """`contract.Trainer.states`."""
-        return self._step.states
+        return self.step.states
 
     @states.setter
     def states(self, states: list[Tensor]) -> None:
-        self._step.states = states
+        self.step.states = states
 
     def start_epoch(self) -> None:
         """`contract.Trainer.start_epoch`."""
-        self._step.start_epoch()
+        self.step.start_epoch()
 
     def train_block(self, block: StepBlock) -> Tensor:
         """`contract.Trainer.train_block`."""
-        return self._step.train_block(block)
+        return self.step.train_block(block)
 
 
 class TritonRanker:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from gru4rec_fast.data.origin import naming
 from gru4rec_fast.data.sessions import load_sessions
-from gru4rec_fast.errors import ParameterError, naming
+from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.evaluation.forward_scorer import ForwardScorer
 from gru4rec_fast.evaluation.metrics import check_settings, evaluate
 

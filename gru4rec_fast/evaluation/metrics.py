@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from gru4rec_fast.errors import DataError, ParameterError, whole_number
+from gru4rec_fast.checks import whole_number
+from gru4rec_fast.errors import DataError, ParameterError
 from gru4rec_fast.plan.lanes import lane_blocks
 from gru4rec_fast.reference import RANKS
 

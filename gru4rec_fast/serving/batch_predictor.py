@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gru4rec_fast.errors import DataError, whole_number
+from gru4rec_fast.checks import whole_number
+from gru4rec_fast.errors import DataError
 from gru4rec_fast.serving.recommend import id_list
 
 if TYPE_CHECKING:

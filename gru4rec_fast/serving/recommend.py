@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
-from gru4rec_fast.errors import DataError, whole_number
+from gru4rec_fast.checks import whole_number
+from gru4rec_fast.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

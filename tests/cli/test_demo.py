@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_fast import DataError, GRU4Rec, ParameterError, batch_eval, cli, demo
-from gru4rec_fast.config import PRESETS
-from tests.logs import random_log
+from gru4rec_fast import DataError, GRU4Rec, ParameterError, batch_eval
+from gru4rec_fast.cli import demo
+from gru4rec_fast.cli.comparison import CUTOFFS
+from gru4rec_fast.cli.output_folder import RECORD
+from gru4rec_fast.presets import PRESETS
+from tests.cli import commands
+from tests.logs import OTHER_KEYS, OTHER_NAMES, pairs, random_log, write_log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,9 +34,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        cli.main(["demo", "--device", "cpu", *arguments])
-    return int(exit_.value.code or 0)
+    return commands.run("demo", "--device", "cpu", *arguments)
 
 
 def printed_rows(printed: str) -> dict[str, list[float]]:
@@ -44,16 +46,10 @@ def printed_rows(printed: str) -> dict[str, list[float]]:
 
 def markov_recall(train: pd.DataFrame, test: pd.DataFrame, k: int) -> float:
     """recall@k of counting which item followed which."""
-
-    def pairs(log: pd.DataFrame) -> tuple[Any, Any]:
-        ordered = log.sort_values(["SessionId", "Time"], kind="stable")
-        same = ordered.SessionId.to_numpy()[1:] == ordered.SessionId.to_numpy()[:-1]
-        items = ordered.ItemId.to_numpy()
-        return items[:-1][same], items[1:][same]
-
+    learned, tested = pairs(train), pairs(test)
     counts = np.zeros((100, 100))
-    np.add.at(counts, pairs(train), 1)
-    item, target = pairs(test)
+    np.add.at(counts, (learned.ItemId, learned.Next), 1)
+    item, target = tested.ItemId.to_numpy(), tested.Next.to_numpy()
     rank = (counts[item] >= counts[item, target][:, None]).sum(axis=1)
     return float((rank <= k).mean())
 
@@ -86,17 +82,16 @@ def test_generated_sessions_are_learned_nearly_as_well_as_can_be(
     assert (out / "learning-curve.png").read_bytes().startswith(PNG)
     assert {path.name for path in out.iterdir()} == {
         "generated-train.tsv", "generated-test.tsv", "model.safetensors", "learning-curve.png",
-        demo.RECORD,
+        RECORD,
     }  # fmt: skip
 
 
 @pytest.mark.usefixtures("small")
 def test_ones_own_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names = {"SessionId": "visit", "ItemId": "sku", "Time": "at"}
     for seed, name in enumerate(("train.csv", "test.csv")):
         # Five items of the test log are unknown to the training log.
-        log = random_log(n_sessions=60, n_items=30 + 5 * seed, seed=seed).rename(columns=names)
-        log.to_csv(tmp_path / name, index=False)
+        log = random_log(n_sessions=60, n_items=30 + 5 * seed, seed=seed)
+        write_log(log.rename(columns=OTHER_NAMES), tmp_path / name)
     data = ["--data", str(tmp_path / "train.csv"), "--test", str(tmp_path / "test.csv")]
     keys = ["--item-key", "sku", "--session-key", "visit", "--time-key", "at"]
     assert run(*data, *keys, "--preset", "rsc15", "--epochs", "1", "--out", str(tmp_path)) == 0
@@ -106,9 +101,7 @@ def test_ones_own_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert list(rows) == ["GRU4Rec", "popularity"]
     gru = GRU4Rec.loadmodel(tmp_path / "model.safetensors", "cpu")
     assert (gru.loss, gru.layers, gru.n_epochs) == ("cross-entropy", (8,), 1)
-    recall, _ = batch_eval(
-        gru, tmp_path / "test.csv", item_key="sku", session_key="visit", time_key="at"
-    )
+    recall, _ = batch_eval(gru, tmp_path / "test.csv", **OTHER_KEYS)
     assert rows["GRU4Rec"][3] == pytest.approx(recall[20], abs=1e-4)
 
 
@@ -123,7 +116,7 @@ def test_popularity_is_that_of_the_training_log(tmp_path: Path) -> None:
     support = train.ItemId.value_counts()
     later = test.sort_values(["SessionId", "Time"], kind="stable").duplicated("SessionId")
     ranks = [(support >= support[item]).sum() for item in test.ItemId[later.sort_index()]]
-    recall = {k: float(np.mean(np.array(ranks) <= k)) for k in demo.CUTOFFS}
+    recall = {k: float(np.mean(np.array(ranks) <= k)) for k in CUTOFFS}
     assert result.rows["popularity"].recall == pytest.approx(recall)
 
 
@@ -149,7 +142,7 @@ def test_without_matplotlib_only_the_picture_is_missing(
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     result = demo.run_demo(random_log(), out=tmp_path, device="cpu")
     assert result.picture is None
-    assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", demo.RECORD}
+    assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", RECORD}
     assert "pip install 'gru4rec-fast[demo]'" in capsys.readouterr().out
 
 

@@ -20,6 +20,7 @@ from gru4rec_fast.engines import choice, contract
 from gru4rec_fast.engines.choice import ENGINES
 from gru4rec_fast.model import network as network_module
 from gru4rec_fast.model.network import Network
+from gru4rec_fast.parameter import parameter
 from gru4rec_fast.reference import Adagrad
 from gru4rec_fast.spec import NetworkSpec
 from tests.logs import random_log
@@ -39,7 +40,7 @@ FAST = [ENGINES["cpu"], ENGINES["triton"]]
 class DummyConfig(Config):
     """A Config with one field more."""
 
-    dummy: float = 0.0
+    dummy: float = parameter(0.0, "nothing that an engine knows")
 
 
 class TripledAdagrad(Adagrad):
@@ -102,6 +103,8 @@ def test_what_an_engine_does_not_know_gives_the_references_result(
     case: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     options, optimiser_class, reason = CASES[case]
+    plain_network = Network(SMALL, V)
+    plain_network.initialise()
     if case == "cell":
         monkeypatch.setattr(network_module, "NetworkSpec", DummyCellSpec)
     config = dataclasses.replace(DummyConfig(**SMALL.to_dict()), **options)
@@ -121,8 +124,6 @@ def test_what_an_engine_does_not_know_gives_the_references_result(
         found = engine.supports(network.spec, optimiser, config, CPU, torch.float32)
         assert found is not None
 
-    plain_network = Network(SMALL, V)
-    plain_network.initialise()
     plain, plain_p = trained(plain_network, "auto", Adagrad(SMALL), SMALL)
     assert plain == "cpu"
     if case != "field":  # which nothing computes with

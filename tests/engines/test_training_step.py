@@ -24,6 +24,8 @@ from tests.oracle import Run, V, random_block, truth_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gru4rec_fast.plan.block import StepBlock
+
 
 @pytest.fixture(params=_core.instruction_sets())
 def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
@@ -96,23 +98,29 @@ def test_equal_bits_for_any_number_of_threads(loss: str, embedding: str) -> None
     assert [run.differs_from(runs[0]) for run in runs] == [[]] * 4
 
 
+def planned_blocks(config: Config, block_steps: int) -> tuple[list[StepBlock], int]:
+    """An epoch of sessions, in which lanes die, and V."""
+    sessions = load_sessions(random_log())
+    with plan_epoch(
+        sessions,
+        negative_sampler(sessions.support, config.sample_alpha),
+        batch_size=config.batch_size,
+        n_sample=config.n_sample,
+        seed=config.seed,
+        first_step=0,
+        block_steps=block_steps,
+    ) as blocks:
+        return list(blocks), sessions.n_items
+
+
 def test_the_length_of_blocks_changes_nothing() -> None:
     config = Config().replace(
         layers=(20,), batch_size=8, n_sample=16, dropout_p_hidden=0.3, momentum=0.2
     )
-    sessions = load_sessions(random_log())
     runs = []
     for block_steps in (1, 3, 1000):
-        with plan_epoch(
-            sessions,
-            negative_sampler(sessions.support, config.sample_alpha),
-            batch_size=config.batch_size,
-            n_sample=config.n_sample,
-            seed=config.seed,
-            first_step=0,
-            block_steps=block_steps,
-        ) as blocks:
-            runs.append(Run(config, list(blocks), n_items=sessions.n_items))
+        blocks, n_items = planned_blocks(config, block_steps)
+        runs.append(Run(config, blocks, n_items=n_items))
     assert [run.differs_from(runs[0]) for run in runs] == [[]] * 3
 
 
@@ -165,12 +173,12 @@ def test_where_the_state_lies_changes_nothing(
 
 
 def test_states_are_kept_between_blocks_and_can_be_restored() -> None:
-    config = Config().replace(layers=(12, 9), batch_size=4, n_sample=10)
-    first, second = (random_block(4, 10, steps=5, first_step=step) for step in (0, 5))
-    run = Run(config, [first, second])
-    other = Run(config, first)
+    config = Config().replace(layers=(12, 9), batch_size=8, n_sample=10)
+    (first, second, *_), n_items = planned_blocks(config, block_steps=4)
+    run = Run(config, [first, second], n_items=n_items)
+    other = Run(config, first, n_items=n_items)
     kept = [state.clone() for state in other.trainer.states]
-    assert [tuple(state.shape) for state in kept] == [(2, 12), (2, 9)]
+    assert [tuple(state.shape) for state in kept] == [(8, 12), (8, 9)]
     other.trainer.start_epoch()
     assert not any(state.any() for state in other.trainer.states)
     other.trainer.states = kept

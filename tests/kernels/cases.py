@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from gru4rec_fast.optim import Adagrad
 from torch import Tensor
 
 from gru4rec_fast import _core, reference
 from gru4rec_fast.config import Config
-from gru4rec_fast.kernels.train_step import TrainStep
+from gru4rec_fast.engines.reference import ReferenceTrainer
+from gru4rec_fast.kernels.optimisers import OPTIMISERS
+from gru4rec_fast.kernels.training_step import TrainingStep
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.plan.block import StepBlock
+from gru4rec_fast.spec import NetworkSpec
 
 FIRST_STEP = 2**32 + 3  # needs both words of Philox's step, and starts in the second slot
 
@@ -40,8 +42,7 @@ class Run:
     """Parameters, optimiser state and lane states after some steps, and the steps' losses."""
 
     p: dict[str, Tensor]
-    a: dict[str, Tensor]
-    m: dict[str, Tensor]
+    state: list[dict[str, Tensor]]
     states: list[Tensor]
     losses: list[float]
 
@@ -64,69 +65,55 @@ def initial_states(config: Config, block: StepBlock) -> list[Tensor]:
     return [0.3 * torch.randn(int(block.live[0]), units) for units in config.layers]
 
 
+def zero_state(p: dict[str, Tensor], config: Config) -> list[dict[str, Tensor]]:
+    """Adagrad's state before the first step."""
+    names = OPTIMISERS["adagrad"].state_names(config)
+    return [{name: torch.zeros_like(value) for name, value in p.items()} for _ in names]
+
+
+def training_step(
+    p: dict[str, Tensor],
+    state: list[dict[str, Tensor]],
+    config: Config,
+    block_steps: int,
+    support: Tensor | None = None,
+    precision: str = "ieee",
+) -> TrainingStep:
+    """The kernels' training step of a model, with exact products."""
+    wy = p["Wy.weight"]
+    support = torch.ones(len(wy)) if support is None else support
+    return TrainingStep(
+        NetworkSpec.of(config, len(wy)), p, state, config, support.to(wy.device),
+        block_steps=block_steps, precision=precision,
+    )  # fmt: skip
+
+
 def by_kernels(
     p: dict[str, Tensor], config: Config, blocks: list[StepBlock], support: Tensor
 ) -> Run:
-    """Train in place with exact products."""
-    device = p["Wy.weight"].device
-    optimiser = Adagrad(p, config, side_by_side=False)
-    step = TrainStep(
-        p, optimiser.accumulators, optimiser.momenta, support.to(device), config,
-        block_steps=max(map(len, blocks)), precision="ieee",
-    )  # fmt: skip
-    states = [state.to(device) for state in initial_states(config, blocks[0])]
-    losses = torch.cat([step.train_block(states, block) for block in blocks])
-    return Run(p, optimiser.accumulators, optimiser.momenta, states, losses.tolist())
+    """Train in place."""
+    state = zero_state(p, config)
+    step = training_step(p, state, config, max(map(len, blocks)), support)
+    step.start_epoch()
+    step.states = [h.to(p["Wy.weight"].device) for h in initial_states(config, blocks[0])]
+    losses = torch.cat([step.train_block(block) for block in blocks])
+    return Run(p, state, step.states, losses.tolist())
 
 
 def by_reference(
     p: dict[str, Tensor], config: Config, blocks: list[StepBlock], support: Tensor
 ) -> Run:
-    """The same steps in float64 on the CPU, from the reference's parts alone."""
+    """The same steps by the reference in float64 on the CPU."""
     p = {name: value.double().cpu() for name, value in p.items()}
-    optimiser = Adagrad(p, config)
-    run = Run(p, optimiser.accumulators, optimiser.momenta, [], [])
-    run.states = [state.double() for state in initial_states(config, blocks[0])]
-    for block in blocks:
-        for t in range(len(block)):
-            _reference_step(run, block, t, support, config)
-    return run
-
-
-def _reference_step(run: Run, block: StepBlock, t: int, support: Tensor, config: Config) -> None:
-    m, p = int(block.live[t]), run.p
-    inputs, targets = (torch.from_numpy(x[t, :m]).long() for x in (block.inputs, block.targets))
-    columns = torch.cat([targets, torch.from_numpy(block.negatives[t]).long()])
-    source = torch.from_numpy(block.source[t, :m]).long()
-    restarts = torch.from_numpy(block.restarts[t, :m]).bool()
-    masks = [
-        torch.from_numpy(
-            _core.dropout_mask(config.seed, block.first_step + t, site, m, width, rate)
-        ).double()
-        if rate > 0
-        else None
-        for site, (width, rate) in enumerate(reference.dropout_sites(p, config))
-    ]
-    loss, run.states, gradients = reference.loss_and_gradients(
-        p, [reference.carry(h, source, restarts) for h in run.states], columns,
-        reference.touched_rows(p, inputs, columns), masks, support, config,
-    )  # fmt: skip
-    run.losses.append(loss.item())
-    for name, g in gradients.items():
-        momentum = run.m.get(name)
-        if g.rows is None:
-            reference.adagrad(
-                p[name], run.a[name], momentum, g.values, config.learning_rate, config.momentum
-            )
-        else:
-            reference.sparse_adagrad(
-                p[name], run.a[name], momentum, g.rows, g.values,
-                config.learning_rate, config.momentum,
-            )  # fmt: skip
+    spec = NetworkSpec.of(config, len(p["Wy.weight"]))
+    trainer = ReferenceTrainer(spec, p, reference.Adagrad(config), config, support)
+    trainer.states = [state.double() for state in initial_states(config, blocks[0])]
+    losses = torch.cat([trainer.train_block(block) for block in blocks])
+    return Run(p, list(trainer.optimiser_state.values()), trainer.states, losses.tolist())
 
 
 def assert_same_training(kernels: Run, truth: Run) -> None:
-    """Losses and states within 1e-5, every parameter and accumulator within 1e-5 of its scale.
+    """Losses and states within 1e-5, every parameter and its state within 1e-5 of its scale.
 
     On a GPU, whose exp and division are approximate, within 1e-4.
     """
@@ -134,7 +121,8 @@ def assert_same_training(kernels: Run, truth: Run) -> None:
     np.testing.assert_allclose(kernels.losses, truth.losses, rtol=tolerance)
     for state, expected in zip(kernels.states, truth.states, strict=True):
         torch.testing.assert_close(state.cpu().double(), expected, rtol=0, atol=tolerance)
-    for ours, theirs in ((kernels.p, truth.p), (kernels.a, truth.a), (kernels.m, truth.m)):
+    tables = zip([kernels.p, *kernels.state], [truth.p, *truth.state], strict=True)
+    for ours, theirs in tables:
         assert ours.keys() == theirs.keys()
         for name, value in ours.items():
             scale = theirs[name].abs().max()

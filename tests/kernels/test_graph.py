@@ -1,8 +1,8 @@
-"""The upload of blocks and the CUDA graphs, where there is no GPU on pretended streams and graphs.
+"""The upload of blocks and the CUDA graphs; without a GPU, on pretended streams and graphs.
 
-A pretended graph notes the launches of its capture instead of running them, as a real one does, and
-runs them at each replay: so the first block is launched, the second captures, and all must train as
-the reference does. Whether copies and kernels are ordered rightly only a GPU can show.
+A pretended graph records the launches of its capture instead of running them, as a real one does,
+and runs them at each replay. So the first block is launched, the second captures, and all must
+train as the reference does. Only a GPU can show whether copies and kernels run in the right order.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from gru4rec_fast.optim import Adagrad
 
 from gru4rec_fast.config import Config
-from gru4rec_fast.kernels import train_step
+from gru4rec_fast.kernels import training_step as module
 from gru4rec_fast.kernels.block_upload import BlockUpload
 from tests.kernels.cases import (
     Run,
@@ -25,6 +24,8 @@ from tests.kernels.cases import (
     initial_states,
     model,
     planned_block,
+    training_step,
+    zero_state,
 )
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def pretended_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_launched_captured_and_replayed_blocks_train_alike(
     device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_step, "GRAPH_STEPS", GRAPH_STEPS)
+    monkeypatch.setattr(module, "GRAPH_STEPS", GRAPH_STEPS)
     config = Config(layers=(9,), batch_size=4, n_sample=8, momentum=0.1, dropout_p_hidden=0.3)
     blocks = []
     for i in range(3):
@@ -99,13 +100,15 @@ def test_launched_captured_and_replayed_blocks_train_alike(
     support, p = torch.arange(1, 31), model(config, 30, device)
     truth = by_reference(p, config, blocks, support)
 
-    optimiser = Adagrad(p, config, side_by_side=False)
-    a, m = optimiser.accumulators, optimiser.momenta
-    step = train_step.TrainStep(p, a, m, support, config, block_steps=STEPS, precision="ieee")
-    step.upload = BlockUpload(step.run.plan)
-    states = initial_states(config, blocks[0])
-    losses = torch.cat([step.train_block(states, block) for block in blocks])
+    state = zero_state(p, config)
+    step = training_step(p, state, config, STEPS, support)
+    step.upload = BlockUpload(step.block)
+    step.states = initial_states(config, blocks[0])
+    losses = torch.cat([step.train_block(block) for block in blocks])
 
-    replays = {steps: graph.replays for steps, graph in step.graphs.items()}
+    replays = {}
+    for steps, graph in step.graphs.items():
+        assert isinstance(graph, PretendedGraph)
+        replays[steps] = graph.replays
     assert replays == {GRAPH_STEPS: 4, 1: 2}
-    assert_same_training(Run(p, a, m, states, losses.tolist()), truth)
+    assert_same_training(Run(p, state, step.states, losses.tolist()), truth)

@@ -44,8 +44,9 @@ def check(
     gradients = torch.autograd.grad(expected, truth)
 
     ours = [t.detach().float().to(device).requires_grad_() for t in truth]
+    h, w, b = ours
     loss = sampled_loss(
-        *ours, targets.to(device), negatives.to(device), LossOptions.of(config),
+        h, w, b, targets.to(device), negatives.to(device), LossOptions.of(config),
         torch.log(support.double()).float().to(device), sparse=sparse, precision="ieee",
     )  # fmt: skip
     torch.testing.assert_close(loss.cpu().double(), expected, rtol=2e-6, atol=1e-6)

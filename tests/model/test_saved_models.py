@@ -10,7 +10,7 @@ import pytest
 
 from gru4rec_fast import GRU4Rec
 
-FOLDER = Path(__file__).parent / "data" / "model-021fa60"
+FOLDER = Path(__file__).parent / "saved" / "model-021fa60"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from gru4rec_fast import cli
+from gru4rec_fast.cli.main import main
 from gru4rec_fast.config import Config
 from gru4rec_fast.data.splitting import hold_out_latest
 from gru4rec_fast.data.synthetic import generate
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -52,7 +52,7 @@ def test_the_commands_shown_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert [command[0] for command in commands] == ["train", "evaluate", "recommend", "run"]
     for command in commands:
         with pytest.raises(SystemExit) as exit_:
-            cli.main(command)
+            main(command)
         assert exit_.value.code == 0, capsys.readouterr().err
     assert "Recall@20" in capsys.readouterr().out
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from gru4rec_fast import GRU4Rec, batch_eval
-from gru4rec_fast.config import PRESETS
+from gru4rec_fast.presets import PRESETS
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "serenade_bol"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "serenade_bol"
 SEEDS = (1, 2, 3)
 
 # recall@20 of the authors' PyTorch code, 10 epochs, one seed, train -> test.

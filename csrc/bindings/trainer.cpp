@@ -1,0 +1,278 @@
+// Python bindings of training.
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bindings/arrays.h"
+#include "bindings/bindings.h"
+#include "bindings/parameters.h"
+#include "bindings/parts.h"
+#include "bindings/step_block.h"
+#include "engine/dispatch.h"
+
+namespace gru4rec_fast {
+namespace {
+
+DropoutSite dropout_site(const py::object& site) {
+  return {site.attr("number").cast<int>(), site.attr("rate").cast<double>()};
+}
+
+Layer make_layer(const py::object& spec, ParameterArrays& parameters) {
+  const auto cell = find_cell(spec.attr("cell").cast<std::string>());
+  Layer layer;
+  layer.cell = cell.index;
+  layer.inputs = spec.attr("inputs").cast<std::ptrdiff_t>();
+  layer.units = spec.attr("units").cast<std::ptrdiff_t>();
+  layer.dropout = dropout_site(spec.attr("dropout"));
+  MatrixSize sizes[kMaxWeights];
+  cell.kind->weight_sizes(layer.inputs, layer.units, sizes);
+  const auto weights = spec.attr("weights").cast<py::dict>();
+  if (weights.size() != static_cast<std::size_t>(cell.kind->weights)) {
+    throw std::invalid_argument("a layer of " + std::string(cell.kind->name) + " has " +
+                                std::to_string(weights.size()) + " weights; expected " +
+                                std::to_string(cell.kind->weights));
+  }
+  int i = 0;
+  for (const auto& weight : weights) {
+    layer.weights[i] = parameters.get(weight.first.cast<std::string>(), sizes[i]);
+    ++i;
+  }
+  return layer;
+}
+
+std::vector<Layer> make_layers(const py::object& spec, ParameterArrays& parameters) {
+  std::vector<Layer> layers;
+  for (const auto& layer : spec.attr("layers")) {
+    layers.push_back(make_layer(py::reinterpret_borrow<py::object>(layer), parameters));
+  }
+  if (layers.empty()) throw std::invalid_argument("the network has no layers; expected one");
+  const bool one_hot = spec.attr("one_hot").cast<bool>();
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const CellKind& kind = *kernels().cell(layers[l].cell);
+    if (kind.one_hot_input != (one_hot && l == 0)) {
+      throw std::invalid_argument("layer " + std::to_string(l) + " is a " + kind.name +
+                                  ", which the CPU engine has for " +
+                                  (kind.one_hot_input ? "one-hot" : "dense") + " inputs only");
+    }
+    if (l > 0 && layers[l].inputs != layers[l - 1].units) {
+      throw std::invalid_argument("layer " + std::to_string(l) + " takes " +
+                                  std::to_string(layers[l].inputs) + " inputs; expected " +
+                                  std::to_string(layers[l - 1].units) +
+                                  ", the units of the layer below");
+    }
+  }
+  return layers;
+}
+
+Network make_network(const py::object& spec, ParameterArrays& parameters,
+                     const std::vector<Layer>& layers) {
+  Network network;
+  const auto items = spec.attr("n_items").cast<std::ptrdiff_t>();
+  network.layers = layers.data();
+  network.n_layers = static_cast<int>(layers.size());
+  network.wy = parameters.get("Wy.weight", {items, layers.back().units});
+  network.by = parameters.get("By.weight", {items, 1});
+  network.input =
+      parameters.get(spec.attr("input_table").cast<std::string>(), {items, layers.front().inputs});
+  network.shared = spec.attr("shared").cast<bool>();
+  network.input_dropout = dropout_site(spec.attr("input_dropout"));
+  return network;
+}
+
+// Trains one network; keeps the arrays that it borrows alive, and the states between blocks.
+class Trainer {
+ public:
+  Trainer(const py::object& spec, const py::dict& parameters, const std::string& optimiser,
+          const py::dict& optimiser_options_of, std::vector<py::dict> state,
+          const std::string& loss, const py::dict& loss_options_of, std::ptrdiff_t batch_size,
+          const py::object& seed, const py::array& support);
+
+  void start_epoch();
+  py::array_t<float> train_block(const py::object& block, int threads);
+  py::list states() const;
+  void set_states(const std::vector<py::array>& states);
+
+ private:
+  void check_lanes(const StepBlock& block) const;
+
+  TrainingSettings settings_;
+  std::unique_ptr<ParameterArrays> arrays_;
+  std::vector<Layer> layers_;
+  Network network_;
+  Array<std::int64_t> support_;
+
+  std::vector<std::ptrdiff_t> units_;       // of each carried state
+  std::vector<std::vector<float>> floats_;  // of each carried state, (B x H)
+  std::vector<CarriedState> states_;
+
+  mutable std::mutex mutex_;  // train_block works without the GIL
+  std::unique_ptr<TrainingStep> step_;
+  const Kernels* step_kernels_ = nullptr;  // the instruction set that made step_
+};
+
+Trainer::Trainer(const py::object& spec, const py::dict& parameters, const std::string& optimiser,
+                 const py::dict& optimiser_options_of, std::vector<py::dict> state,
+                 const std::string& loss, const py::dict& loss_options_of,
+                 std::ptrdiff_t batch_size, const py::object& seed, const py::array& support)
+    : support_(array_of<std::int64_t>("support", support, 1)) {
+  if (batch_size < 1) {
+    throw std::invalid_argument("batch_size is " + std::to_string(batch_size) +
+                                "; expected at least 1");
+  }
+  const auto loss_part = find_loss(loss);
+  settings_.loss = loss_part.index;
+  settings_.loss_options = loss_options(*loss_part.kind, loss_options_of);
+  const auto optimiser_part = find_optimiser(optimiser);
+  settings_.optimiser = optimiser_part.index;
+  settings_.optimiser_options = optimiser_options(*optimiser_part.kind, optimiser_options_of);
+  settings_.batch_size = batch_size;
+  settings_.seed = unsigned_of("seed", seed);
+  settings_.support = support_.data();
+
+  auto tables = state_table_names(*optimiser_part.kind, settings_.optimiser_options, state.size());
+  arrays_ = std::make_unique<ParameterArrays>(parameters, std::move(state), std::move(tables));
+  layers_ = make_layers(spec, *arrays_);
+  network_ = make_network(spec, *arrays_, layers_);
+  expect(support_.shape(0) == network_.wy.rows, "support", support_, network_.wy.rows, 1);
+
+  for (const Layer& layer : layers_) {
+    for (int s = 0; s < kernels().cell(layer.cell)->states; ++s) {
+      units_.push_back(layer.units);
+      floats_.emplace_back(static_cast<std::size_t>(batch_size * layer.units));
+      states_.push_back({floats_.back().data(), batch_size});
+    }
+  }
+}
+
+void Trainer::start_epoch() {
+  unlocked([&] {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (std::size_t s = 0; s < states_.size(); ++s) {
+      std::fill(floats_[s].begin(), floats_[s].end(), 0.0f);
+      states_[s].rows = settings_.batch_size;
+    }
+  });
+}
+
+void Trainer::check_lanes(const StepBlock& block) const {
+  if (block.lanes > settings_.batch_size) {
+    throw std::invalid_argument("the block has " + std::to_string(block.lanes) +
+                                " lanes; expected at most batch_size, " +
+                                std::to_string(settings_.batch_size));
+  }
+}
+
+py::array_t<float> Trainer::train_block(const py::object& block, int threads) {
+  thread_count(threads);
+  const BorrowedBlock borrowed(block);
+  const StepBlock& steps = borrowed.block();
+  check_lanes(steps);
+  std::vector<float> losses(static_cast<std::size_t>(steps.steps));
+  unlocked([&] {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (CarriedState& state : states_) state.rows = std::min(state.rows, steps.lanes);
+    borrowed.check_indices(network_.wy.rows, states_.front().rows);
+    if (step_kernels_ != &kernels()) {
+      step_kernels_ = &kernels();
+      step_.reset(step_kernels_->make_training_step(network_, settings_));
+    }
+    step_->train_block(steps, states_.data(), losses.data(), threads);
+  });
+  return moved(std::move(losses), {steps.steps});
+}
+
+py::list Trainer::states() const {
+  const auto copies = unlocked([&] {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<std::vector<float>> values;
+    for (std::size_t s = 0; s < states_.size(); ++s) {
+      values.emplace_back(floats_[s].begin(), floats_[s].begin() + states_[s].rows * units_[s]);
+    }
+    return values;
+  });
+  py::list arrays;
+  for (std::size_t s = 0; s < copies.size(); ++s) {
+    const auto rows = static_cast<std::ptrdiff_t>(copies[s].size()) / units_[s];
+    arrays.append(moved(copies[s], {rows, units_[s]}));
+  }
+  return arrays;
+}
+
+void Trainer::set_states(const std::vector<py::array>& states) {
+  if (states.size() != states_.size()) {
+    throw std::invalid_argument("there are " + std::to_string(states.size()) +
+                                " states; expected " + std::to_string(states_.size()));
+  }
+  std::vector<Array<float>> arrays;
+  for (std::size_t s = 0; s < states.size(); ++s) {
+    arrays.push_back(array_of<float>("state", states[s], 2));
+    const std::ptrdiff_t rows = arrays.front().shape(0);
+    expect(arrays[s].shape(0) == rows && arrays[s].shape(1) == units_[s] &&
+               rows <= settings_.batch_size,
+           "state", arrays[s], std::min(rows, settings_.batch_size), units_[s]);
+  }
+  unlocked([&] {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (std::size_t s = 0; s < states_.size(); ++s) {
+      std::copy_n(arrays[s].data(), arrays[s].size(), floats_[s].begin());
+      states_[s].rows = arrays[s].shape(0);
+    }
+  });
+}
+
+// Updates rows of a parameter (rows, columns), or elements of a vector; for tests.
+void update_rows(const std::string& optimiser, const py::dict& options, const py::array& theta,
+                 const std::vector<py::array>& state, const py::object& rows, const py::array& g) {
+  const auto part = find_optimiser(optimiser);
+  const OptionValues values = optimiser_options(*part.kind, options);
+  const auto tables = state_table_names(*part.kind, values, state.size());
+  std::vector<NamedState> named;
+  for (std::size_t k = 0; k < state.size(); ++k) named.push_back({tables[k], state[k]});
+  const MatrixSize size = {theta.shape(0), theta.ndim() == 2 ? theta.shape(1) : 1};
+  const Parameter p = borrow_parameter("theta", theta, named, size);
+  std::vector<std::int32_t> chosen;
+  std::ptrdiff_t n = p.rows;
+  if (!rows.is_none()) {
+    const auto given = array_of<std::int64_t>("rows", py::cast<py::array>(rows), 1);
+    n = given.size();
+    for (const std::int64_t row : span(given)) {
+      if (row < 0 || row >= p.rows) {
+        throw std::invalid_argument("a row is outside theta; expected 0.." +
+                                    std::to_string(p.rows - 1));
+      }
+      chosen.push_back(static_cast<std::int32_t>(row));
+    }
+  }
+  const auto gradient = array_of<float>("g", g, theta.ndim());
+  expect(gradient.size() == n * p.columns, "g", gradient, n, p.columns);
+  unlocked([&] {
+    kernels().update_rows(part.index, values, p, rows.is_none() ? nullptr : chosen.data(), n,
+                          gradient.data());
+  });
+}
+
+}  // namespace
+
+void bind_trainer(py::module_& m) {
+  py::class_<Trainer>(m, "Trainer")
+      .def(py::init<const py::object&, const py::dict&, const std::string&, const py::dict&,
+                    std::vector<py::dict>, const std::string&, const py::dict&, std::ptrdiff_t,
+                    const py::object&, const py::array&>(),
+           py::kw_only(), py::arg("spec"), py::arg("parameters"), py::arg("optimiser"),
+           py::arg("optimiser_options"), py::arg("state"), py::arg("loss"), py::arg("loss_options"),
+           py::arg("batch_size"), py::arg("seed"), py::arg("support"))
+      .def("start_epoch", &Trainer::start_epoch)
+      .def("train_block", &Trainer::train_block, py::arg("block"), py::arg("threads"))
+      .def_property("states", &Trainer::states, &Trainer::set_states);
+  m.def("update_rows", &update_rows, py::arg("optimiser"), py::arg("options"), py::arg("theta"),
+        py::arg("state"), py::arg("rows"), py::arg("g"));
+}
+
+}  // namespace gru4rec_fast

@@ -1,0 +1,166 @@
+#include "data/negative_sampler.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+
+#include "data/philox.h"
+#include "data/prefetch.h"
+
+namespace gru4rec_fast {
+namespace {
+
+constexpr std::uint64_t kSlotMass = std::uint64_t{1} << 32;
+
+double checked_sum(Span<double> weights) {
+  if (weights.size() < 1 || weights.size() > INT32_MAX) {
+    throw std::invalid_argument("there are " + std::to_string(weights.size()) +
+                                " weights; expected one for each of 1..2147483647 items");
+  }
+  double sum = 0.0;  // Neumaier's compensated sum
+  double compensation = 0.0;
+  for (std::int64_t i = 0; i < weights.size(); ++i) {
+    const double w = weights[i];
+    if (!(w >= 0.0) || std::isinf(w)) {
+      throw std::invalid_argument("the weight of item " + std::to_string(i) + " is " +
+                                  std::to_string(w) +
+                                  "; expected a finite number >= 0, check support and alpha");
+    }
+    const double total = sum + w;
+    compensation += sum >= w ? (sum - total) + w : (w - total) + sum;
+    sum = total;
+  }
+  sum += compensation;
+  if (!(sum > 0.0) || !std::isfinite(sum)) {
+    throw std::invalid_argument("the weights sum to " + std::to_string(sum) +
+                                "; expected a positive finite sum, check support and alpha");
+  }
+  return sum;
+}
+
+// Integers proportional to the weights that sum to V * 2^32. Each rounding error is carried into
+// the next item; an item of positive weight gets at least 1. What is left over, because of that or
+// of float64, is settled by the heaviest item: it has at least 2^32, more than V could ever owe.
+std::vector<std::uint64_t> integer_masses(Span<double> weights) {
+  const double sum = checked_sum(weights);
+  const double total = static_cast<double>(weights.size()) * static_cast<double>(kSlotMass);
+  std::vector<std::uint64_t> masses(static_cast<std::size_t>(weights.size()));
+  std::uint64_t spent = 0;
+  std::size_t heaviest = 0;
+  double carry = 0.0;
+  for (std::size_t i = 0; i < masses.size(); ++i) {
+    const double weight = weights[static_cast<std::int64_t>(i)];
+    if (weight == 0.0) continue;
+    // The quotient first: a weight near the largest double times V * 2^32 would overflow.
+    const double wanted = weight / sum * total + carry;
+    const double mass = std::max(1.0, std::round(wanted));
+    carry = wanted - mass;
+    masses[i] = static_cast<std::uint64_t>(mass);
+    spent += masses[i];
+    if (masses[i] > masses[heaviest]) heaviest = i;
+  }
+  masses[heaviest] += static_cast<std::uint64_t>(weights.size()) * kSlotMass - spent;  // mod 2^64
+  return masses;
+}
+
+}  // namespace
+
+NegativeSampler::NegativeSampler(Span<double> weights) {
+  const std::vector<std::uint64_t> masses = integer_masses(weights);
+  const std::size_t size = masses.size();
+  slots_.resize(size);
+
+  // Two cursors sweep upwards, one over items lighter than a slot and one over the others. The
+  // heavy item fills the gap of each light slot; once it is itself lighter than a slot, the next
+  // heavy item fills its gap. The sum is exact, so the last heavy item ends as a full slot.
+  const auto next_light = [&](std::size_t i) {
+    while (i < size && masses[i] >= kSlotMass) ++i;
+    return i;
+  };
+  const auto next_heavy = [&](std::size_t i) {
+    while (i < size && masses[i] < kSlotMass) ++i;
+    return i;
+  };
+  std::size_t light = next_light(0);
+  std::size_t heavy = next_heavy(0);
+  std::uint64_t left = masses[heavy];  // the mean is one slot: there is a heavy item
+  while (heavy < size) {
+    if (left < kSlotMass) {
+      const std::size_t next = next_heavy(heavy + 1);
+      slots_[heavy] = {static_cast<std::uint32_t>(left), static_cast<std::int32_t>(next)};
+      left = masses[next] - (kSlotMass - left);
+      heavy = next;
+    } else if (light < size && left > kSlotMass) {
+      slots_[light] = {static_cast<std::uint32_t>(masses[light]), static_cast<std::int32_t>(heavy)};
+      left -= kSlotMass - masses[light];
+      light = next_light(light + 1);
+    } else {
+      // Exactly full. With alias = itself the threshold does not matter.
+      slots_[heavy] = {0, static_cast<std::int32_t>(heavy)};
+      heavy = next_heavy(heavy + 1);
+      if (heavy < size) left = masses[heavy];
+    }
+  }
+}
+
+std::vector<double> NegativeSampler::probabilities() const {
+  std::vector<std::uint64_t> masses(slots_.size());
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    masses[i] += slots_[i].threshold;
+    masses[static_cast<std::size_t>(slots_[i].alias)] += kSlotMass - slots_[i].threshold;
+  }
+  const double total = static_cast<double>(slots_.size()) * static_cast<double>(kSlotMass);
+  std::vector<double> result(slots_.size());
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    result[i] = static_cast<double>(masses[i]) / total;
+  }
+  return result;
+}
+
+std::vector<std::int32_t> NegativeSampler::draw(std::uint64_t seed, std::uint64_t first_step,
+                                                std::int64_t steps, std::int64_t n) const {
+  constexpr std::int64_t kMost = std::int64_t{1} << 33;  // two samples for each value of word 0
+  if (steps < 0 || n < 0 || (n > 0 && steps > kMost / n)) {
+    throw std::invalid_argument("steps is " + std::to_string(steps) + " and n is " +
+                                std::to_string(n) +
+                                "; expected both at least 0 and at most 2^33 samples at once, "
+                                "draw fewer steps in a call");
+  }
+  // A table of millions of items does not fit the cache: slots are chosen and asked for a chunk at
+  // a time, and read when they have arrived.
+  constexpr std::size_t kChunk = 64;
+  std::array<std::uint32_t, kChunk> slot{};
+  std::array<std::uint32_t, kChunk> fraction{};
+  const auto size = static_cast<std::uint64_t>(slots_.size());
+  const auto choose = [&](std::uint32_t high, std::uint32_t low, std::size_t i) {
+    const std::uint64_t product = high * size + ((low * size) >> 32);  // u * V, bits 32 and up
+    slot[i] = static_cast<std::uint32_t>(product >> 32);
+    fraction[i] = static_cast<std::uint32_t>(product);
+    GRU4REC_FAST_PREFETCH(&slots_[slot[i]]);
+  };
+
+  const auto columns = static_cast<std::size_t>(n);
+  std::vector<std::int32_t> items(static_cast<std::size_t>(steps) * columns);
+  for (std::size_t t = 0; t < static_cast<std::size_t>(steps); ++t) {
+    std::int32_t* row = items.data() + t * columns;
+    for (std::size_t begin = 0; begin < columns; begin += kChunk) {
+      const std::size_t count = std::min(kChunk, columns - begin);
+      for (std::size_t i = 0; i < count; i += 2) {
+        const PhiloxBlock word =
+            philox_step(seed, first_step + t, 0, static_cast<std::uint32_t>((begin + i) / 2));
+        choose(word[0], word[1], i);
+        choose(word[2], word[3], i + 1);  // kChunk is even: there is room beyond an odd count
+      }
+      for (std::size_t i = 0; i < count; ++i) {
+        const Slot& chosen = slots_[slot[i]];
+        row[begin + i] =
+            fraction[i] < chosen.threshold ? static_cast<std::int32_t>(slot[i]) : chosen.alias;
+      }
+    }
+  }
+  return items;
+}
+
+}  // namespace gru4rec_fast

@@ -1,0 +1,21 @@
+// Chooses the instruction set that the CPU engine uses.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/kernels.h"
+
+namespace gru4rec_fast {
+
+// Those that this build has and this processor runs, the fastest first.
+std::vector<std::string> instruction_sets();
+
+// The kernels in use: at first the fastest set.
+const Kernels& kernels();
+
+// Uses `name`, one of instruction_sets(), from now on, in all threads; throws std::invalid_argument
+// for any other.
+void use_instruction_set(const std::string& name);
+
+}  // namespace gru4rec_fast

@@ -1,0 +1,56 @@
+// A network as plain structs: parameters with their optimiser state, layers, tables.
+//
+// Letters: V items, K inputs of a layer, H its units. All matrices are row-major. Parameters are
+// borrowed, contiguous, and updated in place.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/parts.h"
+
+namespace gru4rec_fast {
+
+// One state table of an optimiser, as the accumulators of a parameter: row i begins at
+// first + i * stride. `first` is null where the optimiser keeps fewer tables.
+struct StateTable {
+  float* first = nullptr;
+  std::ptrdiff_t stride = 0;
+};
+
+// A parameter (rows x columns) with its optimiser state. A vector of n that is updated as a whole
+// is (1 x n); one of which a step updates some elements, as the item biases, is (n x 1).
+struct Parameter {
+  float* value = nullptr;
+  std::ptrdiff_t rows = 0;
+  std::ptrdiff_t columns = 0;
+  StateTable state[kMaxStateTables];
+};
+
+// Where dropout is applied: the number of its random stream, and the probability, 0 for none.
+struct DropoutSite {
+  int number = 0;
+  double rate = 0;
+};
+
+// A recurrent layer. `cell` is an index into the cells of kernels.h; the weights have the order
+// and the shapes of that cell's CellKind.
+struct Layer {
+  int cell = 0;
+  std::ptrdiff_t inputs = 0;
+  std::ptrdiff_t units = 0;
+  DropoutSite dropout;  // of the new state, which is handed on and carried
+  Parameter weights[kMaxWeights];
+};
+
+// Output table wy (V x H) and biases by (V x 1); `input` is the table that inputs are read from,
+// (V x K) of the first layer: wy itself when `shared`.
+struct Network {
+  Parameter wy, by, input;
+  bool shared = false;
+  DropoutSite input_dropout;  // of the rows that are read; not with a one-hot input
+  const Layer* layers = nullptr;
+  int n_layers = 0;
+};
+
+}  // namespace gru4rec_fast

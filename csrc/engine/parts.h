@@ -1,0 +1,45 @@
+// What the bindings must know of the parts that a training step is made of: losses, cells and
+// optimisers. The parts themselves are in csrc/isa/, one file each; kernels.h lists them.
+#pragma once
+
+#include <cstddef>
+
+namespace gru4rec_fast {
+
+inline constexpr int kMaxOptions = 8;
+inline constexpr int kMaxCellStates = 2;
+inline constexpr int kMaxWeights = 8;
+inline constexpr int kMaxStateTables = 4;
+
+// The values of a part's options, in the order of its option names.
+struct OptionValues {
+  float value[kMaxOptions] = {};
+};
+
+struct LossKind {
+  const char* name;
+  const char* options[kMaxOptions + 1];  // ends with null
+};
+
+struct MatrixSize {
+  std::ptrdiff_t rows, columns;
+};
+
+struct CellKind {
+  const char* name;
+  bool one_hot_input;  // whether inputs are rows of gates (V x K), of which the item selects one
+  int states;          // carried from step to step, each (lanes x units); the first is the output
+  int weights;
+  // The sizes of the weights, vectors as (1 x n), for K inputs and H units.
+  void (*weight_sizes)(std::ptrdiff_t inputs, std::ptrdiff_t units, MatrixSize* sizes);
+};
+
+struct OptimiserKind {
+  const char* name;
+  const char* options[kMaxOptions + 1];     // ends with null
+  const char* tables[kMaxStateTables + 1];  // names of its state tables; ends with null
+  // How many of them it keeps with these options.
+  int (*count_tables)(const OptionValues& options);
+};
+
+}  // namespace gru4rec_fast

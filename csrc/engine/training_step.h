@@ -1,0 +1,48 @@
+// The interface of a training step: SPEC sections 3 to 6 in float32. csrc/isa/training_step.cpp
+// implements it once for each instruction set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/network.h"
+#include "engine/parts.h"
+#include "engine/step_block.h"
+
+namespace gru4rec_fast {
+
+// `loss` and `optimiser` are indices into the parts of kernels.h.
+struct TrainingSettings {
+  int loss = 0;
+  OptionValues loss_options;
+  int optimiser = 0;
+  OptionValues optimiser_options;
+  std::ptrdiff_t batch_size = 0;          // the B that a step's loss is divided by
+  std::uint64_t seed = 0;                 // of the dropout masks
+  const std::int64_t* support = nullptr;  // (V,) events per item
+};
+
+// A state that a layer carries: `value` has room for (B x H) and holds `rows` rows.
+struct CarriedState {
+  float* value = nullptr;
+  std::ptrdiff_t rows = 0;
+};
+
+class TrainingStep {
+ public:
+  virtual ~TrainingStep();
+  TrainingStep(const TrainingStep&) = delete;
+  TrainingStep& operator=(const TrainingStep&) = delete;
+
+  // Trains the steps of `block`. `states` has an entry for each carried state, layer by layer; it
+  // holds those of the step before the block, and then those of its last step. losses (T,). The
+  // result does not depend on the number of threads. The caller has checked all shapes, and that
+  // indices are inside their tables. Throws std::bad_alloc.
+  virtual void train_block(const StepBlock& block, CarriedState* states, float* losses,
+                           int threads) = 0;
+
+ protected:
+  TrainingStep();
+};
+
+}  // namespace gru4rec_fast

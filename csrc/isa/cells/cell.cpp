@@ -1,0 +1,40 @@
+#include "isa/cells/cell.h"
+
+namespace gru4rec_fast::GRU4REC_FAST_ISA {
+
+CellBuffers::CellBuffers(const Layer& layer, const CellKind& kind, Index max_lanes)
+    : input_stride(row_stride(layer.inputs)),
+      unit_stride(row_stride(layer.units)),
+      lane_stride(row_stride(max_lanes)),
+      x(max_lanes * input_stride),
+      x_t(layer.inputs * lane_stride),
+      mask_t(layer.units * lane_stride),
+      d_after_t(layer.units * lane_stride),
+      d_x_t(kind.one_hot_input ? 0 : layer.inputs * lane_stride),
+      d_x(kind.one_hot_input ? max_lanes * input_stride : 0) {
+  for (int s = 0; s < kind.states; ++s) {
+    state[s].before = Buffer(max_lanes * unit_stride);
+    state[s].after = Buffer(max_lanes * unit_stride);
+    state[s].before_t = Buffer(layer.units * lane_stride);
+    state[s].after_t = Buffer(layer.units * lane_stride);
+  }
+}
+
+Index weight_scratch(const Layer& layer) {
+  Index columns = 0;
+  for (const Parameter& weight : layer.weights) columns = at_least(columns, weight.columns);
+  return kUnitBlock * row_stride(columns);
+}
+
+void update_rows(const Parameter& p, Index first, Index n, Index lanes, const float* d,
+                 Index d_stride, const float* y, Index y_stride, const Optimiser& optimiser,
+                 Scratch& scratch) {
+  const Index stride = row_stride(p.columns);
+  float* g = scratch.gradient.data();
+  const RowList rows{nullptr, first, first + n};
+  RowPrefetch prefetch(state_rows(p, rows), product_length(n, p.columns, lanes));
+  product(n, p.columns, lanes, Rows{d, d_stride}, y, y_stride, g, stride, false, prefetch);
+  optimiser.update(p, rows, g, stride, RowOrigin::kWeights);
+}
+
+}  // namespace gru4rec_fast::GRU4REC_FAST_ISA

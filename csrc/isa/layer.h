@@ -1,0 +1,40 @@
+// A recurrent layer over the steps of a block: its cell, the states that it carries, and dropout.
+#pragma once
+
+#include "engine/training_step.h"
+#include "isa/cells/cell.h"
+
+namespace gru4rec_fast::GRU4REC_FAST_ISA {
+
+class LayerStep {
+ public:
+  LayerStep(const Layer& layer, Index max_lanes);
+
+  // Reads the carried states of the step before, or writes those of the last step (`live` lanes).
+  void load_states(const CarriedState* states);
+  void store_states(CarriedState* states, Index live) const;
+
+  // Computes the new state from `buffers().x`.
+  void forward(const PlannedStep& step, std::uint64_t seed, ThreadPool& pool);
+  // Computes the gradient of x from the one of the new state, and updates the weights.
+  void backward(const PlannedStep& step, const BackwardContext& context) {
+    cell_->backward(b_, step.live, context);
+  }
+
+  int states() const { return entry_.kind.states; }
+  bool one_hot_input() const { return entry_.kind.one_hot_input; }
+  Index scratch() const { return weight_scratch(layer_); }  // floats of Scratch::gradient
+  CellBuffers& buffers() { return b_; }
+  float* output() { return b_.state[0].after.data(); }  // (B x H)
+
+ private:
+  void carry(const PlannedStep& step, CellState& state);
+  void make_mask(const PlannedStep& step, std::uint64_t seed);
+
+  Layer layer_;
+  const CellEntry& entry_;
+  CellBuffers b_;
+  std::unique_ptr<Cell> cell_;
+};
+
+}  // namespace gru4rec_fast::GRU4REC_FAST_ISA

@@ -1,0 +1,92 @@
+// BPR-max (SPEC section 5), with ELU scores if elu_param > 0.
+//
+// With w the softmax over the negatives, q = σ(s_i - s_j), L = Σ w q, R = Σ w s^2 and
+// D = 1 / (L + 1e-24): the loss is -log(L + 1e-24) + bpreg R; the gradient of a negative's score s
+// is w (D (L - q^2) + bpreg (s^2 + 2 s - R)), the one of the positive's -D Σ w q (1 - q).
+//
+// A row weighs its multiplicity; each lane's own positive is left out once. Subtracting it from
+// sums over all columns would cancel, so it is left out before.
+#include <cmath>
+
+#include "isa/losses/losses.h"
+#include "isa/losses/softmax_loss.h"
+
+namespace gru4rec_fast::GRU4REC_FAST_ISA {
+namespace {
+
+constexpr float kLargest = 1e30f;
+
+enum Option { kBpreg, kEluParam };
+
+struct BprMax {
+  static constexpr bool kNegativesOnly = true;
+  // Sums of w, w q, w s^2 and w q (1 - q).
+  enum Sum { kWeight, kLikelihood, kSquares, kSlope, kSums };
+  enum Constant { kInverse, kConstant, kConstants };
+
+  explicit BprMax(const OptionValues& options) : bpreg(options.value[kBpreg]) {}
+
+  bool reads_support() const { return false; }
+  Vec weigh(Vec targets, Vec samples, Vec) const { return targets + samples; }
+  float own_weight(float row_weight, float) const { return row_weight - 1.0f; }
+
+  // e^(high - s_i), by which q = 1 / (1 + e^(s_j - high) e^(high - s_i)) needs no exponential of
+  // its own.
+  Vec relative(Vec high, Vec positive) const {
+    return minimum(exponential(high - positive), broadcast(kLargest));
+  }
+
+  void add(Vec s, Vec e, Vec w, Vec relative, Vec* sums) const {
+    const Vec q = 1.0f / (1.0f + e * relative);
+    sums[kLikelihood] += w * q;
+    sums[kSquares] += w * (s * s);
+    sums[kSlope] += w * (q - q * q);
+  }
+
+  // q = σ(0) = 1/2, q (1 - q) = 1/4.
+  void add_positive(Vec s, Vec w, Vec* sums) const {
+    sums[kLikelihood] += 0.5f * w;
+    sums[kSquares] += w * (s * s);
+    sums[kSlope] += 0.25f * w;
+  }
+
+  double finish(SoftmaxLane& lane) const {
+    const float weight = lane.sums[kWeight];
+    const float likelihood = lane.sums[kLikelihood] / weight;
+    const float squares = lane.sums[kSquares] / weight;
+    const float inverse = 1.0f / (likelihood + kLogEpsilon);
+    const float constant = inverse * likelihood - bpreg * squares;
+    lane.factor = 1.0f / (weight * lane.batch_size);
+    lane.constants[kInverse] = inverse;
+    lane.constants[kConstant] = constant;
+
+    const float s = lane.positive;
+    const float w = lane.own_weight * lane.own_exponential / weight;
+    const float as_negative = constant - 0.25f * inverse + bpreg * (s * s + 2 * s);
+    lane.own_gradient = (w * as_negative - inverse * lane.sums[kSlope] / weight) *
+                        lane.positive_slope / lane.batch_size;
+    return -std::log(static_cast<double>(likelihood) + kLogEpsilon) +
+           static_cast<double>(bpreg * squares);
+  }
+
+  Vec gradient(Vec s, Vec e, float weight, Vec worth, Vec relative, const Vec* constants) const {
+    const Vec q = 1.0f / (1.0f + e * relative);
+    const Vec regular = bpreg * (s * s + 2.0f * s);
+    return (e * (weight * worth)) *
+           (constants[kConstant] - constants[kInverse] * (q * q) + regular);
+  }
+
+  float bpreg;
+};
+
+std::unique_ptr<Loss> make(const LossSetup& setup) {
+  const float alpha = setup.options.value[kEluParam];
+  std::unique_ptr<Activation> elu(alpha > 0 ? new Elu(alpha) : nullptr);
+  return std::unique_ptr<Loss>(new SoftmaxLoss<BprMax>(setup, std::move(elu)));
+}
+
+}  // namespace
+
+const LossEntry bpr_max = {{"bpr-max", {"bpreg", "elu_param"}}, make};
+
+}  // namespace gru4rec_fast::GRU4REC_FAST_ISA

@@ -1,0 +1,58 @@
+// Scores of feature rows against items, a tile at a time, so that they are used while they are in
+// the L1 cache; rank_counts.cpp, top_k.cpp and item_scores.cpp share it. Every score is the same
+// chain of multiply-adds wherever it is computed, so it depends on neither the tile, nor the other
+// rows, nor the thread.
+#pragma once
+
+#include "engine/buffer.h"
+#include "isa/lane_matrix.h"
+
+namespace gru4rec_fast::GRU4REC_FAST_ISA {
+
+class ScoreTile {
+ public:
+  // A tile has up to kItems items and kRows rows; its scores and its features stay in the L1 cache.
+  static constexpr Index kItems = 48;
+  static constexpr Index kRows = 32;
+
+  // features (rows x units), w (V x units), b (V). w and b are borrowed.
+  ScoreTile(const float* features, Index rows, Index units, const float* w, const float* b)
+      : rows_(rows),
+        units_(units),
+        stride_(row_stride(round_up(rows, kRows))),
+        w_(w),
+        b_(b),
+        features_t_(units * stride_) {
+    transpose(rows, units, features, units, features_t_.data(), stride_);
+  }
+
+  // s (items x kRows): the scores of items first .. first + items - 1 for the rows of a group.
+  void score(Index first, Index items, Index group, float* s) const {
+    score(w_ + first * units_, b_ + first, items, group, s);
+  }
+
+  // The same for item rows w (items x units) and biases b (items).
+  void score(const float* w, const float* b, Index items, Index group, float* s) const {
+    const Index n = at_most(rows_ - group * kRows, kRows);
+    product(items, n, units_, Rows{w, units_}, features_t_.data() + group * kRows, stride_, s,
+            kRows, false);
+    for (Index u = 0; u < items; ++u) {
+      for (Index i = 0; i < n; i += kWidth) {
+        store(s + u * kRows + i, load(s + u * kRows + i) + b[u]);
+      }
+    }
+  }
+
+  Index groups() const { return (rows_ + kRows - 1) / kRows; }
+
+ private:
+  Index rows_, units_, stride_;
+  const float* w_;
+  const float* b_;
+  Buffer features_t_;
+};
+
+// Items that a thread takes at a time.
+inline constexpr Index kChunkItems = 85 * ScoreTile::kItems;
+
+}  // namespace gru4rec_fast::GRU4REC_FAST_ISA

@@ -1,0 +1,137 @@
+// The order of a step: the layers forward; scores and loss of the item rows; the gradients of the
+// item rows, which the optimiser takes at once; the layers backward; last the input rows, whose
+// gradient is complete only then.
+#include "isa/training_step.h"
+
+#include <vector>
+
+#include "isa/input_rows.h"
+#include "isa/item_rows.h"
+#include "isa/layer.h"
+#include "isa/optimisers/optimisers.h"
+
+namespace gru4rec_fast::GRU4REC_FAST_ISA {
+namespace {
+
+// The buffers of a step of up to `lanes` lanes and `rows` unique rows, and its parts.
+class Workspace {
+ public:
+  Workspace(const Network& network, const TrainingSettings& settings, const Optimiser& optimiser,
+            Index lanes, Index rows);
+
+  bool fits(const StepBlock& block) const { return block.lanes == lanes_ && block.width <= rows_; }
+  void reserve_scratch(int threads);
+  void load_states(const CarriedState* states);
+  void store_states(CarriedState* states, Index live) const;
+  float train(const PlannedStep& step, ThreadPool& pool);
+
+ private:
+  TrainingSettings settings_;
+  const Optimiser& optimiser_;
+  Index lanes_, rows_;
+  InputRows inputs_;
+  ItemRows items_;
+  std::vector<LayerStep> layers_;
+  std::vector<Scratch> scratch_;  // by thread
+};
+
+Workspace::Workspace(const Network& network, const TrainingSettings& settings,
+                     const Optimiser& optimiser, Index lanes, Index rows)
+    : settings_(settings),
+      optimiser_(optimiser),
+      lanes_(lanes),
+      rows_(rows),
+      inputs_(network, lanes, rows),
+      items_(network, settings, lanes, rows) {
+  layers_.reserve(static_cast<std::size_t>(network.n_layers));
+  for (int l = 0; l < network.n_layers; ++l) {
+    layers_.push_back(LayerStep(network.layers[l], lanes));
+  }
+}
+
+void Workspace::reserve_scratch(int threads) {
+  Index gradient = items_.gradient_scratch();
+  for (const LayerStep& layer : layers_) gradient = at_least(gradient, layer.scratch());
+  while (scratch_.size() < static_cast<std::size_t>(threads)) {
+    scratch_.push_back({Buffer(gradient), Buffer(items_.strips_scratch())});
+  }
+}
+
+void Workspace::load_states(const CarriedState* states) {
+  for (LayerStep& layer : layers_) {
+    layer.load_states(states);
+    states += layer.states();
+  }
+}
+
+void Workspace::store_states(CarriedState* states, Index live) const {
+  for (const LayerStep& layer : layers_) {
+    layer.store_states(states, live);
+    states += layer.states();
+  }
+}
+
+float Workspace::train(const PlannedStep& step, ThreadPool& pool) {
+  LayerStep &first = layers_.front(), &last = layers_.back();
+  inputs_.read(step, settings_.seed, first.buffers());
+  LayerStep* below = nullptr;
+  for (LayerStep& layer : layers_) {
+    if (below != nullptr) {
+      CellBuffers& b = layer.buffers();
+      copy(b.x.data(), below->output(), step.live * b.input_stride);
+    }
+    layer.forward(step, settings_.seed, pool);
+    below = &layer;
+  }
+  const float loss = items_.forward(step, last.buffers(), pool);
+
+  const BackwardContext context{optimiser_, pool, scratch_.data()};
+  items_.backward(step, last.buffers(), inputs_, context);
+  for (std::size_t l = layers_.size(); l-- > 0;) {
+    layers_[l].backward(step, context);
+    if (l > 0) layers_[l - 1].buffers().d_after_t.swap(layers_[l].buffers().d_x_t);
+  }
+  inputs_.update(step, first.one_hot_input(), first.buffers(), optimiser_);
+  return loss;
+}
+
+class Step final : public TrainingStep {
+ public:
+  Step(const Network& network, const TrainingSettings& settings)
+      : network_(network),
+        settings_(settings),
+        optimiser_(kOptimisers[settings.optimiser]->make(settings.optimiser_options)) {}
+
+  void train_block(const StepBlock& block, CarriedState* states, float* losses,
+                   int threads) override;
+
+ private:
+  Network network_;
+  TrainingSettings settings_;
+  std::unique_ptr<Optimiser> optimiser_;
+  std::unique_ptr<Workspace> workspace_;
+};
+
+void Step::train_block(const StepBlock& block, CarriedState* states, float* losses, int threads) {
+  if (block.steps == 0) return;
+  if (workspace_ == nullptr || !workspace_->fits(block)) {
+    // Some rows to spare, as the number of unique rows differs from block to block.
+    const Index rows = block.width + block.width / 8;
+    workspace_.reset();
+    workspace_.reset(new Workspace(network_, settings_, *optimiser_, block.lanes, rows));
+  }
+  workspace_->reserve_scratch(threads);
+  workspace_->load_states(states);
+  ThreadPool pool(threads);
+  if (worth_sharing(network_, block.width, block.lanes)) pool.start();
+  for (Index t = 0; t < block.steps; ++t) losses[t] = workspace_->train(block.at(t), pool);
+  workspace_->store_states(states, block.live[block.steps - 1]);
+}
+
+}  // namespace
+
+TrainingStep* make_training_step(const Network& network, const TrainingSettings& settings) {
+  return new Step(network, settings);
+}
+
+}  // namespace gru4rec_fast::GRU4REC_FAST_ISA

@@ -1,0 +1,83 @@
+"""`gru4rec-fast evaluate`: recall and MRR of a saved model; other commands evaluate by it too."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from gru4rec_fast.cli.options import add_device, add_keys, keys
+from gru4rec_fast.data.origin import naming
+from gru4rec_fast.data.sessions import load_sessions, require_pairs
+from gru4rec_fast.gru4rec import GRU4Rec, batch_eval
+from gru4rec_fast.reference import RANKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of the command."""
+    parser.add_argument("model", help="a saved model")
+    parser.add_argument("log", help="TSV, CSV or Parquet file of (session, item, time) events")
+    add_evaluation(parser)
+    add_device(parser)
+    add_keys(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; returns its exit status."""
+    print_evaluation(GRU4Rec.loadmodel(options.model, options.device), options.log, options)
+    return 0
+
+
+def add_evaluation(parser: argparse.ArgumentParser) -> None:
+    """The flags that say how an evaluation counts."""
+    parser.add_argument(
+        "--cutoffs",
+        metavar="K",
+        type=_cutoffs,
+        nargs="+",
+        default=[[1, 5, 10, 20]],
+        help="the K of recall@K and mrr@K (default: 1 5 10 20)",
+    )
+    parser.add_argument(
+        "--ties",
+        choices=RANKS,
+        default="standard",
+        help="what an equal score of another item counts (default: standard)",
+    )
+
+
+def print_evaluation(gru: GRU4Rec, log: str, options: argparse.Namespace) -> None:
+    """Evaluate a model on a log as the flags of `add_evaluation` and `add_keys` say."""
+    cutoffs = list(chain.from_iterable(options.cutoffs))
+    recall, mrr = batch_eval(gru, log, cutoffs, mode=options.ties, **keys(options))
+    print_metrics(recall, mrr)
+
+
+def check_logs(logs: Iterable[str], **columns: Any) -> None:
+    """Check test logs before a training, so that their errors do not come after it.
+
+    Raises:
+        DataError: no such file, a bad column, or no session of two events.
+    """
+    for log in logs:
+        with naming(log):
+            require_pairs(load_sessions(log, **columns))
+
+
+def print_metrics(recall: Mapping[int, float], mrr: Mapping[int, float]) -> None:
+    """Print a line for each cut-off."""
+    for k in recall:
+        print(f"Recall@{k}: {recall[k]:.6f} MRR@{k}: {mrr[k]:.6f}")
+
+
+def _cutoffs(text: str) -> list[int]:
+    """'20' or '1,20' as numbers."""
+    cutoffs = text.split(",")
+    if not all(k.isdecimal() and int(k) > 0 for k in cutoffs):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected whole numbers of at least 1, as 1 20 (the log comes before it)"
+        )
+    return [int(k) for k in cutoffs]

@@ -1,0 +1,94 @@
+"""`gru4rec-fast train`: train on a session log, save the model, and evaluate it if asked to."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from gru4rec_fast.cli.evaluate import add_evaluation, check_logs, print_evaluation
+from gru4rec_fast.cli.model_file import ModelFile, shows_progress
+from gru4rec_fast.cli.options import add_device, add_keys, keys
+from gru4rec_fast.cli.parameters import parameter_lines, parse_assignments
+from gru4rec_fast.gru4rec import GRU4Rec
+from gru4rec_fast.presets import PRESETS
+
+if TYPE_CHECKING:
+    from gru4rec_fast.training.report import EpochReport
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of the command, and the list of parameters below them."""
+    parser.description = "Train on a session log and save the model."
+    parser.epilog = "parameters for --set:\n" + parameter_lines()
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("log", help="TSV, CSV or Parquet file of (session, item, time) events")
+    parser.add_argument("--save", metavar="FILE", required=True, help="where the model goes")
+    parser.add_argument("--preset", choices=PRESETS, help="start from published settings")
+    parser.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        type=_assignments,
+        nargs="+",
+        action="extend",
+        default=[],
+        help="parameters, as layers=224 batch_size=32",
+    )
+    parser.add_argument("--epochs", metavar="N", help="passes over the log, as --set n_epochs=N")
+    parser.add_argument(
+        "--no-compatibility-mode",
+        dest="compatibility_mode",
+        action="store_false",
+        help="draw the initial weights by the parameter seed, instead of taking the original's",
+    )
+    parser.add_argument("--test", metavar="LOG", help="evaluate on this log afterwards")
+    parser.add_argument(
+        "--quiet", action="store_true", help="no progress bar and no line for each epoch"
+    )
+    add_evaluation(parser)
+    add_device(parser)
+    add_keys(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; returns its exit status, 1 where the loss was not finite."""
+    tests = [options.test] if options.test else []
+    file = ModelFile(options.save, "--save", [options.log, *tests])
+    params: dict[str, Any] = dict(PRESETS[options.preset]) if options.preset else {}
+    params |= parse_assignments(chain.from_iterable(options.set))
+    params |= {"n_epochs": options.epochs} if options.epochs else {}
+    gru = GRU4Rec(**params, device=options.device)
+    check_logs(tests, **keys(options))
+
+    def on_epoch(report: EpochReport) -> None:
+        if not options.quiet:
+            print(report, flush=True)
+        file.save(gru, report)
+
+    with file.training():
+        gru.fit(
+            options.log,
+            compatibility_mode=options.compatibility_mode,
+            **keys(options),
+            on_epoch=on_epoch,
+            progress=shows_progress() and not options.quiet,
+        )
+    if gru.error_during_train:
+        print(f"gru4rec-fast: {file.kept}", file=sys.stderr)
+        return 1
+    file.finish(gru)
+    if options.test:
+        print_evaluation(gru, options.test, options)
+    return 0
+
+
+def _assignments(text: str) -> list[str]:
+    """'a=1' or 'a=1,b=2' as assignments; refuses a log that follows --set."""
+    assignments = text.split(",")
+    for assignment in assignments:
+        if "=" not in assignment:
+            raise argparse.ArgumentTypeError(
+                f"{assignment!r} is no NAME=VALUE (the log comes before the flags)"
+            )
+    return assignments

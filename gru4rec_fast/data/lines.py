@@ -1,0 +1,66 @@
+"""The lines of a text file: on which one a row stands, and which one cannot be read."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RECORDS = {
+    "\t": re.compile(rb"[^\n]*\n?"),
+    ",": re.compile(
+        rb'(?:"[^"]*(?:""[^"]*)*"|[^",\n]*)(?:,(?:"[^"]*(?:""[^"]*)*"|[^",\r\n]*))*\r?(?:\n|\Z)'
+    ),
+}
+"""A line of a .tsv; a record of a .csv, which can go over several lines within quotes."""
+
+
+def records(content: bytes, separator: str) -> Iterator[tuple[int, bytes]]:
+    """(line that it begins on, text) of the header and of each row; lines count from 1.
+
+    A record that cannot be read comes as an empty text, and is the last one.
+    """
+    record = RECORDS[separator]
+    position = len(content) - len(content.lstrip(b"\r\n"))
+    line = 1 + content.count(b"\n", 0, position)
+    while position < len(content):
+        found = record.match(content, position)
+        yield line, b"" if found is None else found[0]
+        if found is None:
+            return
+        line += found[0].count(b"\n")
+        position = found.end()
+
+
+def line_of(content: bytes, separator: str, row: int) -> int:
+    """The line, counted from 1, on which row `row`, counted from 0, begins."""
+    numbered = enumerate(records(content, separator), -1)  # The header is row -1.
+    return next((line for i, (line, _) in numbered if i == row), row + 2)
+
+
+def why_unreadable(content: bytes, separator: str) -> str:
+    """Why polars cannot read the file, in terms of its lines."""
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return (
+            f"line {content.count(10, 0, error.start) + 1} is not UTF-8 (byte "
+            f"0x{content[error.start]:02x}): expected text in UTF-8; is the file binary, or of "
+            "another encoding?"
+        )
+    wanted = 0
+    for line, record in records(content, separator):
+        if not record:
+            return (
+                f"line {line} has a quote that is not closed, or one within a field: expected a "
+                "field with quotes to be in quotes as a whole, and those within it twice "
+                '("screen 12""")'
+            )
+        fields = re.sub(rb'"[^"]*"', b"", record) if separator == "," else record
+        count = fields.count(separator.encode()) + 1
+        wanted = wanted or count
+        if count > wanted:
+            return f"line {line} has {count} fields: expected {wanted}, as in the header line"
+    return f"cannot be read: expected lines of {wanted} fields each, as in the header line"

@@ -1,0 +1,147 @@
+"""Plain state_dicts, which other tools save: read from a file, and understood by their shapes.
+
+They hold tensors alone, no hyper-parameters. The structure of the network therefore follows from
+the names and shapes, here and nowhere else. Nothing is ever unpickled into an object.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gru4rec_fast.config import Config
+from gru4rec_fast.errors import CheckpointError, ParameterError
+from gru4rec_fast.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""The first bytes of a file of torch.save that is no zip archive (before PyTorch 1.6)."""
+STATE_DICT_NAMES = (
+    "Wy.weight, By.weight, G.{i}.weight_ih, .weight_hh, .bias_ih, .bias_hh and, by embedding "
+    "mode, E.weight or GE.Wx0.weight, GE.Wrz0, GE.Wh0, GE.Bh0"
+)
+
+
+def infer_config(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """`layers`, `embedding` and `constrained_embedding` of a state_dict, from its shapes.
+
+    Raises:
+        CheckpointError: a name is missing or unknown, or a shape does not fit the others.
+    """
+    n_items, _ = _matrix(tensors, "Wy.weight")
+    one_hot = any(name.startswith("GE.") for name in tensors)
+    layers = [_matrix(tensors, "GE.Wh0")[1]] if one_hot else []
+    separate = not one_hot and "E.weight" in tensors
+    cell = 0
+    while f"G.{cell}.weight_hh" in tensors or not layers:
+        layers.append(_matrix(tensors, f"G.{cell}.weight_hh")[1])
+        cell += 1
+    inferred = {
+        "layers": tuple(layers),
+        "embedding": _matrix(tensors, "E.weight")[1] if separate else 0,
+        "constrained_embedding": not one_hot and not separate,
+    }
+    try:
+        shapes = NetworkSpec.of(Config().replace(**inferred), n_items).parameters
+    except ParameterError as error:
+        raise CheckpointError(f"has tensors of no possible network ({error})") from error
+    for name, shape in shapes.items():
+        if _tensor(tensors, name).shape != shape:
+            raise _misfit(tensors, name, ", ".join(map(str, shape)))
+    unknown = [name for name in tensors if name not in shapes]
+    if unknown:
+        raise CheckpointError(
+            f"has tensors of no known meaning: {', '.join(unknown)}; expected the state_dict of a "
+            f"GRU4Rec model alone ({STATE_DICT_NAMES})"
+        )
+    return inferred
+
+
+def _tensor(tensors: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
+    if name not in tensors:
+        raise CheckpointError(
+            f"has no tensor {name!r}: expected the state_dict of a GRU4Rec model "
+            f"({STATE_DICT_NAMES}); it holds {', '.join(tensors) or 'nothing'}"
+        )
+    return tensors[name]
+
+
+def _matrix(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[int, int]:
+    """The shape of a tensor that has two dimensions."""
+    if _tensor(tensors, name).ndim != 2:
+        raise _misfit(tensors, name, "any, any")
+    rows, columns = tensors[name].shape
+    return rows, columns
+
+
+def _misfit(tensors: Mapping[str, torch.Tensor], name: str, expected: str) -> CheckpointError:
+    found = tuple(tensors[name].shape)
+    return CheckpointError(
+        f"tensor {name!r} has the shape {found}: expected ({expected}), to fit the others"
+    )
+
+
+def load_torch(path: Path, head: bytes) -> dict[str, torch.Tensor]:
+    """The tensors of a file of torch.save, by name.
+
+    Args:
+        path: the file.
+        head: its first bytes, at least `len(LEGACY_TORCH)` of them if it has so many.
+
+    Raises:
+        CheckpointError: it is damaged, holds a pickled object, or anything beside tensors.
+    """
+    archive = head.startswith(b"PK")
+    if archive:
+        if not zipfile.is_zipfile(path):
+            raise damaged("the archive has no end")
+        with zipfile.ZipFile(path) as members:
+            if not any(name.endswith("/data.pkl") for name in members.namelist()):
+                raise foreign()
+    if not archive and head != LEGACY_TORCH:
+        raise _pickled()
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
+    except pickle.UnpicklingError as error:
+        raise _pickled() from error
+    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise damaged(str(error).partition("\n")[0] or "it ends too early") from error
+    if not isinstance(loaded, dict):
+        raise CheckpointError(
+            f"holds a {type(loaded).__name__}: expected the state_dict of a GRU4Rec model, saved "
+            "with torch.save(gru.model.state_dict(), path)"
+        )
+    for name, value in loaded.items():
+        if not (isinstance(name, str) and isinstance(value, torch.Tensor)):
+            raise CheckpointError(
+                f"holds a {type(value).__name__} under {name!r}: expected a state_dict, which has "
+                "tensors alone; save it with torch.save(gru.model.state_dict(), path)"
+            )
+    return dict(loaded)
+
+
+def foreign() -> CheckpointError:
+    """The error of a file of another kind."""
+    return CheckpointError(
+        "is not a model file: expected one of savemodel, or a state_dict as safetensors or by "
+        "torch.save"
+    )
+
+
+def damaged(cause: object) -> CheckpointError:
+    """The error of a file whose content is incomplete or changed."""
+    return CheckpointError(f"is truncated or damaged ({cause}): copy or save the model again")
+
+
+def _pickled() -> CheckpointError:
+    return CheckpointError(
+        "holds a pickled object, which could run any code when loaded and is therefore refused; "
+        "in the environment where it was written, run "
+        "torch.save(gru.model.state_dict(), path) and load that file"
+    )

@@ -1,0 +1,66 @@
+"""What a recurrent layer of the training step does, and what the cells' kernels share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import triton
+import triton.language as tl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from gru4rec_fast.kernels.cell_update import InputRows
+    from gru4rec_fast.kernels.parameter import Parameter
+    from gru4rec_fast.kernels.step_context import StepContext
+    from gru4rec_fast.spec import DropoutSite
+
+
+class Layer(Protocol):
+    """A layer of H units for B lanes: its weights, buffers and launches."""
+
+    state: Tensor
+    """(2, B, H): step s reads slot s % 2 and writes the other slot."""
+
+    def __init__(
+        self,
+        context: StepContext,
+        weights: Sequence[Parameter],
+        source: Tensor,
+        dropout_x: DropoutSite,
+        dropout_h: DropoutSite,
+    ) -> None:
+        """Make the buffers.
+
+        weights: in the order of `spec.CellKind.weights`. source: the table (V, K) that the step's
+        items select rows of, or the state (2, B, K) of the layer below. dropout_x: of the input;
+        dropout_h: of the new state.
+        """
+
+    def forward(self) -> None:
+        """Write the new state's slot, and save what the backward pass needs."""
+
+    def backward(self, d_state: Tensor, rows_a_part: int) -> Tensor:
+        """Gradient (B, K) of the layer's input before dropout.
+
+        d_state: gradient of the new state after dropout, (parts, B, H), one part for each
+        `rows_a_part` scored rows. rows_a_part = 0 means a single part, (B, H).
+        """
+
+    def update(self, rows: InputRows | None) -> None:
+        """Update the weights and, for the first layer, the input rows."""
+
+
+@triton.jit
+def sum_parts(
+    d_ptr, lane, unit, mask, parts, B: tl.constexpr, H: tl.constexpr, BLOCK_B: tl.constexpr,
+    BLOCK_H: tl.constexpr,
+):  # fmt: skip
+    """Gradient (lanes, units) of the new state from its parts (parts, B, H), in their order."""
+    d = tl.zeros((BLOCK_B, BLOCK_H), dtype=tl.float32)
+    for part in range(parts):
+        at = (part * B + lane[:, None]) * H + unit[None, :]
+        d += tl.load(d_ptr + at, mask=mask, other=0.0)
+    return d

@@ -1,0 +1,62 @@
+"""The update of the rows that the lanes of a step read as inputs, a part of `cell_update`.
+
+    g[i] = sum of d[j] over the lanes j that read row i, + deferred[i];     theta[i] <- update(g[i])
+
+The gradients of a row that several lanes read are summed before the update squares them. One of the
+lanes owns the row (`device_block`). Its program sums over all lanes by a product with a 0/1 matrix,
+exact in float32, and is the only one to write the row, so there are no atomics. If the table is the
+output's table too, the row can have a gradient as a scored row. `row_gradients` computed it earlier
+in the step and left it in `deferred` (B, K), at the lane that owns the row.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from gru4rec_fast.kernels.device_block import (
+    INPUT_LANE,
+    INPUT_ROW,
+    ITEM,
+    LIVE,
+    SCORED,
+    lane_field,
+    row_field,
+)
+
+
+@triton.jit
+def update_input_rows(
+    tile, record, table, d_ptr, deferred_ptr, update_options,
+    B: tl.constexpr, U: tl.constexpr, K: tl.constexpr,
+    SHARED: tl.constexpr, UPDATE: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_K: tl.constexpr,
+):  # fmt: skip
+    """Update the rows that a tile of lanes owns, in a tile of columns."""
+    # tile: BLOCK_B lanes, of which those that own a row count, BLOCK_K columns
+    tiles_k: tl.constexpr = (K + BLOCK_K - 1) // BLOCK_K
+    live = tl.load(record + LIVE)
+    lane = tile // tiles_k * BLOCK_B + tl.arange(0, BLOCK_B)
+    column = tile % tiles_k * BLOCK_K + tl.arange(0, BLOCK_K)
+    rows_ptr = lane_field(record, INPUT_ROW, B)
+    row = tl.load(rows_ptr + lane, mask=lane < live, other=-1)
+    owner = tl.load(row_field(record, INPUT_LANE, B, U) + row, mask=row >= 0, other=-1)
+    mask = (owner == lane)[:, None] & (column < K)[None, :]
+
+    # load: the gradient of each row, summed over the lanes that read it
+    g = tl.zeros((BLOCK_B, BLOCK_K), dtype=tl.float32)
+    for first in range(0, live, BLOCK_B):
+        other = first + tl.arange(0, BLOCK_B)
+        other_row = tl.load(rows_ptr + other, mask=other < live, other=-2)
+        same = (row[:, None] == other_row[None, :]).to(tl.float32)
+        inside = (other < live)[:, None] & (column < K)[None, :]
+        d = tl.load(d_ptr + other[:, None] * K + column[None, :], mask=inside, other=0.0)
+        g = tl.dot(same, d, g, input_precision="ieee")
+    if SHARED:
+        scored = mask & (row < tl.load(record + SCORED))[:, None]
+        g += tl.load(deferred_ptr + lane[:, None] * K + column[None, :], mask=scored, other=0.0)
+    item = tl.load(lane_field(record, ITEM, B) + lane, mask=lane < live, other=0).to(tl.int64)
+    at = item[:, None] * K + column[None, :]
+    theta = tl.load(table.theta + at, mask=mask, other=0.0)
+
+    # maths and store
+    UPDATE(table, at, theta, g, mask, update_options)

@@ -1,0 +1,249 @@
+"""The training step on the device: every launch of a step, and the graphs that repeat them.
+
+A step of one GRU layer is seven kernels, none of which waits for the host:
+
+    gru_reset_after_fwd -> scores -> lane_loss -> row_gradients -> gru_reset_after_gates_bwd
+        -> gru_reset_after_input_bwd -> cell_update
+
+Each further layer adds its two backward kernels, its forward kernel and a cell_update. The one-hot
+layer has two kernels forward and two backward and no input gradient, which makes eight.
+
+`TrainingStep.train_block` packs a planned block into pinned memory and uploads it on a side stream
+while the block before it still trains. Then it replays a CUDA graph of several steps until the
+block is done. Kernels find their step by a counter on the device, so one graph serves every block.
+All buffers are allocated once, and the losses stay on the device. On CPU tensors, in the
+interpreter, the same launches run one after the other without a graph.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from gru4rec_fast.kernels._tile import check
+from gru4rec_fast.kernels._tuning import tiles_for
+from gru4rec_fast.kernels.block_upload import BlockUpload
+from gru4rec_fast.kernels.cell_update import InputRows
+from gru4rec_fast.kernels.cells import CELLS, Layer
+from gru4rec_fast.kernels.device_block import DeviceBlock, pack_block
+from gru4rec_fast.kernels.dropout import NO_DROPOUT
+from gru4rec_fast.kernels.losses import LOSSES
+from gru4rec_fast.kernels.optimisers import OPTIMISERS
+from gru4rec_fast.kernels.parameter import Parameter
+from gru4rec_fast.kernels.row_gradients import row_gradients
+from gru4rec_fast.kernels.sampled_loss import LossBuffers, LossOptions, sampled_loss
+from gru4rec_fast.kernels.step_context import StepContext
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from torch import Tensor
+
+    from gru4rec_fast.config import Config
+    from gru4rec_fast.plan.block import StepBlock
+    from gru4rec_fast.spec import NetworkSpec
+
+__all__ = ["CELLS", "LOSSES", "OPTIMISERS", "TrainingStep"]
+
+GRAPH_STEPS = 16
+"""Steps of the larger graph; the rest of a block replays a graph of one step."""
+
+
+class TrainingStep:
+    """The training step of one network, with its buffers and states on the device.
+
+    Args:
+        spec: the network.
+        p: parameters by the names of `spec.parameters`, float32, contiguous, on one device.
+        state: the optimiser's state tables in its order; each has a tensor like the parameter for
+            every name. Parameters and state are updated in place.
+        config: of it the loss, the optimiser's options, the batch size, n_sample and the seed.
+        support: (V,) events per item.
+        block_steps: most steps of a block.
+        precision: of the products, 'tf32' or 'ieee'.
+        optimiser: a key of OPTIMISERS.
+
+    Raises:
+        ValueError: a loss, cell, optimiser or precision that the kernels do not have; a wrong
+        number
+            of state tables; a tensor that is missing or has another dtype, shape, layout or device.
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        p: dict[str, Tensor],
+        state: list[dict[str, Tensor]],
+        config: Config,
+        support: Tensor,
+        *,
+        block_steps: int,
+        precision: str = "tf32",
+        optimiser: str = "adagrad",
+    ) -> None:
+        _known("loss", config.loss, LOSSES)
+        _known("optimiser", optimiser, OPTIMISERS)
+        _known("precision", precision, ("tf32", "ieee"))
+        for layer in spec.layers:
+            _known("cell", layer.cell, CELLS)
+        parameters = _parameters(spec, p, state, OPTIMISERS[optimiser].state_names(config))
+        self.w, self.bias = parameters["Wy.weight"], parameters["By.weight"]
+        self.table, self.shared = parameters[spec.input_table], spec.shared
+        device, units = self.w.theta.device, spec.layers[-1].units
+        lanes = config.batch_size
+        tiles = tiles_for(lanes, precision)
+        self.block = DeviceBlock.empty(block_steps, lanes, 2 * lanes + config.n_sample, device)
+        update = OPTIMISERS[optimiser].of(config)
+        self.context = StepContext(self.block, config.seed, tiles, precision, update)
+        self.layers = _layers(self.context, spec, parameters)
+        self.options = LossOptions.of(config)
+        self.loss = LossBuffers.empty(self.block, self.options.loss, units, tiles)
+        self.log_support = torch.log(support.to(device, torch.float64).clamp(min=1)).float()
+        self.deferred = torch.zeros((lanes, units), device=device)
+        self.upload = BlockUpload(self.block) if device.type == "cuda" else None
+        self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self.warm = False
+        self._live = lanes
+        self._slot: int | None = None
+        """Of the layers' states: where the last step wrote; None: both slots are equal."""
+
+    def start_epoch(self) -> None:
+        """Set the states of all lanes to zero."""
+        for layer in self.layers:
+            layer.state.zero_()
+        self._live, self._slot = self.block.lanes, None
+
+    @property
+    def states(self) -> list[Tensor]:
+        """(M, H_l) of each layer after the last step, copied; M is the number of its live lanes.
+
+        Setting them replaces the states that the next block continues from, M at most B.
+        """
+        return [layer.state[self._slot or 0, : self._live].clone() for layer in self.layers]
+
+    @states.setter
+    def states(self, states: Sequence[Tensor]) -> None:
+        shapes = [tuple(state.shape) for state in states]
+        expected = [(len(states[0]), layer.state.shape[2]) for layer in self.layers]
+        if shapes != expected or len(states[0]) > self.block.lanes:
+            raise ValueError(
+                f"states are {shapes}; expected {expected} with at most {self.block.lanes} lanes"
+            )
+        for layer, state in zip(self.layers, states, strict=True):
+            layer.state.zero_()
+            layer.state[:, : len(state)] = state
+        self._live, self._slot = len(states[0]), None
+
+    def train_block(self, block: StepBlock) -> Tensor:
+        """Train the T steps of a planned block; returns their losses (T,), on the device.
+
+        Raises:
+            ValueError: a block of more steps than `block_steps`, or of other lanes or samples.
+        """
+        steps, lanes = len(block), block.inputs.shape[1]
+        if lanes != self.block.lanes:
+            raise ValueError(f"the block has {lanes} lanes; expected {self.block.lanes}")
+        with torch.cuda.device_of(self.w.theta):
+            self._send(block)
+            self._put_states_into(block.first_step % 2)
+            self._run_steps(steps)
+        self._live, self._slot = int(block.live[-1]), (block.first_step + steps) % 2
+        return self.loss.losses[:steps].sum(dim=1) / lanes
+
+    def _put_states_into(self, slot: int) -> None:
+        """Copy the states if the next step reads the other slot: its number does not follow."""
+        if self._slot not in (None, slot):
+            for layer in self.layers:
+                layer.state[slot].copy_(layer.state[1 - slot])
+
+    def _send(self, block: StepBlock) -> None:
+        if self.upload is None:
+            pack_block(block, self.block.rows, self.block.records.numpy())
+            self.block.next.copy_(torch.tensor([0, block.first_step]))
+        else:
+            self.upload.send(block)
+
+    def _run_steps(self, steps: int) -> None:
+        if self.upload is None or not self.warm:
+            for _ in range(steps):
+                self.launch_step()
+            self.warm = True  # all kernels are compiled, so the next block can capture
+            return
+        if not self.graphs:
+            self.graphs = {n: self._capture(n) for n in (GRAPH_STEPS, 1)}
+        for _ in range(steps // GRAPH_STEPS):
+            self.graphs[GRAPH_STEPS].replay()
+        for _ in range(steps % GRAPH_STEPS):
+            self.graphs[1].replay()
+
+    def _capture(self, steps: int) -> torch.cuda.CUDAGraph:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            for _ in range(steps):
+                self.launch_step()
+        return graph
+
+    def launch_step(self) -> None:
+        """Launch the kernels of one step, in order."""
+        context, loss, top = self.context, self.loss, self.layers[-1]
+        for layer in self.layers:
+            layer.forward()
+        sampled_loss(
+            context, top.state, self.w.theta, self.bias.theta, self.log_support, loss, self.options
+        )
+        row_gradients(
+            context, top.state, self.w, self.bias, loss, self.options,
+            deferred=self.deferred, shared=self.shared,
+        )  # fmt: skip
+        d_state, rows_a_part = loss.d_state, context.tiles.rows
+        for layer in reversed(self.layers):
+            d_state = layer.backward(d_state, rows_a_part)
+            rows_a_part = 0
+        rows = InputRows(self.table, d_state, self.deferred if self.shared else None)
+        for layer in reversed(self.layers):
+            layer.update(rows if layer is self.layers[0] else None)
+
+
+def _known(what: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        names = " or ".join(repr(each) for each in known)
+        raise ValueError(
+            f"{what} is {name!r}; expected {names}: train with the reference for any other"
+        )
+
+
+def _parameters(
+    spec: NetworkSpec,
+    p: dict[str, Tensor],
+    state: list[dict[str, Tensor]],
+    state_names: tuple[str, ...],
+) -> dict[str, Parameter]:
+    """Every parameter of the network with its state, all checked."""
+    if len(state) != len(state_names):
+        raise ValueError(f"there are {len(state)} state tables; expected {', '.join(state_names)}")
+    found = dict(zip(("parameter", *state_names), (p, *state), strict=True))
+    for kind, tensors in found.items():
+        if missing := spec.parameters.keys() - tensors.keys():
+            raise ValueError(f"{kind} of {', '.join(sorted(missing))} is missing; expected it")
+    device = p["Wy.weight"].device
+    for kind, tensors in found.items():
+        for name, shape in spec.parameters.items():
+            check(f"{kind} {name}", tensors[name], shape, torch.float32, device)
+    return {
+        name: Parameter(p[name].detach(), tuple(table[name].detach() for table in state))
+        for name in spec.parameters
+    }
+
+
+def _layers(
+    context: StepContext, spec: NetworkSpec, parameters: dict[str, Parameter]
+) -> list[Layer]:
+    """The layers from the input up; each reads the input table or the state of the layer below."""
+    layers: list[Layer] = []
+    source, dropout_x = parameters[spec.input_table].theta, spec.input_dropout
+    for layer in spec.layers:
+        weights = [parameters[name] for name in layer.weights]
+        layers.append(CELLS[layer.cell](context, weights, source, dropout_x, layer.dropout))
+        source, dropout_x = layers[-1].state, NO_DROPOUT
+    return layers

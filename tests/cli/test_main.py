@@ -1,0 +1,97 @@
+"""The command line as a whole: how it starts, and how errors end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.cli.commands import TINY, error_of, run
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_module_and_script_start_and_describe_themselves() -> None:
+    script = str(Path(sys.executable).parent / "gru4rec-fast")
+    for command in ([sys.executable, "-m", "gru4rec_fast"], [script]):
+        printed = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
+        assert "train" in printed.stdout
+    printed = subprocess.run(
+        [sys.executable, "-m", "gru4rec_fast", "train", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "dropout_p_hidden=0.0" in printed.stdout
+
+
+def test_users_errors_take_one_line(
+    logs: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, test = logs
+    cases = {
+        "no such file": ("nowhere.tsv", "-ps", TINY),
+        "did you mean 'layers'": (train, "-ps", "layer=8"),
+        "expected name=value": (train, "-ps", "layers"),
+        "given twice": (train, "-ps", "layers=8,layers=9"),
+        "no parameter file": (train, "-pf", str(tmp_path / "none.py")),
+        "gru4rec_params": (train, "-pf", __file__),
+        "importable module": (train, "-ps", TINY, "-g", "no_such_module"),
+        "expected recall@K or mrr@K": (train, "-ps", TINY, "-t", test, "-lpm", "-pm", "ndcg@20"),
+        "add -m 10": (train, "-ps", TINY, "-t", test, "-lpm", "-pm", "recall@10"),
+        "cutoff is 0": (train, "-ps", TINY, "-m", "0"),
+        "is not there": (train, "-ps", TINY, "-d", "cuda:77"),
+        "no column 'sku'": (train, "-ps", TINY, "-ik", "sku"),
+        "required": (train,),
+        "not allowed with": (train, "-ps", TINY, "-l"),
+        "safetensors": (train, "-l"),
+    }
+    for message, arguments in cases.items():
+        assert message in error_of(capsys, *arguments), message
+
+
+def test_the_device_reaches_every_command(
+    logs: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(tmp_path / "model")
+    assert run(logs[0], "-ps", TINY, "-s", model) == 0
+    for arguments in (
+        (logs[0], "-ps", TINY, "-d"),
+        (model, "-l", "-d"),
+        ("train", logs[0], "--save", model, "--set", *TINY.split(","), "--device"),
+        ("evaluate", model, logs[1], "--device"),
+        ("recommend", model, "0", "--device"),
+        ("demo", "--data", logs[0], "--out", str(tmp_path / "demo"), "--device"),
+    ):
+        assert "device 'cuda:77' is not there" in error_of(capsys, *arguments, "cuda:77")
+
+
+def test_a_diverging_training_fails_and_saves_nothing(
+    logs: tuple[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = tmp_path / "model.pt"
+    diverging = f"{TINY},loss=bpr-max,elu_param=0,learning_rate=1e20"
+    for arguments in (
+        (logs[0], "-ps", diverging, "-s", str(model)),
+        ("train", logs[0], "--save", str(model), "--set", *diverging.split(",")),
+    ):
+        caplog.clear()
+        assert run(*arguments) == 1
+        assert "at mini-batch" in caplog.text
+        assert not model.exists()
+
+
+def test_an_unwritable_model_path_is_found_before_training(
+    logs: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = str(tmp_path / "no" / "such" / "folder" / "model.pt")
+    for arguments in (
+        (logs[0], "-ps", TINY, "-s", target),
+        ("train", logs[0], "--save", target, "--set", *TINY.split(",")),
+    ):
+        assert run(*arguments) == 2
+        printed = capsys.readouterr()
+        assert "no/such/folder" in printed.err
+        assert "Epoch1" not in printed.out

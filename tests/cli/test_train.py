@@ -1,0 +1,52 @@
+"""`train`, and `evaluate` on the model that it saves."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from gru4rec_fast.config import Config
+from gru4rec_fast.presets import PRESETS
+from tests.cli.commands import TINY, error_of, run
+from tests.logs import OTHER_KEYS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_train_evaluate_recommend(
+    logs: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, test = logs
+    model = str(tmp_path / "model.safetensors")
+    assert run("train", train, "--save", model, "--preset", "rsc15", "--set", *TINY.split(","),
+               "--test", test, "--device", "cpu") == 0  # fmt: skip
+    trained = re.findall(r"^Recall@.*$", capsys.readouterr().out, re.MULTILINE)
+    assert run("evaluate", model, test) == 0
+    assert re.findall(r"^Recall@.*$", capsys.readouterr().out, re.MULTILINE) == trained
+    assert len(trained) == 4
+    item = str(pd.read_csv(train, sep="\t").ItemId[0])
+    assert run("recommend", model, item, "-k", "3") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert "integers" in error_of(capsys, "recommend", model, "shoe")
+
+
+def test_every_flag_of_train_and_evaluate_arrives(
+    renamed: str, calls: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    model = str(tmp_path / "model")
+    keys = ["--item-key", "sku", "--session-key", "visit", "--time-key", "at"]
+    flags = [*keys, "--cutoffs", "3", "--ties", "median"]
+    evaluated = {**OTHER_KEYS, "cutoff": [3], "mode": "median"}
+    assert run("train", renamed, "--save", model, "--preset", "coveo", "--set", "layers=4",
+               "n_epochs=1", "n_sample=4", "--test", renamed, *flags) == 0  # fmt: skip
+    changed = {"layers": 4, "n_epochs": 1, "n_sample": 4}
+    assert calls["fit"]["config"] == Config().replace(**PRESETS["coveo"] | changed)
+    assert calls["fit"].items() >= OTHER_KEYS.items()
+    assert calls.pop("eval") == evaluated
+    assert run("evaluate", model, renamed, *flags) == 0
+    assert calls["eval"] == evaluated
