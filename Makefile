@@ -5,7 +5,8 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
-SOURCES := pyproject.toml setup.py CMakeLists.txt constraints.txt $(wildcard csrc/*)
+CPP := $(wildcard csrc/*/*.h csrc/*/*.cpp csrc/*/*/*.h csrc/*/*/*.cpp)
+SOURCES := pyproject.toml setup.py CMakeLists.txt constraints.txt $(wildcard csrc/*.cmake csrc/isa/*.py) $(CPP)
 
 # OpenMP threads that wait for a busy core should sleep, not spin: the difference is tenfold.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -31,12 +32,12 @@ lint: $(STAMP)  ## ruff, mypy, clang-format; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run -Werror csrc/*.cpp csrc/*.h csrc/tests/*.cpp
+	$(BIN)/clang-format --dry-run -Werror $(CPP)
 
 format: $(STAMP)  ## put the sources into the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i csrc/*.cpp csrc/*.h csrc/tests/*.cpp
+	$(BIN)/clang-format -i $(CPP)
 
 bench: $(STAMP)  ## all benchmarks; ARGS="-k sampling" for some
 	@$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' --benchmark-only $(ARGS)

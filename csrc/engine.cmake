@@ -38,6 +38,28 @@ function(kernels_for name)
     $<$<CONFIG:Release>:-O3> -ffp-contract=fast -fno-math-errno -fno-trapping-math
     -Wall -Wextra -Wpedantic -Wshadow $<$<BOOL:${GRU4REC_FAST_WERROR}>:-Werror>)
   target_sources(engine PRIVATE $<TARGET_OBJECTS:kernels_${name}>)
+  if(GRU4REC_FAST_CHECK_SYMBOLS)
+    check_symbols(${name})
+  endif()
+endfunction()
+
+# Fails the build where the kernels break the rule of csrc/isa/README.md. A debug build does not
+# inline what the rule relies on.
+set(GRU4REC_FAST_CHECK_SYMBOLS FALSE)
+if(CMAKE_NM AND CMAKE_SYSTEM_NAME STREQUAL "Linux" AND CMAKE_BUILD_TYPE STREQUAL "Release")
+  set(GRU4REC_FAST_CHECK_SYMBOLS TRUE)
+endif()
+
+function(check_symbols name)
+  set(stamp ${CMAKE_CURRENT_BINARY_DIR}/symbols_${name}.checked)
+  set(checker ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/isa/check_symbols.py)
+  add_custom_command(OUTPUT ${stamp}
+    COMMAND ${Python_EXECUTABLE} ${checker} ${CMAKE_NM} ${name} $<TARGET_OBJECTS:kernels_${name}>
+    COMMAND ${CMAKE_COMMAND} -E touch ${stamp}
+    DEPENDS ${checker} $<TARGET_OBJECTS:kernels_${name}>
+    COMMAND_EXPAND_LISTS VERBATIM)
+  add_custom_target(check_symbols_${name} DEPENDS ${stamp})
+  add_dependencies(engine check_symbols_${name})
 endfunction()
 
 kernels_for(baseline)

@@ -1,18 +1,20 @@
 """The C++ data side (session store, lane scheduler, negative sampler, row merge, dropout masks) and
-the CPU engine (training, ranks, best items, Adagrad).
+the CPU engine (training, ranks, best items).
 
 Letters: E events, B lanes, T planned steps of a block, M live lanes of a step, S negatives,
-U unique rows of a step, V items. Every function releases the GIL while it works; every array
-it returns is freshly allocated, C-contiguous, and owned by the caller, but for the views of a
-`SessionStore`, which are read-only. Arguments must have the dtype stated here: nothing is cast.
-Errors are `ValueError`s that name the value, what was expected and the remedy.
+U unique rows of a step, V items, H units of a layer, R feature rows.
+
+Every function releases the GIL while it works. Every array that it returns is freshly allocated,
+C-contiguous, and owned by the caller, except the views of a `SessionStore`, which are read-only.
+Arguments must have the dtype stated here: nothing is cast. Errors are `ValueError`s that name the
+value, what was expected and the remedy.
 """
+
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from gru4rec_fast.config import Config
-from gru4rec_fast.plan.block import StepBlock
 
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
@@ -131,23 +133,160 @@ def philox4x32(key: int, counter: tuple[int, int, int, int]) -> tuple[int, int, 
 
 # ---- The CPU engine: float32, `threads` at most, and the same bits for any number of them ----
 
-def train_block(
-    parameters: dict[str, Float32],
-    accumulators: dict[str, Float32],
-    momenta: dict[str, Float32],
-    states: list[Float32],
-    block: StepBlock,
-    support: Int64,
-    config: Config,
-    threads: int,
-) -> tuple[Float32, list[Float32]]:
-    """Train the T steps of a planned block; returns losses (T,) and new states (M, H_l).
+class DropoutSite(Protocol):
+    """A place where dropout falls."""
 
-    Parameters, by the names of the state_dict, and their Adagrad state (`momenta` empty without
-    momentum) are updated in place. Parameters are contiguous, and of the state every row is; the
-    rows of momenta are as far apart as those of accumulators. `states` (rows, H_l) are those of
-    the step before the block. support (V,): events per item. Raises ValueError for arrays that do
-    not fit together, and for a loss that the engine does not have.
+    @property
+    def number(self) -> int:
+        """Of the random stream; `site` of `dropout_mask`."""
+    @property
+    def rate(self) -> float:
+        """Probability that an element is dropped; 0 for no dropout."""
+
+class LayerSpec(Protocol):
+    """A recurrent layer."""
+
+    @property
+    def cell(self) -> str:
+        """One of `cells()`."""
+    @property
+    def inputs(self) -> int: ...
+    @property
+    def units(self) -> int: ...
+    @property
+    def dropout(self) -> DropoutSite:
+        """Of the new state."""
+    @property
+    def weights(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of its weights, in the order that the cell takes them."""
+
+class NetworkSpec(Protocol):
+    """The structure of a network; `gru4rec_fast.spec.NetworkSpec` is one."""
+
+    @property
+    def n_items(self) -> int: ...
+    @property
+    def input_table(self) -> str:
+        """The name of the parameter that inputs are read from."""
+    @property
+    def input_dropout(self) -> DropoutSite: ...
+    @property
+    def layers(self) -> Sequence[LayerSpec]:
+        """From the input up."""
+    @property
+    def shared(self) -> bool:
+        """Whether the input table is the output's, Wy.weight."""
+    @property
+    def one_hot(self) -> bool:
+        """Whether an input selects a row of gates of the first layer."""
+
+class StepBlock(Protocol):
+    """T planned steps: arrays of `LaneBlock` and `MergedRows`, where each is described."""
+
+    @property
+    def first_step(self) -> int:
+        """The number of the first step, counted through all epochs."""
+    @property
+    def restarts(self) -> UInt8: ...
+    @property
+    def source(self) -> Int32: ...
+    @property
+    def live(self) -> Int32: ...
+    @property
+    def rows(self) -> Int32: ...
+    @property
+    def target_count(self) -> Int32: ...
+    @property
+    def sample_count(self) -> Int32: ...
+    @property
+    def target_row(self) -> Int32: ...
+    @property
+    def input_row(self) -> Int32: ...
+    @property
+    def scored(self) -> Int32: ...
+    @property
+    def touched(self) -> Int32: ...
+
+class Trainer:
+    """Trains one network on the CPU; parameters and optimiser state are updated in place.
+
+    The arrays are borrowed and kept alive; they are read and checked once, here. Each block is
+    trained by the instruction set in use at the time.
+
+    Args:
+        spec: the network's structure.
+        parameters: contiguous arrays by name: Wy.weight (V, H), By.weight (V, 1), the input table
+            (V, inputs of the first layer) and the weights of every layer.
+        optimiser: one of `optimisers()`.
+        optimiser_options: the values that it needs; adagrad: "learning_rate" and "momentum".
+        state: one dict for each state table that the optimiser keeps with its options, in its
+            order, with an array for each parameter and of its shape. adagrad: the accumulators,
+            and with momentum > 0 the momenta. The rows of a matrix must be contiguous, but may lie
+            apart, as those of a view; a vector must be contiguous.
+        loss: one of `losses()`.
+        loss_options: the values that it needs; cross-entropy: "logq" and "sample_alpha"; bpr-max:
+            "bpreg" and "elu_param". The options of other losses are ignored.
+        batch_size: the B that a step's loss is divided by, and the most lanes of a block.
+        seed: of the dropout masks, 0..2^64-1.
+        support: (V,) events per item; borrowed.
+
+    Raises:
+        ValueError: for an unknown cell, loss, optimiser or option, a missing option or array, and
+            an array that does not fit.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: NetworkSpec,
+        parameters: dict[str, Float32],
+        optimiser: str,
+        optimiser_options: dict[str, float],
+        state: list[dict[str, Float32]],
+        loss: str,
+        loss_options: dict[str, float],
+        batch_size: int,
+        seed: int,
+        support: Int64,
+    ) -> None: ...
+    def start_epoch(self) -> None:
+        """Set the states of all B lanes to zero."""
+    def train_block(self, block: StepBlock, threads: int) -> Float32:
+        """Train the steps of a block, and return their losses (T,).
+
+        Calls from several threads wait for each other. Raises ValueError for arrays that do not
+        fit together, and for an index outside its table.
+        """
+    @property
+    def states(self) -> list[Float32]:
+        """Copies of the carried states (M, H), layer by layer, after the last step.
+
+        Of all B lanes at first, and after `start_epoch`. Setting them restores a run: (rows, H)
+        each, with the same rows <= B, else ValueError.
+        """
+    @states.setter
+    def states(self, states: Sequence[Float32]) -> None: ...
+
+def losses() -> list[str]:
+    """The losses that the engine has."""
+
+def cells() -> list[str]:
+    """The cells that the engine has."""
+
+def optimisers() -> dict[str, int]:
+    """The optimisers that the engine has -> the most state tables that each keeps."""
+
+def update_rows(
+    optimiser: str,
+    options: dict[str, float],
+    theta: Float32,
+    state: list[Float32],
+    rows: Int64 | None,
+    g: Float32,
+) -> None:
+    """Update unique `rows` (n,) of theta (V, H) or (V,) by g (n, H) or (n,), in place; for tests.
+
+    `state` has an array like theta for each state table. All rows if None.
     """
 
 def rank_counts(
@@ -161,19 +300,8 @@ def rank_counts(
 def top_k(features: Float32, w: Float32, b: Float32, k: int, threads: int) -> tuple[Float32, Int64]:
     """Scores and items (R, min(k, V)) of each row's best items, of equal ones the lower first."""
 
-def scores(features: Float32, w: Float32, b: Float32, items: Int64, threads: int) -> Float32:
+def item_scores(features: Float32, w: Float32, b: Float32, items: Int64, threads: int) -> Float32:
     """Scores (R, n) of the given items (n,), the same bits as in `rank_counts` and `top_k`."""
-
-def sparse_adagrad(
-    theta: Float32,
-    a: Float32,
-    m: Float32 | None,
-    rows: Int64 | None,
-    g: Float32,
-    learning_rate: float,
-    momentum: float,
-) -> None:
-    """Adagrad with momentum, in place, on unique `rows` (U,) by g (U, H); on all rows if None."""
 
 def instruction_sets() -> list[str]:
     """Those that this build has and this processor runs, the fastest first."""

@@ -1,15 +1,17 @@
 // Runs every kernel of every instruction set over small random problems, for the sanitizers to
-// watch: results must not depend on the number of threads, and scans must equal a plain loop.
-// That training is right is tested against the reference, in tests/test_training_step.py.
+// watch: results must not depend on the number of threads, and ranks, best items and scores must
+// agree. The tests in Python compare the results with the reference.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "dispatch.h"
+#include "engine/dispatch.h"
 
 namespace gru4rec_fast {
 namespace {
@@ -37,8 +39,8 @@ int below(int n) {
   return std::uniform_int_distribution<int>(0, n - 1)(generator);
 }
 
-// Memory of exactly the parameter's size, so that a step beyond it is seen. The state of a matrix
-// row is its accumulators, then its momenta.
+// Memory of exactly the parameter's size, so that an access beyond it is seen. The two state tables
+// of a matrix row lie side by side.
 struct OwnedParameter {
   Floats value, state;
   std::ptrdiff_t rows = 0, columns = 0;
@@ -47,78 +49,99 @@ struct OwnedParameter {
   OwnedParameter(std::ptrdiff_t r, std::ptrdiff_t c)
       : value(random_floats(r * c)), state(2 * value.size()), rows(r), columns(c) {}
 
-  Parameter view(bool with_momentum) {
-    const std::ptrdiff_t stride = columns > 1 && with_momentum ? 2 * columns : columns;
-    float* momentum = state.data() + (columns > 1 ? columns : rows);
-    return {value.data(), state.data(), with_momentum ? momentum : nullptr, rows, columns, stride};
+  Parameter view(int tables) {
+    Parameter p;
+    p.value = value.data();
+    p.rows = rows;
+    p.columns = columns;
+    const bool together = columns > 1 && rows > 1;
+    for (int k = 0; k < tables; ++k) {
+      p.state[k].first = state.data() + k * (together ? columns : rows * columns);
+      p.state[k].stride = together ? tables * columns : columns;
+    }
+    return p;
   }
 };
 
-struct OwnedCell {
-  OwnedParameter w_ih, w_hh, w_h, b_ih, b_hh;
-};
+template <class Kind>
+int index_of(const Kind* (*table)(int), const std::string& name) {
+  for (int i = 0; table(i) != nullptr; ++i) {
+    if (name == table(i)->name) return i;
+  }
+  std::fprintf(stderr, "no part is named %s\n", name.c_str());
+  std::exit(1);
+}
+
+// Copies its option values from pairs of name and value.
+using Options = std::vector<std::pair<std::string, float>>;
+
+OptionValues values_of(const char* const* names, const Options& options) {
+  OptionValues values;
+  for (int i = 0; names[i] != nullptr; ++i) {
+    for (const auto& [name, value] : options) {
+      if (name == names[i]) values.value[i] = value;
+    }
+  }
+  return values;
+}
 
 enum class Embedding { kShared, kSeparate, kOneHot };
 
 struct Model {
   OwnedParameter wy, by, input;
-  std::vector<OwnedCell> cells;
-  std::vector<Cell> views;
+  std::vector<std::vector<OwnedParameter>> weights;  // of each layer
+  std::vector<Layer> layers;
   Network network;
 
-  Model(std::ptrdiff_t items, std::ptrdiff_t inputs, const std::vector<int>& layers,
+  Model(std::ptrdiff_t items, std::ptrdiff_t inputs, const std::vector<int>& units,
         Embedding embedding)
-      : wy(items, layers.back()), by(items, 1) {
-    std::ptrdiff_t width = embedding == Embedding::kShared ? layers.back() : inputs;
-    if (embedding == Embedding::kOneHot) width = 3 * layers.front();
+      : wy(items, units.back()), by(items, 1) {
+    std::ptrdiff_t width = embedding == Embedding::kShared ? units.back() : inputs;
+    if (embedding == Embedding::kOneHot) width = 3 * units.front();
     if (embedding != Embedding::kShared) input = OwnedParameter(items, width);
-    for (const int H : layers) {
-      OwnedCell cell;
-      if (embedding == Embedding::kOneHot && cells.empty()) {
-        cell.w_hh = OwnedParameter(H, 2 * H);
-        cell.w_h = OwnedParameter(H, H);
-      } else {
-        cell.w_ih = OwnedParameter(3 * H, width);
-        cell.w_hh = OwnedParameter(3 * H, H);
-        cell.b_hh = OwnedParameter(3 * H, 1);
+    network.shared = embedding == Embedding::kShared;
+    for (const int H : units) {
+      const bool one_hot = embedding == Embedding::kOneHot && layers.empty();
+      Layer layer;
+      layer.cell = index_of(kernels().cell, one_hot ? "gru-reset-before" : "gru-reset-after");
+      layer.inputs = width;
+      layer.units = H;
+      layer.dropout = {static_cast<int>(layers.size()) + 1, 0.3};
+      layers.push_back(layer);
+      const CellKind& kind = *kernels().cell(layer.cell);
+      MatrixSize sizes[kMaxWeights];
+      kind.weight_sizes(width, H, sizes);
+      weights.emplace_back();
+      for (int i = 0; i < kind.weights; ++i) {
+        weights.back().emplace_back(sizes[i].rows, sizes[i].columns);
       }
-      cell.b_ih = OwnedParameter(3 * H, 1);
-      cells.push_back(cell);
       width = H;
     }
+    if (embedding != Embedding::kOneHot) network.input_dropout = {0, 0.2};
   }
 
-  const Network& view(Embedding embedding, bool momentum) {
-    views.clear();
-    for (OwnedCell& cell : cells) {
-      Cell v;
-      v.reset_before = embedding == Embedding::kOneHot && views.empty();
-      v.units = v.reset_before ? cell.w_h.rows : cell.w_hh.columns;
-      v.inputs = v.reset_before ? 3 * v.units : cell.w_ih.columns;
-      v.w_ih = cell.w_ih.view(momentum);
-      v.w_hh = cell.w_hh.view(momentum);
-      v.w_h = cell.w_h.view(momentum);
-      v.b_ih = cell.b_ih.view(momentum);
-      v.b_hh = cell.b_hh.view(momentum);
-      views.push_back(v);
+  const Network& view(int tables) {
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      for (std::size_t i = 0; i < weights[l].size(); ++i) {
+        layers[l].weights[i] = weights[l][i].view(tables);
+      }
     }
-    network.wy = wy.view(momentum);
-    network.by = by.view(momentum);
-    network.shared = embedding == Embedding::kShared;
-    network.input = network.shared ? network.wy : input.view(momentum);
-    network.cells = views.data();
-    network.n_cells = static_cast<int>(views.size());
+    network.wy = wy.view(tables);
+    network.by = by.view(tables);
+    network.input = network.shared ? network.wy : input.view(tables);
+    network.layers = layers.data();
+    network.n_layers = static_cast<int>(layers.size());
     return network;
   }
 };
 
-struct Plan {
+struct Block {
   std::vector<std::uint8_t> restarts;
   std::vector<std::int32_t> source, live, rows, targets, samples, target_row, input_row, scored,
       touched;
-  BlockPlan block;
+  StepBlock block;
 
-  Plan(int steps, int lanes, int n_scored, int items) {
+  Block(int steps, int lanes, int n_scored, int items) {
     const int width = n_scored + 2;
     for (int t = 0; t < steps; ++t) {
       const int alive = t == steps - 1 ? lanes - 1 : lanes;
@@ -165,56 +188,63 @@ struct Result {
   }
 };
 
-Result train(Model model, Embedding embedding, const Settings& settings, Plan& plan, int threads) {
+// Trains the block twice, the second time from the states of the first.
+Result train(Model model, const TrainingSettings& settings, int tables, const StepBlock& block,
+             int threads) {
   Result result;
-  result.losses.resize(static_cast<std::size_t>(plan.block.steps));
-  std::vector<Floats> rooms;
-  std::vector<LayerState> states;
-  const Network& network = model.view(embedding, settings.momentum > 0);
-  for (const Cell& cell : model.views) {
-    rooms.emplace_back(static_cast<std::size_t>(plan.block.lanes * cell.units));
-    states.push_back({rooms.back().data(), plan.block.lanes});
+  result.losses.resize(static_cast<std::size_t>(block.steps));
+  std::vector<Floats> floats;
+  std::vector<CarriedState> states;
+  for (const Layer& layer : model.layers) {
+    floats.emplace_back(static_cast<std::size_t>(block.lanes * layer.units));
+    states.push_back({floats.back().data(), block.lanes});
   }
-  kernels().train_block(network, settings, plan.block, states.data(), result.losses.data(),
-                        threads);
-  for (const float loss : result.losses) REQUIRE(std::isfinite(loss));
+  const std::unique_ptr<TrainingStep> step(
+      kernels().make_training_step(model.view(tables), settings));
+  for (int epoch = 0; epoch < 2; ++epoch) {
+    step->train_block(block, states.data(), result.losses.data(), threads);
+    for (const float loss : result.losses) REQUIRE(std::isfinite(loss));
+    for (CarriedState& state : states) state.rows = block.lanes;
+  }
   result.wy = model.wy.value;
-  result.states = rooms.back();
+  result.states = floats.back();
   return result;
 }
 
 void test_training() {
   constexpr int kItems = 700;
   const std::vector<std::int64_t> support(kItems, 7);
+  const int optimiser = index_of(kernels().optimiser, "adagrad");
+  const OptimiserKind& adagrad = *kernels().optimiser(optimiser);
   // Small and odd sizes for the ends of loops; large ones so that threads share them, and so that
   // item rows are packed.
   for (const int H : {5, 70, 215}) {
     for (const auto embedding : {Embedding::kShared, Embedding::kSeparate, Embedding::kOneHot}) {
-      for (const auto loss : {Loss::kCrossEntropy, Loss::kBprMax}) {
-        Settings settings;
+      for (int loss = 0; kernels().loss(loss) != nullptr; ++loss) {
+        const int lanes = H == 5 ? 3 : H == 70 ? 37 : 79;
+        TrainingSettings settings;
         settings.loss = loss;
-        settings.batch_size = H == 5 ? 3 : H == 70 ? 37 : 79;
-        settings.dropout_embed = 0.2;
-        settings.dropout_hidden = 0.3;
-        settings.learning_rate = 0.05f;
-        settings.momentum = H == 5 ? 0.0f : 0.2f;
-        settings.bpreg = 1.0f;
-        settings.elu = 0.5f;
-        settings.logq = 1.0f;
-        settings.alpha = 0.5f;
+        settings.loss_options = values_of(
+            kernels().loss(loss)->options,
+            {{"bpreg", 1.0f}, {"elu_param", 0.5f}, {"logq", 1.0f}, {"sample_alpha", 0.5f}});
+        settings.optimiser = optimiser;
+        settings.optimiser_options = values_of(
+            adagrad.options, {{"learning_rate", 0.05f}, {"momentum", H == 5 ? 0.0f : 0.2f}});
+        settings.batch_size = lanes;
         settings.seed = 3;
         settings.support = support.data();
-        Plan plan(3, static_cast<int>(settings.batch_size), H == 5 ? 11 : 600, kItems);
+        const int tables = adagrad.count_tables(settings.optimiser_options);
+        const Block block(3, lanes, H == 5 ? 11 : 600, kItems);
         const Model model(kItems, 9, {H + 3, H}, embedding);
-        const Result one = train(model, embedding, settings, plan, 1);
-        REQUIRE(one == train(model, embedding, settings, plan, 2));
-        REQUIRE(one == train(model, embedding, settings, plan, 3));
+        const Result one = train(model, settings, tables, block.block, 1);
+        REQUIRE(one == train(model, settings, tables, block.block, 2));
+        REQUIRE(one == train(model, settings, tables, block.block, 3));
       }
     }
   }
 }
 
-void test_scans() {
+void test_ranks() {
   constexpr int kRows = 35, kUnits = 37, kItems = 9001;
   const Floats features = random_floats(kRows * kUnits), w = random_floats(kItems * kUnits);
   const Floats b = random_floats(kItems);
@@ -237,7 +267,7 @@ void test_scans() {
       }
     }
     Floats chosen(kRows * best.size());
-    kernels().score_items(features.data(), kRows, kUnits, w.data(), b.data(), best.data(),
+    kernels().item_scores(features.data(), kRows, kUnits, w.data(), b.data(), best.data(),
                           kRows * 10, chosen.data(), threads);
     for (std::size_t i = 0; i < kRows; ++i) {
       for (std::size_t j = 0; j < 10; ++j) {
@@ -248,15 +278,21 @@ void test_scans() {
 }
 
 void test_updates() {
-  for (const int columns : {1, 7, 33}) {
-    OwnedParameter p(20, columns), q(20, columns);
-    const Floats g = random_floats(6 * columns);
-    const std::vector<std::int64_t> rows = {19, 0, 3, 7, 11, 5};
-    kernels().update_rows(p.view(true), rows.data(), 6, g.data(), 0.1f, 0.3f);
-    const Floats all = random_floats(20 * columns);
-    kernels().update_rows(q.view(false), nullptr, 20, all.data(), 0.1f, 0.0f);
-    for (const float value : p.value) REQUIRE(std::isfinite(value));
-    for (const float value : q.value) REQUIRE(std::isfinite(value));
+  const int optimiser = index_of(kernels().optimiser, "adagrad");
+  const OptimiserKind& kind = *kernels().optimiser(optimiser);
+  const std::vector<std::int32_t> rows = {19, 0, 3, 7, 11, 5};
+  for (const float momentum : {0.0f, 0.3f}) {
+    const OptionValues options =
+        values_of(kind.options, {{"learning_rate", 0.1f}, {"momentum", momentum}});
+    const int tables = kind.count_tables(options);
+    for (const int columns : {1, 7, 33}) {
+      OwnedParameter p(20, columns), q(20, columns);
+      const Floats g = random_floats(6 * columns), all = random_floats(20 * columns);
+      kernels().update_rows(optimiser, options, p.view(tables), rows.data(), 6, g.data());
+      kernels().update_rows(optimiser, options, q.view(tables), nullptr, 20, all.data());
+      for (const float value : p.value) REQUIRE(std::isfinite(value));
+      for (const float value : q.value) REQUIRE(std::isfinite(value));
+    }
   }
 }
 
@@ -267,7 +303,7 @@ int main() {
   for (const std::string& name : gru4rec_fast::instruction_sets()) {
     gru4rec_fast::use_instruction_set(name);
     gru4rec_fast::test_training();
-    gru4rec_fast::test_scans();
+    gru4rec_fast::test_ranks();
     gru4rec_fast::test_updates();
     std::printf("%s: passed\n", name.c_str());
   }

@@ -1,0 +1,218 @@
+"""The binding of training: what it refuses, its states, and an optimiser's update of rows."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pytest
+
+from gru4rec_fast import _core
+from gru4rec_fast.config import Config
+from gru4rec_fast.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gru4rec_fast._core import Float32, StepBlock
+
+V, B = 50, 4
+
+
+@pytest.fixture(params=_core.instruction_sets())
+def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
+    before = _core.instruction_set()
+    _core.use_instruction_set(request.param)
+    yield request.param
+    _core.use_instruction_set(before)
+
+
+def arguments(**options: Any) -> dict[str, Any]:
+    config = Config().replace(**{"layers": (6, 5), "batch_size": B, "momentum": 0.1} | options)
+    spec = NetworkSpec.of(config, V)
+    rng = np.random.default_rng(1)
+    shapes = spec.parameters.items()
+    parameters = {k: rng.normal(0, 0.3, s).astype(np.float32) for k, s in shapes}
+    state = [{k: np.zeros_like(v) for k, v in parameters.items()} for _ in range(2)]
+    return {
+        "spec": spec,
+        "parameters": parameters,
+        "optimiser": "adagrad",
+        "optimiser_options": {"learning_rate": 0.1, "momentum": config.momentum},
+        "state": state[: 2 if config.momentum > 0 else 1],
+        "loss": "cross-entropy",
+        "loss_options": {"logq": 1.0, "sample_alpha": 0.5, "bpreg": 1.0, "elu_param": 0.5},
+        "batch_size": B,
+        "seed": 3,
+        "support": np.ones(V, np.int64),
+    }
+
+
+def random_block(steps: int, first_step: int = 0, lanes: int = B) -> StepBlock:
+    rng = np.random.default_rng(first_step)
+    items = [rng.integers(0, V, (steps, n)).astype(np.int32) for n in (lanes, lanes, 9)]
+    live = np.full(steps, lanes, np.int32)
+    merged = _core.merge_rows(items[0], items[1], live, items[2])
+    fields = ("rows", "target_count", "sample_count", "target_row", "input_row")
+    arrays = {name: getattr(merged, name) for name in (*fields, "scored", "touched")}
+    source = np.tile(np.arange(lanes, dtype=np.int32), (steps, 1))
+    restarts = (rng.random((steps, lanes)) < 0.2).astype(np.uint8)
+    block = SimpleNamespace(
+        first_step=first_step, live=live, source=source, restarts=restarts, **arrays
+    )
+    return cast("StepBlock", block)
+
+
+def test_the_parts_have_the_names_of_the_spec() -> None:
+    assert _core.losses() == ["cross-entropy", "bpr-max"]
+    assert _core.cells() == ["gru-reset-after", "gru-reset-before"]
+    assert _core.optimisers() == {"adagrad": 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"loss": "margin"}, r"loss is 'margin'; .* has cross-entropy, bpr-max"),
+        ({"optimiser": "adam"}, r"optimiser is 'adam'; .* has adagrad"),
+        ({"loss_options": {"logq": 1.0}}, r"holds no 'sample_alpha', which 'cross-entropy' needs"),
+        ({"loss_options": {"log_q": 1.0}}, r"holds 'log_q'; expected bpreg, .*, sample_alpha"),
+        ({"optimiser_options": {"momentum": 0.0}}, r"holds no 'learning_rate'"),
+        ({"state": []}, r"state has 0 tables; expected 2, accumulator, momentum"),
+        ({"batch_size": 0}, r"batch_size is 0; expected at least 1"),
+        ({"seed": -1}, r"seed is -1"),
+        ({"support": np.ones(V - 1, np.int64)}, r"support is int64 .* expected \(50, 1\)"),
+        ({"support": np.ones(V, np.int32)}, r"support is int32"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        _core.Trainer(**{**arguments(), **change})
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "array", "message"),
+    [
+        (None, "Wy.weight", None, r"parameters has no 'Wy.weight'"),
+        (None, "Wy.weight", np.zeros((V, 6), np.float32), r"Wy.weight is .* expected \(50, 5\)"),
+        (None, "Wy.weight", np.zeros((5, V), np.float32).T, r"Wy.weight .* expected contiguous"),
+        (None, "G.1.weight_hh", np.zeros((15, 5)), r"G.1.weight_hh is float64"),
+        (None, "G.0.bias_ih", np.zeros(17, np.float32), r"G.0.bias_ih is .* expected \(18,\)"),
+        (0, "By.weight", np.zeros((V, 2), np.float32), r"accumulator of By.weight .* \(50, 1\)"),
+        (1, "Wy.weight", None, r"state, momentum, has no 'Wy.weight'"),
+        (1, "Wy.weight", np.zeros((V, 5, 2), np.float32)[..., 0], r"momentum of Wy.weight .* rows"),
+        (0, "G.0.bias_ih", np.zeros((18, 2), np.float32)[:, 0], r"elements 2 floats apart"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(
+    table: int | None, name: str, array: Float32 | None, message: str
+) -> None:
+    keywords = arguments()
+    arrays = keywords["parameters"] if table is None else keywords["state"][table]
+    if array is None:
+        del arrays[name]
+    else:
+        arrays[name] = array
+    with pytest.raises(ValueError, match=message):
+        _core.Trainer(**keywords)
+
+
+def test_a_cell_that_does_not_take_the_input_is_refused() -> None:
+    keywords = arguments(constrained_embedding=False)
+    spec = keywords["spec"]
+    keywords["spec"] = SimpleNamespace(
+        **{name: getattr(spec, name) for name in ("n_items", "input_table", "layers", "shared")},
+        input_dropout=spec.input_dropout,
+        one_hot=False,
+    )
+    with pytest.raises(ValueError, match=r"layer 0 is a gru-reset-before.* one-hot inputs only"):
+        _core.Trainer(**keywords)
+
+
+def test_blocks_that_do_not_fit_are_refused() -> None:
+    trainer = _core.Trainer(**arguments())
+    block = random_block(3)
+    block.rows[1, 0] = V
+    with pytest.raises(ValueError, match=r"step 1 of the block .* a catalogue of 50 items"):
+        trainer.train_block(block, 1)
+    with pytest.raises(ValueError, match=r"the block has 5 lanes; .* batch_size, 4"):
+        trainer.train_block(random_block(3, lanes=5), 1)
+    with pytest.raises(ValueError, match="threads is 0"):
+        trainer.train_block(random_block(3), 0)
+    trainer.states = [h[:2] for h in trainer.states]
+    block = random_block(3)
+    block.restarts[:] = 0
+    with pytest.raises(ValueError, match="step 0 of the block names a lane"):
+        trainer.train_block(block, 1)
+
+
+@pytest.mark.parametrize("loss", _core.losses())
+@pytest.mark.parametrize("embedding", [{}, {"embedding": 7}, {"constrained_embedding": False}])
+def test_a_run_can_be_cut_and_restored(loss: str, embedding: dict[str, Any]) -> None:
+    if "embedding" in embedding:
+        embedding = {**embedding, "constrained_embedding": False}
+    whole, cut = ({**arguments(**embedding), "loss": loss} for _ in range(2))
+    one, block = _core.Trainer(**whole), random_block(8)
+    losses = one.train_block(block, 1)
+    halves: list[Float32] = []
+    states = None
+    for begin in (0, 4):
+        trainer = _core.Trainer(**cut)  # a new one each time: all it knows is given to it
+        if states is not None:
+            trainer.states = states
+        rows = {
+            k: v[begin : begin + 4] for k, v in vars(block).items() if isinstance(v, np.ndarray)
+        }
+        part = cast("StepBlock", SimpleNamespace(first_step=begin, **rows))
+        halves.append(trainer.train_block(part, 2))
+        states = trainer.states
+    assert np.array_equal(np.concatenate(halves), losses)
+    for name, value in whole["parameters"].items():
+        assert np.array_equal(value, cut["parameters"][name]), name
+    assert states is not None
+    assert all(np.array_equal(a, b) for a, b in zip(states, one.states, strict=True))
+    assert [h.shape for h in states] == [(B, 6), (B, 5)]
+    one.start_epoch()
+    assert all(not h.any() for h in one.states)
+
+
+def test_states_that_do_not_fit_are_refused() -> None:
+    trainer = _core.Trainer(**arguments())
+    with pytest.raises(ValueError, match=r"there are 1 states; expected 2"):
+        trainer.states = trainer.states[:1]
+    with pytest.raises(ValueError, match=r"state is .* expected \(4, 6\)"):
+        trainer.states = [np.zeros((5, n), np.float32) for n in (6, 5)]
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.4])
+@pytest.mark.parametrize("columns", [1, 7, 8, 100])
+def test_adagrad_updates_rows(momentum: float, columns: int, instruction_set: str) -> None:
+    rng = np.random.default_rng(columns)
+    theta, m = (rng.normal(0, 1, (50, columns)).astype(np.float32) for _ in range(2))
+    a = rng.random((50, columns), np.float32)
+    rows = rng.permutation(50)[:20]
+    g = rng.normal(0, 1, (20, columns)).astype(np.float32)
+    g[3] = 0
+    exact_a = a.astype(np.float64)
+    exact_m = m.astype(np.float64) if momentum > 0 else np.zeros((50, columns))
+    exact = theta.astype(np.float64)
+    exact_a[rows] += g.astype(np.float64) ** 2
+    exact_m[rows] = momentum * exact_m[rows] - 0.1 * g / np.sqrt(exact_a[rows] + 1e-6)
+    exact[rows] += exact_m[rows]
+    state = [a, m] if momentum > 0 else [a]
+    options = {"learning_rate": 0.1, "momentum": momentum}
+    _core.update_rows("adagrad", options, theta, state, rows, g)
+    np.testing.assert_allclose(theta, exact, rtol=2e-6, atol=2e-6)
+    for fast, truth in zip(state, (exact_a, exact_m), strict=False):
+        np.testing.assert_allclose(fast, truth, rtol=2e-6, atol=2e-6)
+
+
+def test_updates_that_do_not_fit_are_refused() -> None:
+    theta, options = np.zeros((5, 3), np.float32), {"learning_rate": 0.1, "momentum": 0.0}
+    a, g = np.zeros_like(theta), np.ones((1, 3), np.float32)
+    with pytest.raises(ValueError, match=r"a row is outside theta; expected 0\.\.4"):
+        _core.update_rows("adagrad", options, theta, [a], np.array([5]), g)
+    with pytest.raises(ValueError, match=r"g is .* expected \(5, 3\)"):
+        _core.update_rows("adagrad", options, theta, [a], None, g)
+    with pytest.raises(ValueError, match="theta is float64"):
+        _core.update_rows("adagrad", options, cast("Any", np.zeros((5, 3))), [a], None, g)

@@ -1,0 +1,99 @@
+"""The layers of csrc: a file includes only its own layer and those below, as LAYERS says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+CSRC = Path(__file__).resolve().parents[2] / "csrc"
+
+LAYERS: dict[str, tuple[str, ...]] = {
+    # Folder, or file without suffix, by the longest match -> what it may include beside itself.
+    "data": (),
+    "engine": (),
+    "engine/parts": (),
+    "engine/network": ("engine/parts",),
+    "engine/step_block": (),
+    "engine/training_step": ("engine/network", "engine/parts", "engine/step_block"),
+    "engine/kernels": ("engine/network", "engine/parts", "engine/training_step"),
+    "engine/dispatch": ("engine/kernels",),
+    "engine/huge_pages": (),
+    "engine/buffer": ("engine/huge_pages",),
+    "engine/thread_pool": (),
+    "isa/simd": (),
+    "isa/index_array": ("isa/simd",),
+    "isa/vector_math": ("isa/simd",),
+    "isa/product": ("isa/simd",),
+    "isa/lane_matrix": ("isa/product",),
+    "isa/dropout": ("isa/lane_matrix",),
+    "isa/score_tile": ("engine", "isa/lane_matrix"),
+    "isa/row_prefetch": ("engine", "isa/simd"),
+    "isa/optimisers": ("engine", "isa/row_prefetch", "isa/vector_math"),
+    "isa/losses": ("engine", "isa/lane_matrix", "isa/vector_math"),
+    "isa/cells": ("engine", "isa/lane_matrix", "isa/optimisers/optimiser", "isa/vector_math"),
+    "isa/layer": ("engine", "isa/cells", "isa/dropout"),
+    "isa/input_rows": ("engine", "isa/cells/cell", "isa/dropout", "isa/index_array"),
+    "isa/item_rows": ("engine", "isa/cells/cell", "isa/input_rows", "isa/losses"),
+    "isa/training_step": (
+        "engine",
+        "isa/simd",
+        "isa/input_rows",
+        "isa/item_rows",
+        "isa/layer",
+        "isa/optimisers",
+    ),
+    "isa/rank_counts": ("engine", "isa/simd", "isa/score_tile"),
+    "isa/top_k": ("engine", "isa/simd", "isa/score_tile"),
+    "isa/item_scores": ("engine", "isa/simd", "isa/score_tile"),
+    "isa/kernels": ("engine", "isa"),
+    "bindings": ("data", "engine"),
+    "tests": ("engine",),
+}
+
+FILES = sorted(p for p in CSRC.rglob("*") if p.suffix in (".h", ".cpp"))
+
+
+def layer_of(name: str) -> str:
+    """The longest key of LAYERS that is the name or a folder of it."""
+    matches = [key for key in LAYERS if name == key or name.startswith(key + "/")]
+    assert matches, f"{name} is in no layer of LAYERS"
+    return max(matches, key=len)
+
+
+def includes(path: Path) -> list[str]:
+    """The project's headers that a file includes, without their suffix."""
+    return re.findall(r'^\s*#\s*include\s+"(.+)\.h"', path.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(CSRC)))
+def test_includes_point_down(path: Path) -> None:
+    name = str(path.relative_to(CSRC).with_suffix(""))
+    layer = layer_of(name)
+    for included in includes(path):
+        assert (CSRC / f"{included}.h").is_file(), f"{included}.h is not below csrc/"
+        same = layer_of(included) == layer
+        below = any(included == key or included.startswith(key + "/") for key in LAYERS[layer])
+        assert same or below, f"{name} includes {included}, which is not below {layer}"
+
+
+def test_the_layers_have_no_cycle() -> None:
+    seen: list[str] = []
+
+    def visit(layer: str, path: tuple[str, ...]) -> None:
+        assert layer not in path, " -> ".join((*path, layer))
+        if layer in seen:
+            return
+        for below in LAYERS[layer]:
+            for key in {layer_of(below)} if below not in ("engine", "isa") else set():
+                visit(key, (*path, layer))
+        seen.append(layer)
+
+    for layer in LAYERS:
+        visit(layer, ())
+
+
+def test_files_stay_readable() -> None:
+    longest = {str(p.relative_to(CSRC)): len(p.read_text().splitlines()) for p in FILES}
+    assert all(lines <= 350 for lines in longest.values()), longest
