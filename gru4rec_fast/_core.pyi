@@ -259,10 +259,11 @@ class Trainer:
         """
     @property
     def states(self) -> list[Float32]:
-        """Copies of the carried states (M, H), layer by layer, after the last step.
+        """Copies of each layer's carried state (M, width) after the last step.
 
-        Of all B lanes at first, and after `start_epoch`. Setting them restores a run: (rows, H)
-        each, with the same rows <= B, else ValueError.
+        The columns are the H of the hidden state, then those of the cell's further states. There
+        are all B lanes at first, and after `start_epoch`. Setting them restores a run: (rows,
+        width) each, with the same rows <= B, else ValueError.
         """
     @states.setter
     def states(self, states: Sequence[Float32]) -> None: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 import torch
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from gru4rec_fast.data.sessions import Sessions
-    from gru4rec_fast.evaluation.network_scorer import NetworkScorer
 
 
 class BaselineScorer(Scorer, Protocol):
@@ -163,8 +162,8 @@ class Baseline(ABC):
             ParameterError: k is not a whole number of at least 1.
             RuntimeError: `fit` was not called.
         """
-        scorer = cast("NetworkScorer", self.scorer())
-        return recommend(scorer, self.data_iterator.itemidmap, session_items, k, exclude_seen)
+        items = self.data_iterator.itemidmap
+        return recommend(self.scorer(), items, session_items, k, exclude_seen)
 
     def _not_fitted(self) -> RuntimeError:
         return RuntimeError(f"this {type(self).__name__} has no model yet: call fit(log)")
