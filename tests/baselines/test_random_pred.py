@@ -7,7 +7,7 @@ import torch
 
 from gru4rec_fast.baselines.random_pred import RandomPred, RandomScorer
 from gru4rec_fast.data.sessions import load_sessions
-from gru4rec_fast.evaluation.metrics import evaluate
+from gru4rec_fast.evaluation.evaluate import evaluate
 from tests.logs import random_log
 
 

@@ -12,7 +12,7 @@ import torch
 from gru4rec_fast.baselines import BASELINES
 from gru4rec_fast.baselines.event_window import EVENTS
 from gru4rec_fast.data.sessions import load_sessions
-from gru4rec_fast.evaluation.metrics import evaluate
+from gru4rec_fast.evaluation.evaluate import evaluate
 from tests.baselines import twins
 from tests.logs import log_of, random_log
 
