@@ -259,10 +259,11 @@ class Trainer:
         """
     @property
     def states(self) -> list[Float32]:
-        """Copies of the carried states (M, H), layer by layer, after the last step.
+        """Copies of each layer's carried state (M, width) after the last step.
 
-        Of all B lanes at first, and after `start_epoch`. Setting them restores a run: (rows, H)
-        each, with the same rows <= B, else ValueError.
+        The columns are the H of the hidden state, then those of the cell's further states. There
+        are all B lanes at first, and after `start_epoch`. Setting them restores a run: (rows,
+        width) each, with the same rows <= B, else ValueError.
         """
     @states.setter
     def states(self, states: Sequence[Float32]) -> None: ...
@@ -317,3 +318,60 @@ def vector_math(function: str, x: Float32) -> Float32:
 
 def advise_huge_pages(array: Float32) -> None:
     """Ask the system to back the array's memory by huge pages, now if it can; advice only."""
+
+# ---- Baselines: one thread; numbers and ranks do not depend on the rows beside ----
+
+class SessionKnn:
+    """Item scores from the nearest training sessions; baselines/session_knn.py has the formulas.
+
+    items (E,), offsets (n + 1,): events grouped by session. order (n,): all sessions from the
+    oldest to the most recent. `similarity` is 'cosine' or 'decay'. k neighbours are taken among the
+    m most recent sessions that share an item; equal ones by recency.
+
+    A session is a row of `sessions` (R, L): its last events, the most recent first, then -1.
+    """
+
+    def __init__(
+        self,
+        items: Int32,
+        offsets: Int64,
+        order: Int64,
+        n_items: int,
+        *,
+        similarity: str,
+        match_weight: bool,
+        idf: bool,
+        k: int,
+        m: int,
+    ) -> None: ...
+    def rank_counts(self, sessions: Int32, targets: Int64) -> tuple[Int64, Int64]:
+        """Items scored above each row's target (R,), and equal to it, itself included (R,)."""
+    def top_k(self, sessions: Int32, k: int) -> tuple[NDArray[np.float64], Int64]:
+        """Scores and items (R, min(k, V)), best first; equal ones by ascending index."""
+    def item_scores(self, sessions: Int32, items: Int64) -> NDArray[np.float64]:
+        """Scores (R, n) of the items (n,); 0 for an item that no neighbour contains."""
+
+def similar_items(
+    items: Int32, offsets: Int64, n_items: int, n_sims: int, lmbd: float, alpha: float
+) -> tuple[Int64, Int32, NDArray[np.float64]]:
+    """Each item's n_sims most similar other items, best first; equal ones by ascending index.
+
+    Similarity: c_ij / ((supp_i + lmbd)^alpha (supp_j + lmbd)^(1 - alpha)) with c_ij the sessions
+    with both items and supp_i those with item i. Returns offsets (V + 1,), items and similarities.
+    """
+
+def train_bpr_mf(
+    items: Int32,
+    offsets: Int64,
+    session_factors: Float32,
+    item_factors: Float32,
+    *,
+    n_epochs: int,
+    learning_rate: float,
+    regularization: float,
+    seed: int,
+) -> None:
+    """LearnBPR (Rendle et al. 2009) on session_factors (n, F) and item_factors (V, F), in place.
+
+    An epoch draws as many triples as there are distinct (session, item) pairs.
+    """

@@ -10,5 +10,6 @@ void bind_trainer(pybind11::module_& m);
 void bind_parts(pybind11::module_& m);
 void bind_ranks(pybind11::module_& m);
 void bind_instruction_sets(pybind11::module_& m);
+void bind_baselines(pybind11::module_& m);
 
 }  // namespace gru4rec_fast

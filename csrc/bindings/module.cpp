@@ -7,4 +7,5 @@ PYBIND11_MODULE(_core, m) {
   gru4rec_fast::bind_parts(m);
   gru4rec_fast::bind_ranks(m);
   gru4rec_fast::bind_instruction_sets(m);
+  gru4rec_fast::bind_baselines(m);
 }

@@ -108,9 +108,10 @@ class Trainer {
   Network network_;
   Array<std::int64_t> support_;
 
-  std::vector<std::ptrdiff_t> units_;       // of each carried state
-  std::vector<std::vector<float>> floats_;  // of each carried state, (B x H)
-  std::vector<CarriedState> states_;
+  // Of each layer.
+  std::vector<std::ptrdiff_t> widths_;      // columns of its state
+  std::vector<std::vector<float>> floats_;  // (B x width)
+  std::vector<LayerState> states_;
 
   mutable std::mutex mutex_;  // train_block works without the GIL
   std::unique_ptr<TrainingStep> step_;
@@ -143,11 +144,9 @@ Trainer::Trainer(const py::object& spec, const py::dict& parameters, const std::
   expect(support_.shape(0) == network_.wy.rows, "support", support_, network_.wy.rows, 1);
 
   for (const Layer& layer : layers_) {
-    for (int s = 0; s < kernels().cell(layer.cell)->states; ++s) {
-      units_.push_back(layer.units);
-      floats_.emplace_back(static_cast<std::size_t>(batch_size * layer.units));
-      states_.push_back({floats_.back().data(), batch_size});
-    }
+    widths_.push_back(kernels().cell(layer.cell)->states * layer.units);
+    floats_.emplace_back(static_cast<std::size_t>(batch_size * widths_.back()));
+    states_.push_back({floats_.back().data(), batch_size});
   }
 }
 
@@ -177,7 +176,7 @@ py::array_t<float> Trainer::train_block(const py::object& block, int threads) {
   std::vector<float> losses(static_cast<std::size_t>(steps.steps));
   unlocked([&] {
     const std::lock_guard<std::mutex> lock(mutex_);
-    for (CarriedState& state : states_) state.rows = std::min(state.rows, steps.lanes);
+    for (LayerState& state : states_) state.rows = std::min(state.rows, steps.lanes);
     borrowed.check_indices(network_.wy.rows, states_.front().rows);
     if (step_kernels_ != &kernels()) {
       step_kernels_ = &kernels();
@@ -193,14 +192,14 @@ py::list Trainer::states() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     std::vector<std::vector<float>> values;
     for (std::size_t s = 0; s < states_.size(); ++s) {
-      values.emplace_back(floats_[s].begin(), floats_[s].begin() + states_[s].rows * units_[s]);
+      values.emplace_back(floats_[s].begin(), floats_[s].begin() + states_[s].rows * widths_[s]);
     }
     return values;
   });
   py::list arrays;
   for (std::size_t s = 0; s < copies.size(); ++s) {
-    const auto rows = static_cast<std::ptrdiff_t>(copies[s].size()) / units_[s];
-    arrays.append(moved(copies[s], {rows, units_[s]}));
+    const auto rows = static_cast<std::ptrdiff_t>(copies[s].size()) / widths_[s];
+    arrays.append(moved(copies[s], {rows, widths_[s]}));
   }
   return arrays;
 }
@@ -208,15 +207,16 @@ py::list Trainer::states() const {
 void Trainer::set_states(const std::vector<py::array>& states) {
   if (states.size() != states_.size()) {
     throw std::invalid_argument("there are " + std::to_string(states.size()) +
-                                " states; expected " + std::to_string(states_.size()));
+                                " states; expected one for each of " +
+                                std::to_string(states_.size()) + " layers");
   }
   std::vector<Array<float>> arrays;
   for (std::size_t s = 0; s < states.size(); ++s) {
     arrays.push_back(array_of<float>("state", states[s], 2));
     const std::ptrdiff_t rows = arrays.front().shape(0);
-    expect(arrays[s].shape(0) == rows && arrays[s].shape(1) == units_[s] &&
+    expect(arrays[s].shape(0) == rows && arrays[s].shape(1) == widths_[s] &&
                rows <= settings_.batch_size,
-           "state", arrays[s], std::min(rows, settings_.batch_size), units_[s]);
+           "state", arrays[s], std::min(rows, settings_.batch_size), widths_[s]);
   }
   unlocked([&] {
     const std::lock_guard<std::mutex> lock(mutex_);

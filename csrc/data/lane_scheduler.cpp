@@ -9,8 +9,8 @@
 namespace gru4rec_fast {
 namespace {
 
-// A shuffled order makes each new session two cache misses in a row, its offset and its items.
-// Both are asked for ahead, the offset so early that it has arrived when the items need it.
+// With a shuffled order each new session costs two dependent cache misses: its offset, then its
+// items. Both are prefetched, the offset early enough to be read when the items are prefetched.
 constexpr std::int64_t kOffsetsAhead = 64;
 constexpr std::int64_t kItemsAhead = 32;
 

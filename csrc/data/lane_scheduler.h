@@ -4,7 +4,7 @@
 // next item of the same session as target. A lane whose session has no next item is free and takes
 // the next session of the order. Lanes are filled in rounds: all free lanes, in lane order, take
 // the next sessions; a lane that got a session without a pair is free again in the next round.
-// When no session is left the free lanes die, and the others close ranks in their order. The epoch
+// When no session is left the free lanes die, and the live lanes move up in their order. The epoch
 // ends when fewer than `min_live` lanes live.
 //
 // Steps are planned in blocks. A plan does not depend on how it is cut into blocks.

@@ -41,8 +41,8 @@ double checked_sum(Span<double> weights) {
 }
 
 // Integers proportional to the weights that sum to V * 2^32. Each rounding error is carried into
-// the next item; an item of positive weight gets at least 1. What is left over, because of that or
-// of float64, is settled by the heaviest item: it has at least 2^32, more than V could ever owe.
+// the next item; an item of positive weight gets at least 1. The difference that this and float64
+// leave is added to the heaviest item: it has at least 2^32, and the difference is smaller than V.
 std::vector<std::uint64_t> integer_masses(Span<double> weights) {
   const double sum = checked_sum(weights);
   const double total = static_cast<double>(weights.size()) * static_cast<double>(kSlotMass);
@@ -72,7 +72,7 @@ NegativeSampler::NegativeSampler(Span<double> weights) {
   const std::size_t size = masses.size();
   slots_.resize(size);
 
-  // Two cursors sweep upwards, one over items lighter than a slot and one over the others. The
+  // Two indices move upwards, one over items lighter than a slot and one over the others. The
   // heavy item fills the gap of each light slot; once it is itself lighter than a slot, the next
   // heavy item fills its gap. The sum is exact, so the last heavy item ends as a full slot.
   const auto next_light = [&](std::size_t i) {
@@ -128,8 +128,8 @@ std::vector<std::int32_t> NegativeSampler::draw(std::uint64_t seed, std::uint64_
                                 "; expected both at least 0 and at most 2^33 samples at once, "
                                 "draw fewer steps in a call");
   }
-  // A table of millions of items does not fit the cache: slots are chosen and asked for a chunk at
-  // a time, and read when they have arrived.
+  // A table of millions of items does not fit into the cache: the slots of a chunk are chosen and
+  // prefetched, then read.
   constexpr std::size_t kChunk = 64;
   std::array<std::uint32_t, kChunk> slot{};
   std::array<std::uint32_t, kChunk> fraction{};

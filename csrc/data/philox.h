@@ -2,7 +2,7 @@
 // numbers: as easy as 1, 2, 3" (SC 2011). A block of four words is a pure function of a 64-bit key
 // and a 128-bit counter, so any draw can be made alone, in any order, on any thread or device.
 //
-// How this project spends the counter: word 0 is the block within a step, words 1 and 2 are the
+// How this project uses the counter: word 0 is the block within a step, words 1 and 2 are the
 // low and high halves of the step, word 3 is the stream (0 negatives, 1 + site dropout).
 #pragma once
 

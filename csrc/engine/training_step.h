@@ -22,8 +22,9 @@ struct TrainingSettings {
   const std::int64_t* support = nullptr;  // (V,) events per item
 };
 
-// A state that a layer carries: `value` has room for (B x H) and holds `rows` rows.
-struct CarriedState {
+// What a layer carries from step to step: `value` has room for (B x width) and holds `rows` rows. A
+// row has the H numbers of each of the cell's states, one after the other: width = states * H.
+struct LayerState {
   float* value = nullptr;
   std::ptrdiff_t rows = 0;
 };
@@ -34,11 +35,11 @@ class TrainingStep {
   TrainingStep(const TrainingStep&) = delete;
   TrainingStep& operator=(const TrainingStep&) = delete;
 
-  // Trains the steps of `block`. `states` has an entry for each carried state, layer by layer; it
-  // holds those of the step before the block, and then those of its last step. losses (T,). The
+  // Trains the steps of `block`. `states` has an entry for each layer; it holds those of the
+  // step before the block, and then those of its last step. losses (T,). The
   // result does not depend on the number of threads. The caller has checked all shapes, and that
   // indices are inside their tables. Throws std::bad_alloc.
-  virtual void train_block(const StepBlock& block, CarriedState* states, float* losses,
+  virtual void train_block(const StepBlock& block, LayerState* states, float* losses,
                            int threads) = 0;
 
  protected:

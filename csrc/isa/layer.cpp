@@ -11,23 +11,23 @@ LayerStep::LayerStep(const Layer& layer, Index max_lanes)
       b_(layer, entry_.kind, max_lanes),
       cell_(entry_.make(layer, max_lanes)) {}
 
-void LayerStep::load_states(const CarriedState* states) {
-  const Index H = layer_.units;
+void LayerStep::load_state(const LayerState& state) {
+  const Index H = layer_.units, width = entry_.kind.states * H;
   for (int s = 0; s < entry_.kind.states; ++s) {
     float* after = b_.state[s].after.data();
-    for (Index i = 0; i < states[s].rows; ++i) {
-      copy(after + i * b_.unit_stride, states[s].value + i * H, H);
+    for (Index i = 0; i < state.rows; ++i) {
+      copy(after + i * b_.unit_stride, state.value + i * width + s * H, H);
     }
   }
 }
 
-void LayerStep::store_states(CarriedState* states, Index live) const {
-  const Index H = layer_.units;
+void LayerStep::store_state(LayerState& state, Index live) const {
+  const Index H = layer_.units, width = entry_.kind.states * H;
+  state.rows = live;
   for (int s = 0; s < entry_.kind.states; ++s) {
     const float* after = b_.state[s].after.data();
-    states[s].rows = live;
     for (Index i = 0; i < live; ++i) {
-      copy(states[s].value + i * H, after + i * b_.unit_stride, H);
+      copy(state.value + i * width + s * H, after + i * b_.unit_stride, H);
     }
   }
 }

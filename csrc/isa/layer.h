@@ -10,9 +10,9 @@ class LayerStep {
  public:
   LayerStep(const Layer& layer, Index max_lanes);
 
-  // Reads the carried states of the step before, or writes those of the last step (`live` lanes).
-  void load_states(const CarriedState* states);
-  void store_states(CarriedState* states, Index live) const;
+  // Reads the state of the step before, or writes the one of the last step (`live` lanes).
+  void load_state(const LayerState& state);
+  void store_state(LayerState& state, Index live) const;
 
   // Computes the new state from `buffers().x`.
   void forward(const PlannedStep& step, std::uint64_t seed, ThreadPool& pool);
@@ -21,7 +21,6 @@ class LayerStep {
     cell_->backward(b_, step.live, context);
   }
 
-  int states() const { return entry_.kind.states; }
   bool one_hot_input() const { return entry_.kind.one_hot_input; }
   Index scratch() const { return weight_scratch(layer_); }  // floats of Scratch::gradient
   CellBuffers& buffers() { return b_; }

@@ -21,8 +21,8 @@ class Workspace {
 
   bool fits(const StepBlock& block) const { return block.lanes == lanes_ && block.width <= rows_; }
   void reserve_scratch(int threads);
-  void load_states(const CarriedState* states);
-  void store_states(CarriedState* states, Index live) const;
+  void load_states(const LayerState* states);
+  void store_states(LayerState* states, Index live) const;
   float train(const PlannedStep& step, ThreadPool& pool);
 
  private:
@@ -57,18 +57,12 @@ void Workspace::reserve_scratch(int threads) {
   }
 }
 
-void Workspace::load_states(const CarriedState* states) {
-  for (LayerStep& layer : layers_) {
-    layer.load_states(states);
-    states += layer.states();
-  }
+void Workspace::load_states(const LayerState* states) {
+  for (LayerStep& layer : layers_) layer.load_state(*states++);
 }
 
-void Workspace::store_states(CarriedState* states, Index live) const {
-  for (const LayerStep& layer : layers_) {
-    layer.store_states(states, live);
-    states += layer.states();
-  }
+void Workspace::store_states(LayerState* states, Index live) const {
+  for (const LayerStep& layer : layers_) layer.store_state(*states++, live);
 }
 
 float Workspace::train(const PlannedStep& step, ThreadPool& pool) {
@@ -102,8 +96,7 @@ class Step final : public TrainingStep {
         settings_(settings),
         optimiser_(kOptimisers[settings.optimiser]->make(settings.optimiser_options)) {}
 
-  void train_block(const StepBlock& block, CarriedState* states, float* losses,
-                   int threads) override;
+  void train_block(const StepBlock& block, LayerState* states, float* losses, int threads) override;
 
  private:
   Network network_;
@@ -112,7 +105,7 @@ class Step final : public TrainingStep {
   std::unique_ptr<Workspace> workspace_;
 };
 
-void Step::train_block(const StepBlock& block, CarriedState* states, float* losses, int threads) {
+void Step::train_block(const StepBlock& block, LayerState* states, float* losses, int threads) {
   if (block.steps == 0) return;
   if (workspace_ == nullptr || !workspace_->fits(block)) {
     // Some rows to spare, as the number of unique rows differs from block to block.

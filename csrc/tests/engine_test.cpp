@@ -194,7 +194,7 @@ Result train(Model model, const TrainingSettings& settings, int tables, const St
   Result result;
   result.losses.resize(static_cast<std::size_t>(block.steps));
   std::vector<Floats> floats;
-  std::vector<CarriedState> states;
+  std::vector<LayerState> states;
   for (const Layer& layer : model.layers) {
     floats.emplace_back(static_cast<std::size_t>(block.lanes * layer.units));
     states.push_back({floats.back().data(), block.lanes});
@@ -204,7 +204,7 @@ Result train(Model model, const TrainingSettings& settings, int tables, const St
   for (int epoch = 0; epoch < 2; ++epoch) {
     step->train_block(block, states.data(), result.losses.data(), threads);
     for (const float loss : result.losses) REQUIRE(std::isfinite(loss));
-    for (CarriedState& state : states) state.rows = block.lanes;
+    for (LayerState& state : states) state.rows = block.lanes;
   }
   result.wy = model.wy.value;
   result.states = floats.back();
@@ -260,7 +260,7 @@ void test_ranks() {
     for (std::size_t i = 0; i < kRows; ++i) {
       REQUIRE(equal[i] >= 1);
       REQUIRE(greater[i] >= 0 && greater[i] + equal[i] <= kItems);
-      // A target among the best ten has as many items above it as its place tells.
+      // A target at place j of the best ten has at most j items above it.
       for (std::size_t j = 0; j < 10; ++j) {
         if (best[i * 10 + j] == targets[i]) REQUIRE(greater[i] <= static_cast<std::int64_t>(j));
         if (j > 0) REQUIRE(scores[i * 10 + j] <= scores[i * 10 + j - 1]);

@@ -1,8 +1,4 @@
-"""Baselines behind the same evaluation as the model: each is an `evaluation.Scorer`.
-
-A scorer keeps the state of its lanes, turns each event into features, and counts the items that
-outrank a target; a baseline that needs no state or no features has empty ones.
-"""
+"""Popularity: every session is answered with the items of highest support."""
 
 # ruff: noqa: ARG002 - the methods take what every scorer is given
 
@@ -14,14 +10,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gru4rec_fast.baselines.baseline import Baseline
 from gru4rec_fast.errors import ParameterError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from gru4rec_fast.data.sessions import Sessions
 
-class Pop:
-    """Popularity (2016, section 4): every session is answered with the items of highest support.
+
+class Pop(Baseline):
+    """POP (Hidasi et al. 2016, section 4): the score of an item is its number of training events.
+
+    It has no parameters.
+    """
+
+    def _train(self, sessions: Sessions) -> PopScorer:
+        return PopScorer(sessions.support)
+
+
+class PopScorer:
+    """The scorer of `Pop`.
 
     Args:
         support: (V,) events of each item index in the training log, `Sessions.support`.
@@ -70,3 +79,7 @@ class Pop:
         below = torch.searchsorted(self._ascending, own, side="left")
         up_to = torch.searchsorted(self._ascending, own, side="right")
         return self.n_items - up_to, up_to - below
+
+    def scores(self, features: Tensor, items: Tensor) -> Tensor:
+        """Supports (R, n) of the items (n,), for every row the same."""
+        return self._support[items].expand(len(features), -1)

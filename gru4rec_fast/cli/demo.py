@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gru4rec_fast.baselines.pop import Pop
+from gru4rec_fast.baselines.pop import PopScorer
 from gru4rec_fast.checks import closest
 from gru4rec_fast.cli import output_folder
 from gru4rec_fast.cli.comparison import CUTOFFS, Figures, line, table
@@ -211,7 +211,7 @@ def _compare(
         return Figures(result.recall, result.mrr)
 
     with naming(test):
-        rows = known | {"popularity": figures(Pop(train_sessions.support))}
+        rows = known | {"popularity": figures(PopScorer(train_sessions.support))}
     print(
         f"Training on {gru.device}: {train_sessions.n_sessions:,} sessions, "
         f"{train_sessions.n_events:,} events, {train_sessions.n_items:,} items; "

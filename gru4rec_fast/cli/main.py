@@ -13,7 +13,7 @@ import warnings
 from typing import TYPE_CHECKING, Protocol
 
 from gru4rec_fast import __version__
-from gru4rec_fast.cli import demo, evaluate, recommend, run, train
+from gru4rec_fast.cli import compare, demo, evaluate, recommend, run, train
 from gru4rec_fast.errors import CheckpointError, DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Command(Protocol):
 COMMANDS: dict[str, tuple[Command, str]] = {
     "train": (train, "train on a session log and save the model"),
     "evaluate": (evaluate, "recall and MRR of a model on a log"),
+    "compare": (compare, "train several models and hold them against each other"),
     "recommend": (recommend, "the best next items of a session"),
     "demo": (demo, "train, evaluate and compare, on generated sessions"),
     "run": (run, "the original's command line: PATH -ps ... -t ..."),

@@ -13,7 +13,7 @@ from gru4rec_fast.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gru4rec_fast.evaluation.network_scorer import NetworkScorer
+    from gru4rec_fast.evaluation.scorer import Scorer
 
 
 def id_list(ids: Any, what: str) -> pd.Index[Any]:
@@ -50,7 +50,7 @@ def known_items(itemidmap: pd.Series, item_ids: pd.Index[Any], what: str) -> tor
 
 
 def recommend(
-    scorer: NetworkScorer,
+    scorer: Scorer,
     itemidmap: pd.Series,
     session_items: Sequence[Any],
     k: int,
@@ -72,7 +72,7 @@ def recommend(
     going_on = torch.zeros(1, dtype=torch.bool, device=scorer.device)
     for item in items[:, None]:
         features = scorer.step(state, item, going_on, lane)
-    scores, best = scorer.top_k(features, min(k + len(seen), scorer.n_items))
+    scores, best = scorer.top_k(features, min(k + len(seen), len(itemidmap)))
     keep = ~torch.isin(best[0], seen)
     name = itemidmap.index.name or "ItemId"
     table = pd.DataFrame(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gru4rec_fast import ParameterError
-from gru4rec_fast.baselines.pop import Pop
+from gru4rec_fast.baselines.pop import Pop, PopScorer
 from gru4rec_fast.data.sessions import load_sessions
 from gru4rec_fast.evaluation.evaluate import evaluate
 from tests.logs import random_log
@@ -28,23 +28,25 @@ def test_ranks_are_those_of_a_sorted_list() -> None:
     }
     for mode, ranks in expected.items():
         for batch_size in (1, 7, 512):
-            result = evaluate(Pop(support), test, [1, 5], mode=mode, batch_size=batch_size)
+            result = evaluate(
+                Pop().fit_sessions(train).scorer(), test, [1, 5], mode=mode, batch_size=batch_size
+            )
             assert np.array_equal(result.ranks, ranks)
             assert result.recall[5] == (ranks <= 5).mean()
 
 
 def test_items_that_were_never_seen_tie_at_the_bottom() -> None:
-    greater, equal = Pop([3, 0, 5, 0]).rank_counts(torch.empty(3, 0), torch.tensor([2, 0, 3]))
+    greater, equal = PopScorer([3, 0, 5, 0]).rank_counts(torch.empty(3, 0), torch.tensor([2, 0, 3]))
     assert greater.tolist() == [0, 1, 2]
     assert equal.tolist() == [1, 1, 2]
 
 
 def test_counts_beyond_float32_stay_apart() -> None:
-    greater, equal = Pop([2**24, 2**24 + 1]).rank_counts(torch.empty(1, 0), torch.tensor([0]))
+    greater, equal = PopScorer([2**24, 2**24 + 1]).rank_counts(torch.empty(1, 0), torch.tensor([0]))
     assert (greater.item(), equal.item()) == (1, 1)
 
 
 @pytest.mark.parametrize("support", [[], [[1, 2]], [1.0, np.nan]])
 def test_a_support_that_is_no_count_of_items(support: list[float]) -> None:
     with pytest.raises(ParameterError, match=r"support has shape .*Sessions\.support"):
-        Pop(support)
+        PopScorer(support)

@@ -178,7 +178,7 @@ def test_a_run_can_be_cut_and_restored(loss: str, embedding: dict[str, Any]) -> 
 
 def test_states_that_do_not_fit_are_refused() -> None:
     trainer = _core.Trainer(**arguments())
-    with pytest.raises(ValueError, match=r"there are 1 states; expected 2"):
+    with pytest.raises(ValueError, match=r"there are 1 states; expected one for each of 2 layers"):
         trainer.states = trainer.states[:1]
     with pytest.raises(ValueError, match=r"state is .* expected \(4, 6\)"):
         trainer.states = [np.zeros((5, n), np.float32) for n in (6, 5)]

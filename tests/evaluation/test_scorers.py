@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
-from gru4rec_fast.baselines.pop import Pop
+from gru4rec_fast.baselines import BASELINES
+from gru4rec_fast.baselines.session_knn import VMISKNN
 from gru4rec_fast.config import Config
 from gru4rec_fast.data.data_iterator import DataIterator
 from gru4rec_fast.data.sessions import Sessions, load_sessions
@@ -42,6 +44,18 @@ def by_forward(sessions: Sessions) -> ForwardScorer:
     return ForwardScorer(gru)
 
 
+def others(sessions: Sessions) -> Sessions:
+    """Other sessions of the same items: a baseline ranks those that it was fitted on too well."""
+    return load_sessions(
+        random_log(n_sessions=60, n_items=50, seed=1), itemidmap=sessions.itemidmap
+    )
+
+
+def baseline(name: str, sessions: Sessions) -> Scorer:
+    """A baseline as it is by default."""
+    return BASELINES[name]().fit_sessions(others(sessions)).scorer()
+
+
 SCORERS: dict[str, Callable[[Sessions], Scorer]] = {
     "shared": lambda sessions: NetworkScorer(network(sessions)),
     "separate": lambda sessions: NetworkScorer(network(sessions, "separate")),
@@ -49,7 +63,9 @@ SCORERS: dict[str, Callable[[Sessions], Scorer]] = {
     "reference": lambda sessions: NetworkScorer(network(sessions), "reference"),
     "float64": lambda sessions: NetworkScorer(network(sessions).double()),
     "forward": by_forward,
-    "pop": lambda sessions: Pop(sessions.support),
+    # Few neighbours, so that ties at the limits matter.
+    "vmis-knn of 3": lambda sessions: VMISKNN(k=3, m=5).fit_sessions(others(sessions)).scorer(),
+    **{name: partial(baseline, name) for name in BASELINES},
 }
 
 

@@ -48,7 +48,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "isa/top_k": ("engine", "isa/simd", "isa/score_tile"),
     "isa/item_scores": ("engine", "isa/simd", "isa/score_tile"),
     "isa/kernels": ("engine", "isa"),
-    "bindings": ("data", "engine"),
+    "baselines": ("data",),
+    "bindings": ("baselines", "data", "engine"),
     "tests": ("engine",),
 }
 

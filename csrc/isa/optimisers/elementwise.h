@@ -24,17 +24,19 @@ class ElementwiseOptimiser final : public Optimiser {
       update_elements(p, rows, g, g_stride);
       return;
     }
-    const Part part = part_;  // a copy, so that stores can't change it
-    for (Index i = 0; i < rows.size(); ++i) {
-      const Index row = rows[i];
+    // Copies, which the compiler keeps in registers: a store to a row might change the originals.
+    const Part part = part_;
+    const RowList list = rows;
+    const Index columns = p.columns;
+    float* const value = p.value;
+    StateTable tables[kTables];
+    for (int k = 0; k < kTables; ++k) tables[k] = p.state[k];
+    for (Index i = 0; i < list.size(); ++i) {
+      const Index row = list[i];
       float* state[kTables];
-      for (int k = 0; k < kTables; ++k) state[k] = p.state[k].first + row * p.state[k].stride;
-      update_vectors(part, p.columns, p.value + row * p.columns, state, g + i * g_stride);
+      for (int k = 0; k < kTables; ++k) state[k] = tables[k].first + row * tables[k].stride;
+      update_vectors(part, columns, value + row * columns, state, g + i * g_stride);
     }
-  }
-
-  static std::unique_ptr<Optimiser> make(const OptionValues& options) {
-    return std::unique_ptr<Optimiser>(new ElementwiseOptimiser(options));
   }
 
  private:
