@@ -192,7 +192,7 @@ def reference_graph_seconds(model: Model) -> float:
     step = trainer.prepared(block, 0)
 
     def one_step() -> None:
-        trainer.train_step(step)
+        trainer.train_prepared(step)
 
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())

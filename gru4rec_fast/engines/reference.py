@@ -94,7 +94,7 @@ class ReferenceTrainer:
         """`contract.Trainer.train_block`."""
         losses = self.states[0].new_empty(len(block))
         for t in range(len(block)):
-            losses[t] = self.train_step(self.prepared(block, t))
+            losses[t] = self.train_prepared(self.prepared(block, t))
         return losses
 
     def prepared(self, block: StepBlock, t: int) -> PreparedStep:
@@ -115,7 +115,7 @@ class ReferenceTrainer:
             masks=masks,
         )
 
-    def train_step(self, step: PreparedStep) -> Tensor:
+    def train_prepared(self, step: PreparedStep) -> Tensor:
         """Train a step; returns its loss."""
         loss, self.states, gradients = reference.loss_and_gradients(
             self._spec,
