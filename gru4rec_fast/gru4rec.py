@@ -237,6 +237,12 @@ class GRU4Rec:
                 "have no next item and train nothing",
                 stacklevel=2,
             )
+        if self.config.adapt == "adadelta" and self.config.learning_rate != 1.0:
+            warnings.warn(
+                f"adapt='adadelta' takes learning_rate=1, not {self.config.learning_rate}: pass "
+                "learning_rate=1 to say so",
+                stacklevel=2,
+            )
         sampler = self._sampler(sessions, negatives)
         drawn_a_step = max(1, self.config.n_sample)
         try:

@@ -281,3 +281,10 @@ def test_a_log_without_pairs_is_refused_and_the_model_stays() -> None:
 def test_bad_negatives(negatives: np.ndarray, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         trained(random_log(), fit={"negatives": negatives})
+
+
+def test_adadelta_takes_a_learning_rate_of_one_and_says_so() -> None:
+    log = random_log()
+    with pytest.warns(UserWarning, match="'adadelta' takes learning_rate=1, not 0.05"):
+        gru = trained(log, adapt="adadelta")
+    assert same(gru, trained(log, adapt="adadelta", learning_rate=1))
