@@ -19,6 +19,7 @@ from gru4rec_fast.parameter import (
     SHARE,
     Range,
     as_text,
+    default_text,
     expected,
     parameter,
     parse,
@@ -317,7 +318,7 @@ class Config:
             ParameterRow(
                 field.name,
                 field.metadata["symbol"],
-                as_text(field.default),
+                default_text(field),
                 expected(field),
                 field.metadata["help"],
             )

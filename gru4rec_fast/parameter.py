@@ -79,6 +79,11 @@ def as_text(value: object) -> str:
     return "/".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
+def default_text(field: dataclasses.Field[Any]) -> str:
+    """The default as it is written, '' in quotes."""
+    return as_text(field.default) or "''"
+
+
 def expected(field: dataclasses.Field[Any]) -> str:
     """What the parameter accepts, in words."""
     choices = field.metadata["choices"]
@@ -126,7 +131,7 @@ def parse(field: dataclasses.Field[Any], value: object) -> object:
         hint = closest(value, known) if isinstance(value, str) else ""
         raise ParameterError(
             f"{field.name}={value!r}: expected {expected(field)} "
-            f"(default {as_text(field.default)}){hint}"
+            f"(default {default_text(field)}){hint}"
         )
     return parsed
 

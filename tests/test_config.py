@@ -142,14 +142,18 @@ BAD_VALUES = [
     ),
     ("hidden_act", "softmax", "hidden_act='softmax': expected 'linear', 'relu', 'tanh'"),
     ("hidden_act", 3, "hidden_act=3: expected 'linear', 'relu', 'tanh'"),
-    ("feed_forward", [0], "feed_forward=[0]: expected any number of integers >= 1 (default )"),
+    ("feed_forward", [0], "feed_forward=[0]: expected any number of integers >= 1 (default '')"),
     ("feed_forward_act", "max", "feed_forward_act='max': expected 'linear'"),
     (
         "adapt",
         "adagrd",
         "adapt='adagrd': expected one of 'sgd', 'adagrad', 'adagrad-rowwise'",
     ),
-    ("adapt_params", 1.5, "adapt_params=1.5: expected any number of numbers in [0, 1) (default )"),
+    (
+        "adapt_params",
+        1.5,
+        "adapt_params=1.5: expected any number of numbers in [0, 1) (default '')",
+    ),
     ("lmbd", -1, "lmbd=-1: expected a number >= 0 (default 0.0)"),
     ("grad_cap", "no", "grad_cap='no': expected a number >= 0 (default 0.0)"),
 ]
