@@ -53,9 +53,9 @@ class GRU4Rec:
     as well: read, they are the values for the next `fit`; set, they are checked as by `set_params`.
     `device` is a torch.device or its name, by default the GPU where there is one; setting it moves
     the model. `engine` says what computes: 'auto' (the fast engine of the device, or the reference
-    if that engine does not support an option), 'cpu' (C++), 'triton' (GPU) or 'reference' (plain PyTorch); a
-    named engine that cannot is an error. It is no hyper-parameter and is not saved. A subclass
-    declares further public attributes in its class.
+    if that engine does not support an option), 'cpu' (C++), 'triton' (GPU) or 'reference' (plain
+    PyTorch). A named engine that does not support an option is an error. The engine is no
+    hyper-parameter and is not saved. A subclass declares further public attributes in its class.
 
     Attributes:
         model: the trained `Network`, with the `config` that it was trained with.

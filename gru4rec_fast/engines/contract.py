@@ -1,9 +1,9 @@
 """What an engine is: something that trains a network, and something that ranks items.
 
-An engine trains a model only if it knows all of its options. `supports` is an allow-list over everything that training
-depends on: the cells of the network, the loss, the optimiser's class, and every field of Config,
-which an engine either handles or requires at its default. A new option therefore runs by the
-reference until an engine names it.
+An engine trains a model only if it knows all of its options. `supports` is an allow-list over
+everything that training depends on: the cells of the network, the loss, the optimiser's class, and
+every field of Config, which an engine either handles or requires at its default. A new option
+therefore runs by the reference until an engine names it.
 """
 
 from __future__ import annotations

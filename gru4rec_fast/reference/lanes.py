@@ -1,4 +1,4 @@
-"""Session-parallel mini-batches (2016, section 3.1.1), the same algorithm as csrc/data/lane_scheduler.h."""
+"""Session-parallel mini-batches (2016, section 3.1.1), as in csrc/data/lane_scheduler.h."""
 
 from __future__ import annotations
 
