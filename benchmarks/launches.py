@@ -91,7 +91,7 @@ def record(config: Config, precision: str = "tf32") -> list[Launch]:
 
 
 def record_others(config: Config) -> list[Launch]:
-    """The launches that rank 512 targets, find the 20 best items, and update rows on their own."""
+    """The launches that rank 512 targets, find the 20 best items, ."""
     units = config.layers[-1]
     features, w, b = torch.zeros(512, units), torch.zeros(N_ITEMS, units), torch.zeros(N_ITEMS, 1)
     with recording() as launches:

@@ -1,4 +1,4 @@
-"""`GRU4Rec` and `batch_eval`: the surface that users of the original have, by the same names."""
+"""`GRU4Rec` and `batch_eval`: the public interface of the original, by the same names."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class GRU4Rec:
     as well: read, they are the values for the next `fit`; set, they are checked as by `set_params`.
     `device` is a torch.device or its name, by default the GPU where there is one; setting it moves
     the model. `engine` says what computes: 'auto' (the fast engine of the device, or the reference
-    where that has an option not), 'cpu' (C++), 'triton' (GPU) or 'reference' (plain PyTorch); a
-    named engine that cannot is an error. It is no hyper-parameter and is not saved. A subclass
-    declares further public attributes in its class.
+    if that engine does not support an option), 'cpu' (C++), 'triton' (GPU) or 'reference' (plain
+    PyTorch). A named engine that does not support an option is an error. The engine is no
+    hyper-parameter and is not saved. A subclass declares further public attributes in its class.
 
     Attributes:
         model: the trained `Network`, with the `config` that it was trained with.
@@ -198,7 +198,8 @@ class GRU4Rec:
         Args:
             data: a pandas, polars or Arrow table, or the path of a TSV, CSV or Parquet file, with a
                 row (session, item, time) for each event; it is not changed.
-            sample_cache_max_size: most negatives that are drawn ahead, 0 or more.
+            sample_cache_max_size: most negatives of one planned block, 0 or more; a block has at
+                least one step, and up to three blocks are planned ahead.
             item_key: the item column.
             session_key: the session column.
             time_key: the time column.
@@ -216,7 +217,7 @@ class GRU4Rec:
             DataError: a column is missing, of the wrong type or has missing values; nothing to
                 train on.
             ParameterError: `negatives` of another shape or with indices out of range, another
-                argument of the wrong type, or a named engine that has an option not.
+                argument of the wrong type, or a named engine that does not support an option.
             MemoryError: the model or a mini-batch does not fit; the message names the sizes.
         """
         whole_number("sample_cache_max_size", sample_cache_max_size, at_least=0)

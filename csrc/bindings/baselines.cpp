@@ -1,4 +1,4 @@
-// The Python face of csrc/baselines; the end of gru4rec_fast/_core.pyi is its contract.
+// Python bindings of csrc/baselines; the end of gru4rec_fast/_core.pyi is its contract.
 #include <algorithm>
 
 #include "baselines/bpr_mf.h"

@@ -108,7 +108,7 @@ class Trainer {
   Network network_;
   Array<std::int64_t> support_;
 
-  // Of each layer.
+  // One entry for each layer:
   std::vector<std::ptrdiff_t> widths_;      // columns of its state
   std::vector<std::vector<float>> floats_;  // (B x width)
   std::vector<LayerState> states_;

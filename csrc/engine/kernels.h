@@ -43,7 +43,8 @@ using UpdateRows = void(int optimiser, const OptionValues& options, const Parame
 enum class Function { kExponential, kLogistic, kTanh, kLogarithm, kReciprocalRoot };
 using Evaluate = void(Function function, const float* x, float* out, std::ptrdiff_t n);
 
-// The parts in the order of their index, equal for every instruction set; null after the last.
+// loss(i), cell(i) and optimiser(i) are the parts by index, equal for every instruction set. They
+// return null when i is past the last entry.
 struct Kernels {
   const char* name;
   const LossKind* (*loss)(int index);

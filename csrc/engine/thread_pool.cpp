@@ -9,12 +9,12 @@ namespace {
 constexpr int kSpins = 64;  // between two looks at the clock
 constexpr std::chrono::microseconds kSpinTime{30};
 
-// Where other programs use the cores, a helper makes the caller wait for its chunk, or comes when
-// the loop is done and only takes the caller's time. When that happens repeatedly, the caller
-// works alone for some loops, for more of them each time. A long wait adds two to the penalty, a
-// loop without help one; a loop with help takes one away. At kMaxPenalty the caller works alone. A
-// wait is long if it also takes over half the time that the caller worked: chunks of some
-// milliseconds rarely end together, and are worth sharing all the same.
+// Where other programs use the cores, a helper makes the caller wait for its chunk, or arrives when
+// the loop is done. Then sharing costs time. A penalty counts such loops:
+// - a long wait adds two, a loop without help one, and a loop with help takes one away;
+// - at kMaxPenalty the caller works alone for some loops, for more of them each time;
+// - a wait is long if it exceeds kLongWait and half the time that the caller worked. Chunks of some
+//   milliseconds rarely end together, and are worth sharing all the same.
 constexpr std::chrono::microseconds kLongWait{100};
 constexpr int kMaxPenalty = 4;
 constexpr int kMinLoopsAlone = 64, kMaxLoopsAlone = 4096;

@@ -35,10 +35,10 @@ class TrainingStep {
   TrainingStep(const TrainingStep&) = delete;
   TrainingStep& operator=(const TrainingStep&) = delete;
 
-  // Trains the steps of `block`. `states` has an entry for each layer; it holds those of the
-  // step before the block, and then those of its last step. losses (T,). The
-  // result does not depend on the number of threads. The caller has checked all shapes, and that
-  // indices are inside their tables. Throws std::bad_alloc.
+  // Trains the steps of `block`; losses (T,). `states` has an entry for each layer. In: the states
+  // after the step before the block. Out: those after its last step. The result does not depend on
+  // the number of threads. The caller has checked all shapes, and that indices are inside their
+  // tables. Throws std::bad_alloc.
   virtual void train_block(const StepBlock& block, LayerState* states, float* losses,
                            int threads) = 0;
 

@@ -47,7 +47,7 @@ Index ItemRows::strips_scratch() const {
   return packed_ ? tile_rows_ * round_up(row_stride_, kTileRows) : 0;
 }
 
-// The scored rows first .. end - 1, as far as there are any.
+// The rows first .. end - 1, clipped to the scored rows.
 RowList ItemRows::scored(Index first, Index end) const {
   return {step_.rows, at_most(first, step_.scored), at_most(end, step_.scored)};
 }

@@ -1,5 +1,5 @@
 // exp, tanh, logistic, log and 1/sqrt of kWidth floats at once. Largest errors against float64,
-// over every float of the stated range (tests/test_vector_math.py):
+// over every float of the stated range (tests/engines/test_vector_math.py):
 //   exponential   1.0e-7 relative on [-87.33, 88.37]; below it 0, above it infinity
 //   logistic      2.5e-7 relative where the result is >= 1e-38, else within 1e-38
 //   hyperbolic_tangent  2.5e-7 relative, for all floats

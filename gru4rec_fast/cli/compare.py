@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         nargs="+",
         default=list(DEFAULT_MODELS),
-        help=f"the others are held against the first (default: {' '.join(DEFAULT_MODELS)}; also: "
+        help=f"the others are compared with the first (default: {' '.join(DEFAULT_MODELS)}; also: "
         f"{', '.join(name for name in baselines.BASELINES if name not in DEFAULT_MODELS)})",
     )
     add("--preset", choices=PRESETS, help="gru4rec with published settings")

@@ -33,7 +33,7 @@ class Command(Protocol):
 COMMANDS: dict[str, tuple[Command, str]] = {
     "train": (train, "train on a session log and save the model"),
     "evaluate": (evaluate, "recall and MRR of a model on a log"),
-    "compare": (compare, "train several models and hold them against each other"),
+    "compare": (compare, "train several models and compare them"),
     "recommend": (recommend, "the best next items of a session"),
     "demo": (demo, "train, evaluate and compare, on generated sessions"),
     "run": (run, "the original's command line: PATH -ps ... -t ..."),

@@ -1,9 +1,9 @@
 """What an engine is: something that trains a network, and something that ranks items.
 
-An engine trains only what it knows. `supports` is an allow-list over everything that training
-depends on: the cells of the network, the loss, the optimiser's class, and every field of Config,
-which an engine either handles or requires at its default. A new option therefore runs by the
-reference until an engine names it.
+An engine trains a model only if it knows all of its options. `supports` is an allow-list over
+everything that training depends on: the cells of the network, the loss, the optimiser's class, and
+every field of Config, which an engine either handles or requires at its default. A new option
+therefore runs by the reference until an engine names it.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def new_state(
 ) -> OptimiserState:
     """Zero state of each parameter. `side_by_side` puts all states of a row on one memory page.
 
-    A processor takes as long to find the page of a row as to read the row. State of kind 'row'
+    A TLB miss costs a processor about as much as to read the row. State of kind 'row'
     (`Optimiser.states`) has one number a row: (V, 1) of a matrix, (n,) of a vector.
     """
     kinds = optimiser.state_kinds

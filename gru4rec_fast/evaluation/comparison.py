@@ -37,7 +37,7 @@ class Comparison:
 
     @property
     def first(self) -> str:
-        """The model that the others are held against."""
+        """The model that the others are compared with."""
         return next(iter(self.results))
 
     def to_frame(self) -> pd.DataFrame:
@@ -170,7 +170,7 @@ def compare(
     """Evaluate several models on one log, and hold each against the first.
 
     Args:
-        models: name -> model, as for `evaluate`; the others are held against the first.
+        models: name -> model, as for `evaluate`; the others are compared with the first.
         data: a table or path as for `GRU4Rec.fit`.
         cutoffs: the K of all figures, one or more.
         options: further arguments of `evaluate`, the same for all. `support` should be a pandas

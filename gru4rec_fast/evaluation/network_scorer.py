@@ -1,7 +1,7 @@
 """A trained network as a scorer of sessions: states advanced in lanes, ranks and best items.
 
-What a session's score is may not depend on which sessions happen to be scored beside it. Matrix
-products of other shapes round differently, so lanes are advanced in chunks of one fixed height, the
+A score must not depend on the other sessions in the batch. Matrix products of other shapes round
+differently, so lanes are advanced in chunks of one fixed height, the
 last one padded, and ranked likewise.
 """
 

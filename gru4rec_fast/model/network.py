@@ -45,7 +45,7 @@ class Weights(nn.Module):
 class Network(nn.Module):
     """Parameters of GRU4Rec for a catalogue of V items, in the structure of `spec`.
 
-    `forward` is the surface that evaluation scripts of the original call; training goes through
+    `forward` is what evaluation scripts of the original call; training goes through
     `engines` instead.
     """
 

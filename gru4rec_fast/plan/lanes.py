@@ -2,7 +2,8 @@
 
 B lanes each hold one session; a step takes each live lane's current item as input and its next
 item as target (Hidasi et al., ICLR 2016, section 3.1.1). The plan itself is made in C++, see
-csrc/lane_scheduler.h; its plain twin is `gru4rec_fast.reference.session_parallel_batches`.
+csrc/data/lane_scheduler.h; `gru4rec_fast.reference.session_parallel_batches` is the same in plain
+Python.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Negative samples: items drawn in proportion to support^alpha, or a stream that the user gives.
 
-The draw is made in C++ (csrc/negative_sampler.h) and depends on the seed and the step alone,
+The draw is made in C++ (csrc/data/negative_sampler.h) and depends on the seed and the step alone,
 whatever the blocks, threads or resumes.
 """
 

@@ -1,7 +1,7 @@
 """The specification of GRU4Rec in plain PyTorch: every fast path is tested against it.
 
 It is differentiable, works in float32 and float64 on any device, and computes each thing the
-obvious way. Its twins are found by the same stems: `lanes`, `cells`, `losses`, `optimisers`,
+obvious way. The engines use the same stems: `lanes`, `cells`, `losses`, `optimisers`,
 `step`, `ranks`.
 Papers: Hidasi et al., ICLR 2016 (arXiv:1511.06939), "2016" in the comments; Hidasi & Karatzoglou,
 CIKM 2018 (arXiv:1706.03847), "2018".

@@ -1,4 +1,4 @@
-"""Session-parallel mini-batches (2016, section 3.1.1), the plain twin of the C++ lane scheduler."""
+"""Session-parallel mini-batches (2016, section 3.1.1), as in csrc/data/lane_scheduler.h."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def session_parallel_batches(
     batch_size: int,
     min_live: int = 1,
 ) -> Iterator[LaneStep]:
-    """The steps of one epoch (SPEC section 2), the plain twin of the C++ lane scheduler.
+    """The steps of one epoch (SPEC section 2), the same algorithm as csrc/data/lane_scheduler.h.
 
     Session s of `order` holds items[offsets[s]:offsets[s + 1]]. The epoch ends when fewer than
     `min_live` lanes live.

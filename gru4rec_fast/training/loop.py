@@ -109,7 +109,7 @@ def train(
 
 
 def _one_behind(results: Iterable[T]) -> Iterator[T]:
-    """Each result once the next is under way: a GPU trains on while the losses are read."""
+    """Yield a result after the next was started: a GPU trains on while the losses are read."""
     last: list[T] = []
     for result in results:
         yield from last
