@@ -31,6 +31,7 @@ from gru4rec_fast.plan.negatives import FixedNegatives, Negatives, negative_samp
 from gru4rec_fast.reference import OPTIMISERS
 from gru4rec_fast.serving.batch_predictor import BatchPredictor
 from gru4rec_fast.serving.recommend import recommend
+from gru4rec_fast.serving.session_predictor import SessionPredictor
 from gru4rec_fast.training.loop import train
 from gru4rec_fast.training.report import EpochReport, NonFiniteLossError
 
@@ -115,6 +116,7 @@ class GRU4Rec:
         self._network: Network | None = None
         self._data_iterator: DataIterator | None = None
         self._predictor: BatchPredictor | None = None
+        self._session_predictor: SessionPredictor | None = None
 
     def __getattr__(self, name: str) -> Any:
         # Only reached for names that are no attribute: the hyper-parameters.
@@ -260,7 +262,7 @@ class GRU4Rec:
             self._network = network
             self.engine_ = engine.name
             self._data_iterator = DataIterator(sessions.itemidmap)
-            self._predictor = None
+            self._forget_predictors()
             self.error_during_train = False
             train(
                 trainer,
@@ -349,7 +351,7 @@ class GRU4Rec:
         self._device = resolve_device(device)
         if self._network is not None:
             self._network.to(self.device)
-        self._predictor = None
+        self._forget_predictors()
         return self
 
     def scorer(self) -> NetworkScorer:
@@ -372,6 +374,21 @@ class GRU4Rec:
         """
         items = self.data_iterator
         return recommend(self.scorer(), items.itemidmap, session_items, k, exclude_seen)
+
+    def predict_next(
+        self, session_id: Any, input_item_id: Any, predict_for_item_ids: Sequence[Any]
+    ) -> pd.Series[float]:
+        """Scores after one more event of a session, as scripts for session-rec ask for them.
+
+        See `SessionPredictor.predict_next`; the state of one session is remembered.
+
+        Raises:
+            DataError: as there.
+        """
+        if self._session_predictor is None:
+            items = self.data_iterator.itemidmap
+            self._session_predictor = SessionPredictor(self.scorer(), items)
+        return self._session_predictor.predict_next(session_id, input_item_id, predict_for_item_ids)
 
     def predict_next_batch(
         self,
@@ -436,6 +453,9 @@ class GRU4Rec:
                 f"expected shape (T, {self.config.n_sample}). Set n_sample={fixed.n_sample}"
             )
         return fixed
+
+    def _forget_predictors(self) -> None:
+        self._predictor = self._session_predictor = None
 
     def _fitted(self) -> tuple[Network, DataIterator]:
         if self._network is None or self._data_iterator is None:

@@ -33,7 +33,7 @@ def test_signatures_keep_every_name_and_default() -> None:
         "layers": (100,), "loss": "cross-entropy", "batch_size": 64, "dropout_p_embed": 0.0,
         "dropout_p_hidden": 0.0, "learning_rate": 0.05, "momentum": 0.0, "sample_alpha": 0.5,
         "n_sample": 2048, "embedding": 0, "constrained_embedding": True, "n_epochs": 10,
-        "bpreg": 1.0, "elu_param": 0.5, "logq": 0.0,
+        "bpreg": 1.0, "elu_param": 0.5, "logq": 0.0, "engine": "auto",
     }  # fmt: skip
     assert {**defaults(GRU4Rec), "device": None} == {**expected, "device": None}
     keys = {"item_key": "ItemId", "session_key": "SessionId", "time_key": "Time"}

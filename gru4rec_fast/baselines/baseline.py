@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Protocol
-
-import pandas as pd
-import torch
+from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast.data.data_iterator import DataIterator
 from gru4rec_fast.data.origin import naming
 from gru4rec_fast.data.sessions import load_sessions
-from gru4rec_fast.errors import DataError
-from gru4rec_fast.evaluation.scorer import Scorer
-from gru4rec_fast.serving.recommend import id_list, recommend
+from gru4rec_fast.serving.recommend import recommend
+from gru4rec_fast.serving.session_predictor import SessionPredictor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
+    import pandas as pd
     from typing_extensions import Self
 
     from gru4rec_fast.data.sessions import Sessions
-
-
-class BaselineScorer(Scorer, Protocol):
-    """A scorer that also gives the scores of chosen items."""
-
-    n_items: int
-    """V."""
-
-    def scores(self, features: Tensor, items: Tensor) -> Tensor:
-        """Scores (R, n) float64 or float32 of the items (n,) int64; 0 without a score."""
+    from gru4rec_fast.serving.session_predictor import ItemScorer
 
 
 class Baseline(ABC):
@@ -41,13 +28,11 @@ class Baseline(ABC):
     """
 
     _data_iterator: DataIterator | None = None
-    _scorer: BaselineScorer | None = None
-    _session_id: Any = None
-    _state: Any = None
-    _features: Tensor | None = None
+    _scorer: ItemScorer | None = None
+    _predictor: SessionPredictor | None = None
 
     @abstractmethod
-    def _train(self, sessions: Sessions) -> BaselineScorer:
+    def _train(self, sessions: Sessions) -> ItemScorer:
         """The scorer that is learned from the sessions."""
 
     def fit(
@@ -83,7 +68,7 @@ class Baseline(ABC):
         """
         self._scorer = self._train(sessions)
         self._data_iterator = DataIterator(sessions.itemidmap)
-        self._state = self._features = None
+        self._predictor = None
         return self
 
     @property
@@ -97,7 +82,7 @@ class Baseline(ABC):
             raise self._not_fitted()
         return self._data_iterator
 
-    def scorer(self) -> BaselineScorer:
+    def scorer(self) -> ItemScorer:
         """What `evaluate` and `batch_eval` rank with.
 
         Raises:
@@ -110,43 +95,15 @@ class Baseline(ABC):
     def predict_next(
         self, session_id: Any, input_item_id: Any, predict_for_item_ids: Sequence[Any]
     ) -> pd.Series[float]:
-        """Scores after one more event of a session, for scripts written for session-rec.
-
-        Events come one at a time, in order. A session id other than that of the call before starts
-        a new session. An input item that the model does not know is passed over, as in evaluation;
-        before the first known item all scores are 0.
-
-        Returns:
-            The scores, indexed by the item ids asked for.
+        """Scores after one more event of a session, see `SessionPredictor.predict_next`.
 
         Raises:
-            DataError: `predict_for_item_ids` is no list or holds an item that the model does not
-                know.
+            DataError: as there.
             RuntimeError: `fit` was not called.
         """
-        scorer, itemidmap = self.scorer(), self.data_iterator.itemidmap
-        wanted = id_list(predict_for_item_ids, "predict_for_item_ids")
-        columns = itemidmap.index.get_indexer(wanted)
-        if (columns < 0).any():
-            raise DataError(
-                f"predict_for_item_ids holds {wanted[columns < 0].tolist()[0]!r}, which the model "
-                "does not know; expected item ids of the training log. Leave unknown items out"
-            )
-        if self._state is None or session_id != self._session_id:
-            self._state, self._features = scorer.start(1), None
-            self._session_id = session_id
-        item = itemidmap.index.get_indexer(id_list([input_item_id], "input_item_id"))
-        if item[0] >= 0:
-            self._features = scorer.step(
-                self._state,
-                torch.tensor([itemidmap.to_numpy()[item[0]]], dtype=torch.int64),
-                torch.zeros(1, dtype=torch.bool),
-                torch.zeros(1, dtype=torch.int64),
-            )
-        if self._features is None:
-            return pd.Series(0.0, index=wanted)
-        items = torch.from_numpy(itemidmap.to_numpy(dtype="int64")[columns])
-        return pd.Series(scorer.scores(self._features, items)[0].numpy(), index=wanted)
+        if self._predictor is None:
+            self._predictor = SessionPredictor(self.scorer(), self.data_iterator.itemidmap)
+        return self._predictor.predict_next(session_id, input_item_id, predict_for_item_ids)
 
     def recommend(
         self, session_items: Sequence[Any], k: int = 20, *, exclude_seen: bool = False

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from gru4rec_fast.baselines.baseline import BaselineScorer
+    from gru4rec_fast.serving.session_predictor import ItemScorer
     from tests.baselines.twins import Session
 
 CASES: list[tuple[str, Callable[..., list[float]], dict[str, Any]]] = [
@@ -51,7 +51,7 @@ def with_ties(log: pd.DataFrame) -> pd.DataFrame:
     return log.assign(Time=log["Time"] // 50_000)
 
 
-def scores_of(scorer: BaselineScorer, session: Session) -> torch.Tensor:
+def scores_of(scorer: ItemScorer, session: Session) -> torch.Tensor:
     """Features (1, F) after a session."""
     state, lane = scorer.start(1), torch.zeros(1, dtype=torch.int64)
     for item in session:

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,9 +37,12 @@ def demo_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("demo_output")
 def test_the_python_shown_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = blocks("python")
-    exec(compile(code, "README.md", "exec"), {})
-    assert "Score" in capsys.readouterr().out
+    names: dict[str, Any] = {}
+    for code in blocks("python"):
+        exec(compile(code, "README.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert "Score" in printed
+    assert "markov" in printed
 
 
 @pytest.mark.usefixtures("demo_output")

@@ -141,3 +141,20 @@ def test_an_array_of_session_ids_may_be_changed_in_place(gru: GRU4Rec) -> None:
         np.testing.assert_allclose(
             scores[lane], forward(gru, session)[scores.index], rtol=1e-4, atol=1e-6
         )
+
+
+def test_predict_next_goes_through_a_session_as_session_rec_does(gru: GRU4Rec) -> None:
+    ids = gru.data_iterator.itemidmap.index
+    wanted = list(ids[[5, 2, 9]])
+    for session in ([ids[1], ids[4]], [ids[7], ids[1], ids[3]]):
+        name = f"session of {len(session)}"
+        for n, item in enumerate(session, 1):
+            scores = gru.predict_next(name, item, wanted)
+            assert scores.index.tolist() == wanted
+            expected = forward(gru, session[:n])[wanted]
+            np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-6)
+    unchanged = gru.predict_next(name, -5, wanted)
+    assert unchanged.equals(scores)
+    assert (gru.predict_next("another", -5, wanted) == 0).all()
+    with pytest.raises(DataError, match="predict_for_item_ids holds -9"):
+        gru.predict_next("another", ids[0], [-9])
