@@ -7,6 +7,7 @@ and the error messages are derived from the fields below.
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -295,8 +296,7 @@ class Config:
             ParameterError: an unknown name, with the closest known one, or as for `Config`.
         """
         if "decay" in changes:
-            changes = {"adapt_params": (changes["decay"],), **changes}
-            del changes["decay"]
+            changes = _without_decay(changes, self.adapt)
         known = [field.name for field in dataclasses.fields(self)]
         for name in changes:
             if name not in known:
@@ -324,6 +324,17 @@ class Config:
             )
             for field in dataclasses.fields(cls)
         ]
+
+
+def _without_decay(changes: dict[str, Any], adapt: str) -> dict[str, Any]:
+    """The changes with the original's `decay` as our `adapt_params`."""
+    adapt = _original_spelling("adapt", changes.get("adapt", adapt))
+    others = {name: value for name, value in changes.items() if name != "decay"}
+    if len(OPTIMISER_PARAMETERS.get(adapt, {})) == 1:
+        return {"adapt_params": (changes["decay"],), **others}
+    # The original's parameter files give it for every optimiser.
+    warnings.warn(f"decay={changes['decay']} has no effect with adapt={adapt!r}", stacklevel=3)
+    return others
 
 
 def _original_spelling(name: str, value: Any) -> Any:

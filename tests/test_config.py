@@ -239,7 +239,7 @@ def test_describe_states_every_parameter() -> None:
         ({"smoothing": 0.1, "loss": "top1"}, "label smoothing belongs to cross-entropy"),
         ({"final_act": "elu-0.3", "elu_param": 0.7, "loss": "bpr-max"}, "say different things"),
         ({"adapt": "rmsprop", "adapt_params": "0.9/0.99"}, "rmsprop takes 1 (rho)"),
-        ({"adapt": "adagrad", "decay": 0.9}, "adagrad takes 0 (none)"),
+        ({"adapt": "adagrad", "adapt_params": 0.9}, "adagrad takes 0 (none)"),
     ],
 )
 def test_options_that_exclude_each_other_are_refused(
@@ -254,6 +254,8 @@ def test_the_originals_spelling_is_accepted() -> None:
     assert (config.loss, config.adapt) == ("cross-entropy", "sgd")
     assert str(config.score_activation) == "linear"
     assert Config().replace(adapt="rmsprop", decay="0.8").optimiser_parameters == (0.8,)
+    with pytest.warns(UserWarning, match="decay=0.9 has no effect with adapt='adagrad'"):
+        assert Config().replace(decay=0.9) == Config()
     assert Config().replace(adapt="adam").optimiser_parameters == (0.9, 0.999)
     elu = Config().replace(loss="bpr-max", final_act="elu-0.5")
     assert elu.score_activation == Config(loss="bpr-max", elu_param=0.5).score_activation

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gru4rec_fast import GRU4Rec
 from tests.cli.commands import TINY, run
 from tests.logs import OTHER_KEYS
 
@@ -90,3 +91,51 @@ def test_parameter_file_and_other_module(
     printed = capsys.readouterr().out
     assert "my fit bpr-max" in printed
     assert "Recall@20: " in printed
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (
+            "('loss', 'bpr-max'), ('constrained_embedding', True), ('embedding', 0),"
+            "('final_act', 'elu-0.5'), ('hidden_act', 'tanh'), ('adapt', 'adagrad'),"
+            "('momentum', 0.4), ('bpreg', 1.95), ('lmbd', 0.0), ('grad_cap', 0.0)",
+            {"loss": "bpr-max", "final_act": "elu-0.5", "momentum": 0.4},
+        ),
+        (
+            "('loss', 'top1'), ('final_act', 'tanh'), ('hidden_act', 'relu'),"
+            "('constrained_embedding', False), ('adapt', None), ('lmbd', 0.01)",
+            {"loss": "top1", "final_act": "tanh", "hidden_act": "relu", "adapt": "sgd"},
+        ),
+        (
+            "('loss', 'xe_logit'), ('final_act', 'softmax_logit'), ('adapt', 'rmsprop'),"
+            "('decay', 0.8), ('smoothing', 0.05), ('embedding', 'layersize'),"
+            "('constrained_embedding', False), ('logq', 1.0)",
+            {
+                "loss": "cross-entropy",
+                "adapt": "rmsprop",
+                "adapt_params": (0.8,),
+                "smoothing": 0.05,
+            },
+        ),
+    ],
+)
+def test_parameter_files_of_the_theano_version(
+    lines: str,
+    expected: dict[str, Any],
+    logs: tuple[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Names and spellings as SPEC sections 3 to 6 give them, in a file as users have it."""
+    small = "('layers', [8]), ('batch_size', 8), ('n_sample', 16), ('n_epochs', 1)"
+    file = tmp_path / "params.py"
+    file.write_text(
+        "from collections import OrderedDict\n"
+        f"gru4rec_params = OrderedDict([\n{small},\n{lines}\n])\n"
+    )
+    model = tmp_path / "model"
+    assert run(logs[0], "-pf", str(file), "-t", logs[1], "-s", str(model), "-d", "cpu") == 0
+    assert "Recall@20" in capsys.readouterr().out
+    trained = GRU4Rec.loadmodel(model, device="cpu")
+    assert {name: getattr(trained, name) for name in expected} == expected
