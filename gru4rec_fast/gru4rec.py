@@ -4,42 +4,50 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import torch
 
 from gru4rec_fast.checks import whole_number
 from gru4rec_fast.config import Config
 from gru4rec_fast.data.data_iterator import DataIterator
-from gru4rec_fast.data.origin import naming
-from gru4rec_fast.data.sessions import Sessions, load_sessions, require_pairs
 from gru4rec_fast.engines import choice
 from gru4rec_fast.engines.device import resolve_device
-from gru4rec_fast.errors import CheckpointError, ParameterError
+from gru4rec_fast.errors import CheckpointError
 from gru4rec_fast.evaluation.batch_eval import batch_eval
 from gru4rec_fast.evaluation.network_scorer import NetworkScorer
+from gru4rec_fast.evaluation.validation import cutoff_of, figures, training_and_validation
 from gru4rec_fast.model import checkpoint
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.model.state_dict import infer_config
-from gru4rec_fast.parameter import as_text
-from gru4rec_fast.plan.lanes import DEFAULT_BLOCK_STEPS
-from gru4rec_fast.plan.negatives import FixedNegatives, Negatives, negative_sampler
-from gru4rec_fast.reference import OPTIMISERS
 from gru4rec_fast.serving.batch_predictor import BatchPredictor
 from gru4rec_fast.serving.recommend import recommend
 from gru4rec_fast.serving.session_predictor import SessionPredictor
+from gru4rec_fast.training.early_stopping import stopping_of
+from gru4rec_fast.training.history import History
 from gru4rec_fast.training.loop import train
-from gru4rec_fast.training.report import EpochReport, NonFiniteLossError
+from gru4rec_fast.training.progress import Hooks, Progress
+from gru4rec_fast.training.report import BlockReport, EpochReport, NonFiniteLossError
+from gru4rec_fast.training.setup import (
+    block_steps_of,
+    naming_sizes,
+    sampler_of,
+    trainer_of,
+    warn_of_pitfalls,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
+
+    from gru4rec_fast.data.sessions import Sessions
+    from gru4rec_fast.engines.contract import Trainer
+    from gru4rec_fast.plan.negatives import Negatives
 
 __all__ = ["GRU4Rec", "batch_eval"]
 
@@ -113,6 +121,7 @@ class GRU4Rec:
         )
         self._device = resolve_device(device)
         self._engine = choice.check_name(engine)
+        self._history = History()
         self._network: Network | None = None
         self._data_iterator: DataIterator | None = None
         self._predictor: BatchPredictor | None = None
@@ -172,6 +181,11 @@ class GRU4Rec:
         """The items that the model knows, once trained or loaded."""
         return self._fitted()[1]
 
+    @property
+    def history(self) -> History:
+        """A report for each whole epoch of the training; `history.to_frame()` is a table."""
+        return self._history
+
     def set_params(self, **params: Any) -> None:
         """Change hyper-parameters of the next `fit`; text is parsed ('200/200', 'True', '0.2').
 
@@ -192,7 +206,12 @@ class GRU4Rec:
         time_key: str = "Time",
         *,
         negatives: ArrayLike | None = None,
-        on_epoch: Callable[[EpochReport], None] | None = None,
+        validation: Any = None,
+        metric: str = "recall@20",
+        patience: int | None = None,
+        restore_best: bool = True,
+        on_epoch: Callable[[EpochReport], object] | None = None,
+        on_block: Callable[[BlockReport], object] | None = None,
         progress: bool = True,
     ) -> GRU4Rec:
         """Train on a session log, from new weights.
@@ -209,84 +228,60 @@ class GRU4Rec:
                 `seed`; False draws them by `seed`.
             negatives: item indices (T, n_sample) to use instead of sampling; step t, counted
                 through all epochs, takes row t mod T.
-            on_epoch: called after each epoch with its loss and speed; it may evaluate the model.
+            validation: a log to evaluate on after each epoch, or the share of the sessions, the
+                latest, that is held out of `data` for it. Its figures are in `history`.
+            metric: the figure by which epochs are compared: 'recall@20' and the like (recall, mrr,
+                ndcg, map, precision) on the validation sessions, or 'loss', the training loss.
+            patience: end after so many epochs without a better figure; None trains all epochs.
+            restore_best: with `validation` or `patience`, the weights of the best epoch come back
+                at the end, however training ended; else the last ones.
+            on_epoch: called after each epoch with its report; it may evaluate or save the model.
+            on_block: called after each block of steps with what the epoch did so far. The next
+                block may have been trained already.
             progress: show a progress bar.
+
+        A callback that returns True or raises `StopTraining` ends the training; `fit` then returns
+        as usual. Other returned values have no effect. `fit` installs no signal handlers.
 
         A loss that is not finite stops training within a block of steps: the error is logged with
         the step, and `error_during_train` is set.
 
         Raises:
             DataError: a column is missing, of the wrong type or has missing values; nothing to
-                train on.
+                train or to validate on.
             ParameterError: `negatives` of another shape or with indices out of range, another
                 argument of the wrong type, or a named engine that does not support an option.
             MemoryError: the model or a mini-batch does not fit; the message names the sizes.
         """
+        config = self.config
         whole_number("sample_cache_max_size", sample_cache_max_size, at_least=0)
-        if on_epoch is not None and not callable(on_epoch):
-            raise ParameterError(f"on_epoch is {on_epoch!r}; expected a function of an EpochReport")
-        with naming(data):
-            sessions = load_sessions(
-                data,
-                item_key=item_key,
-                session_key=session_key,
-                time_key=time_key,
-                time_sort=self.config.time_sort,
-            )
-            require_pairs(sessions)
-        if sessions.n_single:
-            warnings.warn(
-                f"{sessions.n_single} of {sessions.n_sessions} sessions have a single event: they "
-                "have no next item and train nothing",
-                stacklevel=2,
-            )
-        if self.config.adapt == "adadelta" and self.config.learning_rate != 1.0:
-            warnings.warn(
-                f"adapt='adadelta' takes learning_rate=1, not {self.config.learning_rate}: pass "
-                "learning_rate=1 to say so",
-                stacklevel=2,
-            )
-        sampler = self._sampler(sessions, negatives)
-        drawn_a_step = max(1, self.config.n_sample)
-        try:
-            network = Network(self.config, sessions.n_items)
+        cutoff = cutoff_of(metric)
+        stopping = stopping_of(validation, metric, patience, restore_best)
+        hooks = Hooks(on_epoch, on_block, stopping=stopping)
+        keys: dict[str, Any] = {
+            "item_key": item_key, "session_key": session_key, "time_key": time_key
+        }  # fmt: skip
+        sessions, validated = training_and_validation(data, validation, keys, config.time_sort)
+        warn_of_pitfalls(sessions, config, stacklevel=3)
+        sampler = sampler_of(config, sessions.support, negatives)
+        with naming_sizes(config, sessions.n_items):
+            network = Network(config, sessions.n_items)
             network.initialise(compatibility_mode)
             network.to(self.device).eval()
-            p, config = network.parameter_dict(), network.config
-            optimiser = OPTIMISERS[config.adapt](config)
-            engine = choice.for_training(
-                self._engine, network.spec, optimiser, config, self.device, torch.float32
-            )
-            support = torch.from_numpy(sessions.support).to(self.device)
-            trainer = engine.trainer(network.spec, p, optimiser, config, support)
-            self._network = network
-            self.engine_ = engine.name
-            self._data_iterator = DataIterator(sessions.itemidmap)
-            self._forget_predictors()
-            self.error_during_train = False
-            train(
+            trainer, self.engine_ = trainer_of(network, sessions.support, self._engine, self.device)
+            self._become(network, DataIterator(sessions.itemidmap))
+            if validated is not None:
+                hooks = replace(hooks, validate=lambda: figures(self.scorer(), validated, cutoff))
+            self._train(
                 trainer,
-                config,
                 sessions,
                 sampler,
-                block_steps=max(1, min(DEFAULT_BLOCK_STEPS, sample_cache_max_size // drawn_a_step)),
-                on_epoch=on_epoch,
-                progress=progress,
+                Progress(),
+                hooks,
+                last_epoch=config.n_epochs,
+                block_steps=block_steps_of(config, sample_cache_max_size),
+                show_bar=progress,
             )
-        except NonFiniteLossError as error:
-            self.error_during_train = True
-            logger.error("%s", error)
-        except (MemoryError, RuntimeError) as error:
-            # PyTorch has no error of its own for sizes that cannot be allocated.
-            if not isinstance(error, MemoryError) and not re.search(
-                "allocate|out of memory|size calculation overflow", str(error)
-            ):
-                raise
-            raise MemoryError(
-                f"not enough memory for {sessions.n_items} items with layers="
-                f"{as_text(self.config.layers)}, embedding={self.config.embedding}, batch_size="
-                f"{self.config.batch_size}, n_sample={self.config.n_sample}: choose smaller ones"
-            ) from error
         return self
 
     def savemodel(self, path: str | os.PathLike[str]) -> None:
@@ -296,7 +291,8 @@ class GRU4Rec:
             CheckpointError: the path cannot be written.
         """
         network, items = self._fitted()
-        checkpoint.save(path, network.parameter_dict(), network.config, items.itemidmap)
+        extra = {"history": self.history.to_json()}
+        checkpoint.save(path, network.parameter_dict(), network.config, items.itemidmap, extra)
 
     @classmethod
     def loadmodel(
@@ -344,6 +340,7 @@ class GRU4Rec:
             ) from error
         gru._network = network.to(gru.device).eval()
         gru._data_iterator = DataIterator(items)
+        gru._history = History.from_json(saved.extra.get("history", []))
         return gru
 
     def to(self, device: torch.device | str) -> GRU4Rec:
@@ -432,27 +429,32 @@ class GRU4Rec:
             H[:] = [h[valid] for h in H]
         return False
 
-    def _sampler(self, sessions: Sessions, negatives: ArrayLike | None) -> Negatives:
-        if negatives is None:
-            alpha = self.config.sample_alpha
-            try:
-                with np.errstate(over="ignore"):
-                    return negative_sampler(sessions.support, alpha)
-            except ValueError as error:
-                raise ParameterError(
-                    f"sample_alpha={alpha}: support^sample_alpha is beyond any number for an item "
-                    f"of {sessions.support.max()} events; expected 0 (uniform) to about 1 (popular)"
-                ) from error
+    def _train(
+        self,
+        trainer: Trainer,
+        sessions: Sessions,
+        sampler: Negatives,
+        position: Progress,
+        hooks: Hooks,
+        **settings: Any,
+    ) -> None:
+        """Train the network from `position`, then restore its best weights."""
+        network = self.model
+        weights = network.parameter_dict()
+        self._history = position.history
+        self.error_during_train = False
         try:
-            fixed = FixedNegatives(np.asarray(negatives), sessions.n_items)
-        except ValueError as error:
-            raise ParameterError(str(error)) from error
-        if fixed.n_sample != self.config.n_sample:
-            raise ParameterError(
-                f"negatives have {fixed.n_sample} columns but n_sample={self.config.n_sample}; "
-                f"expected shape (T, {self.config.n_sample}). Set n_sample={fixed.n_sample}"
-            )
-        return fixed
+            train(trainer, weights, network.config, sessions, sampler, position, hooks, **settings)
+        except NonFiniteLossError as error:
+            self.error_during_train = True
+            logger.error("%s", error)
+        if hooks.stopping is not None:
+            hooks.stopping.restore(weights)
+
+    def _become(self, network: Network, items: DataIterator) -> None:
+        """Take another network, with its items, as the model."""
+        self._network, self._data_iterator = network, items
+        self._forget_predictors()
 
     def _forget_predictors(self) -> None:
         self._predictor = self._session_predictor = None

@@ -21,15 +21,20 @@ def hold_out_latest(
     item_key: str = "ItemId",
     session_key: str = "SessionId",
     time_key: str = "Time",
+    time_sort: bool = True,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split a log into its earlier sessions and the latest `share` of them, never within a session.
 
-    Sessions go by the time of their first event. At least one goes to each side.
+    Sessions go by the time of their first event, or with `time_sort=False` in the order in which
+    they appear in the log. At least one goes to each side.
 
     Args:
         data: a table or path as for `GRU4Rec.fit`; it is not changed.
         share: of the sessions that is held out, between 0 and 1.
-        item_key: column of item ids; likewise the other two.
+        item_key: column of item ids.
+        session_key: column of session ids.
+        time_key: column of times.
+        time_sort: whether the latest sessions are those of the latest time.
         session_key: column of session ids.
         time_key: column of times.
 
@@ -43,7 +48,9 @@ def hold_out_latest(
     """
     if not 0 < share < 1:
         raise ParameterError(f"share={share}: expected a number between 0 and 1")
-    sessions = load_sessions(data, item_key=item_key, session_key=session_key, time_key=time_key)
+    sessions = load_sessions(
+        data, item_key=item_key, session_key=session_key, time_key=time_key, time_sort=time_sort
+    )
     if sessions.n_sessions < 2:
         raise DataError(
             f"column {session_key!r} holds one session, expected at least two to hold some out: "

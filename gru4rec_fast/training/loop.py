@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -15,21 +15,22 @@ from tqdm.auto import tqdm
 from gru4rec_fast.errors import DataError
 from gru4rec_fast.plan.epoch import epoch_order, plan_epoch
 from gru4rec_fast.plan.lanes import DEFAULT_BLOCK_STEPS
-from gru4rec_fast.training.report import EpochReport, NonFiniteLossError
+from gru4rec_fast.training.progress import Hooks, Progress, asks_to_stop
+from gru4rec_fast.training.report import BlockReport, EpochReport, NonFiniteLossError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from torch import Tensor
 
     from gru4rec_fast.config import Config
     from gru4rec_fast.data.sessions import Sessions
     from gru4rec_fast.engines.contract import Trainer
+    from gru4rec_fast.plan.block import StepBlock
+    from gru4rec_fast.plan.epoch import EpochPlan
     from gru4rec_fast.plan.negatives import Negatives
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {rate_fmt}{postfix}"
 """tqdm's own bar without the counts, which would leave it no room on a line of 80 columns."""
@@ -37,87 +38,153 @@ BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {rate_fmt}{postfi
 
 def train(
     trainer: Trainer,
+    weights: Mapping[str, Tensor],
     config: Config,
     sessions: Sessions,
     sampler: Negatives,
+    progress: Progress,
+    hooks: Hooks,
     *,
+    last_epoch: int,
     block_steps: int = DEFAULT_BLOCK_STEPS,
-    on_epoch: Callable[[EpochReport], None] | None = None,
-    progress: bool = True,
-) -> list[EpochReport]:
-    """Train for `config.n_epochs` epochs.
+    show_bar: bool = True,
+) -> None:
+    """Train from where `progress` stands to the end of `last_epoch`, and keep `progress` true.
 
     Step t, counted through all epochs, takes the draw and the dropout masks number t, so that a run
-    depends on the seed alone, whatever the block length.
+    depends on the seed alone, whatever the block length and wherever it was resumed. A `progress`
+    within an epoch needs a trainer with the states of that place.
+
+    A callback that stops the training leaves `progress` where it stopped, not finished. The
+    weights are those after the last step; the caller restores the best ones.
 
     Raises:
         NonFiniteLossError: the loss is NaN or infinite; the block after it may be trained already.
         DataError: no mini-batch can be formed.
     """
-    reports: list[EpochReport] = []
-    step = 0
-    for epoch in range(1, config.n_epochs + 1):
-        trainer.start_epoch()
-        started = time.perf_counter()
-        first_step = step
-        events, loss_sum = 0, 0.0
+    if progress.finished:
+        return
+    while not progress.finished:
+        if progress.steps == 0:
+            trainer.start_epoch()
         plan = plan_epoch(
             sessions,
             sampler,
             batch_size=config.batch_size,
             n_sample=config.n_sample,
             seed=config.seed,
-            first_step=first_step,
-            order=epoch_order(sessions, config.train_random_order, config.seed, epoch),
+            first_step=progress.first_step,
+            order=epoch_order(sessions, config.train_random_order, config.seed, progress.epoch),
             block_steps=block_steps,
+            skip_steps=progress.steps,
         )
-        bar = tqdm(
+        bar: tqdm[Any] = tqdm(
             total=sessions.n_pairs,
-            desc=f"Epoch {epoch}/{config.n_epochs}",
+            initial=progress.events,
+            desc=f"Epoch {progress.epoch}/{last_epoch}",
             unit=" e",  # events
             unit_scale=True,
             bar_format=BAR,
-            disable=not progress,
+            disable=not show_bar,
         )
-        with plan as blocks, bar:
-            trained = ((block, trainer.train_block(block)) for block in blocks)
-            for block, losses in _one_behind(trained):
-                step_losses = losses.double().cpu().numpy()
-                _require_finite(step_losses, epoch, step - first_step)
-                loss_sum += float(step_losses @ block.live)
-                step += len(block)
-                events += int(block.live.sum())
-                bar.set_postfix_str(
-                    f"loss {loss_sum / events:.4f}, "
-                    f"{(step - first_step) / (time.perf_counter() - started):.0f} mb/s",
-                    refresh=False,
-                )
-                bar.update(int(block.live.sum()))
-        if events == 0:
+        with plan, bar:
+            stopped = _EpochRun(trainer, progress, hooks, bar).train(plan)
+        if stopped:
+            break
+        if progress.events == 0:
             raise DataError(
                 f"{sessions.n_sessions} session(s) form no mini-batch with n_sample="
                 f"{config.n_sample} and batch_size={config.batch_size}: without sampled negatives "
                 "a step needs two live sessions. Set n_sample > 0, or give more sessions and lanes"
             )
-        seconds = time.perf_counter() - started
-        report = EpochReport(epoch, loss_sum / events, seconds, step - first_step, events)
-        reports.append(report)
-        logger.info("%s", report)
-        if on_epoch is not None:
-            on_epoch(report)
-    return reports
+        if _end_epoch(progress, hooks, weights, last_epoch):
+            break
+        if (
+            hooks.saver is not None
+            and not progress.finished
+            and hooks.saver.is_due(progress.first_step)
+        ):
+            hooks.saver.save(progress)
+    if hooks.saver is not None:
+        hooks.saver.save(progress)
 
 
-def _one_behind(results: Iterable[T]) -> Iterator[T]:
-    """Yield a result after the next was started: a GPU trains on while the losses are read."""
-    last: list[T] = []
-    for result in results:
-        yield from last
-        last = [result]
-    yield from last
+class _EpochRun:
+    """Trains the blocks of one epoch and adds up what they did."""
+
+    def __init__(self, trainer: Trainer, progress: Progress, hooks: Hooks, bar: tqdm[Any]) -> None:
+        self.trainer, self.progress, self.hooks, self.bar = trainer, progress, hooks, bar
+        self.started = time.perf_counter()
+
+    def train(self, plan: EpochPlan) -> bool:
+        """Train all blocks; returns True if `on_block` stopped the training.
+
+        The losses of a block are read after the next one was started: a GPU trains on meanwhile.
+        """
+        saver, stop = self.hooks.saver, False
+        started: list[tuple[StepBlock, Tensor]] = []
+        step = self.progress.first_step + self.progress.steps
+        for block in plan:
+            started.append((block, self.trainer.train_block(block)))
+            step += len(block)
+            if len(started) > 1:
+                stop = self._finish(*started.pop(0))
+            if stop or (saver is not None and saver.is_due(step)):
+                # The trainer stands after the block that was started last: so must the sums.
+                stop = self._finish(*started.pop()) or stop
+                if saver is not None and not stop:
+                    self._count_seconds()
+                    saver.save(self.progress)
+                    self.started = time.perf_counter()
+            if stop:
+                break
+        for block, losses in started:
+            stop = self._finish(block, losses)
+        return stop
+
+    def _finish(self, block: StepBlock, losses: Tensor) -> bool:
+        """Read a block's losses and report it; returns True if `on_block` stops the training."""
+        progress = self.progress
+        step_losses = losses.double().cpu().numpy()
+        bad = np.flatnonzero(~np.isfinite(step_losses))
+        if len(bad):
+            minibatch = progress.steps + int(bad[0]) + 1
+            raise NonFiniteLossError(progress.epoch, minibatch, float(step_losses[bad[0]]))
+        events = int(block.live.sum())
+        progress.loss_sum += float(step_losses @ block.live)
+        progress.steps += len(block)
+        progress.events += events
+        self._count_seconds()
+        loss = progress.loss_sum / progress.events
+        self.bar.set_postfix_str(
+            f"loss {loss:.4f}, {progress.steps / progress.seconds:.0f} mb/s", refresh=False
+        )
+        self.bar.update(events)
+        report = BlockReport(
+            progress.epoch, loss, progress.seconds, progress.steps, progress.events
+        )
+        return asks_to_stop(self.hooks.on_block, report)
+
+    def _count_seconds(self) -> None:
+        now = time.perf_counter()
+        self.progress.seconds += now - self.started
+        self.started = now
 
 
-def _require_finite(losses: NDArray[np.float64], epoch: int, steps_before: int) -> None:
-    bad = np.flatnonzero(~np.isfinite(losses))
-    if len(bad):
-        raise NonFiniteLossError(epoch, steps_before + int(bad[0]) + 1, float(losses[bad[0]]))
+def _end_epoch(
+    progress: Progress, hooks: Hooks, weights: Mapping[str, Tensor], last_epoch: int
+) -> bool:
+    """Validate, report, and go on to the next epoch; returns True if `on_epoch` stops it."""
+    report = EpochReport(
+        progress.epoch,
+        progress.loss_sum / progress.events,
+        progress.seconds,
+        progress.steps,
+        progress.events,
+        hooks.validate() if hooks.validate is not None else {},
+    )
+    progress.next_epoch(report)
+    logger.info("%s", report)
+    ended = hooks.stopping is not None and hooks.stopping.update(report, weights)
+    progress.finished = ended or report.epoch >= last_epoch
+    return asks_to_stop(hooks.on_epoch, report)

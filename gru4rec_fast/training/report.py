@@ -1,8 +1,8 @@
-"""What an epoch did, and the error of a loss that is not finite."""
+"""What an epoch or a block did, and the errors that end a training."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -10,10 +10,14 @@ class EpochReport:
     """What one epoch did; `loss` is the mean of the step losses weighted by their live lanes."""
 
     epoch: int
+    """Counted from 1, through `partial_fit` too."""
     loss: float
     seconds: float
+    """Of training, without validation and without the saving of checkpoints."""
     minibatches: int
     events: int
+    validation: dict[str, float] = field(default_factory=dict)
+    """Figures on the validation sessions, as 'recall@20' -> 0.5; empty without validation."""
 
     def __str__(self) -> str:
         """The line that scripts around GRU4Rec parse."""
@@ -21,6 +25,23 @@ class EpochReport:
             f"Epoch{self.epoch} --> loss: {self.loss:.6f} \t({self.seconds:.2f}s) "
             f"\t[{self.minibatches / self.seconds:.2f} mb/s | {self.events / self.seconds:.0f} e/s]"
         )
+
+
+@dataclass(frozen=True)
+class BlockReport:
+    """What the running epoch did up to the end of a block of steps."""
+
+    epoch: int
+    loss: float
+    """Mean over the epoch so far, as in `EpochReport`."""
+    seconds: float
+    minibatches: int
+    """Steps of the epoch so far."""
+    events: int
+
+
+class StopTraining(Exception):  # noqa: N818 - a request, not an error
+    """Raise it in `on_epoch` or `on_block` to end the training; `fit` returns as usual."""
 
 
 class NonFiniteLossError(ArithmeticError):

@@ -1,0 +1,47 @@
+"""The history of a training: a report for each whole epoch, as a list, a table or JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from gru4rec_fast.training.report import EpochReport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class History(list[EpochReport]):
+    """The reports of the whole epochs of a training, in order."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each epoch.
+
+        The columns are epoch, loss, seconds, steps, events, steps_per_second, events_per_second,
+        then the validation figures by their names.
+        """
+        rows = [
+            {
+                "epoch": report.epoch,
+                "loss": report.loss,
+                "seconds": report.seconds,
+                "steps": report.minibatches,
+                "events": report.events,
+                "steps_per_second": report.minibatches / report.seconds,
+                "events_per_second": report.events / report.seconds,
+                **report.validation,
+            }
+            for report in self
+        ]
+        return pd.DataFrame(rows)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """JSON values; `from_json` restores the history."""
+        return [asdict(report) for report in self]
+
+    @classmethod
+    def from_json(cls, reports: Iterable[dict[str, Any]]) -> History:
+        """The history of `to_json`."""
+        return cls(EpochReport(**report) for report in reports)
