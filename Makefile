@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench bench-report bench-against sanitize kernels gpu-report gpu-report-check wheel clean
+.PHONY: help setup demo test kill-test lint format bench bench-report bench-against sanitize kernels gpu-report gpu-report-check wheel clean
 
 help:  ## this list
 	@echo 'make TARGET [ARGS="more arguments"] [PYTHON=python3.12]'
@@ -27,6 +27,9 @@ demo: $(STAMP)  ## train, evaluate, compare; DATA=train.tsv TEST=test.tsv for yo
 
 test: $(STAMP)  ## all tests, in JOBS processes (default 2)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+kill-test: $(STAMP)  ## SIGKILL trainings 200 times an engine, resume, compare bits; ARGS="--kills 50"
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.training.killed_run $(ARGS)
 
 lint: $(STAMP)  ## ruff, mypy, clang-format; changes nothing
 	$(BIN)/ruff check .

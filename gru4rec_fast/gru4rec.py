@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +21,20 @@ from gru4rec_fast.errors import CheckpointError
 from gru4rec_fast.evaluation.batch_eval import batch_eval
 from gru4rec_fast.evaluation.network_scorer import NetworkScorer
 from gru4rec_fast.evaluation.validation import cutoff_of, figures, training_and_validation
-from gru4rec_fast.model import checkpoint
+from gru4rec_fast.model.checkpoint import load, save
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.model.state_dict import infer_config
 from gru4rec_fast.serving.batch_predictor import BatchPredictor
 from gru4rec_fast.serving.recommend import recommend
 from gru4rec_fast.serving.session_predictor import SessionPredictor
+from gru4rec_fast.training.checkpoint_folder import locked_folder
 from gru4rec_fast.training.early_stopping import stopping_of
 from gru4rec_fast.training.history import History
+from gru4rec_fast.training.identity import identity_of
 from gru4rec_fast.training.loop import train
 from gru4rec_fast.training.progress import Hooks, Progress
 from gru4rec_fast.training.report import BlockReport, EpochReport, NonFiniteLossError
+from gru4rec_fast.training.resume import Interval, TrainingSaver
 from gru4rec_fast.training.setup import (
     block_steps_of,
     naming_sizes,
@@ -210,6 +214,9 @@ class GRU4Rec:
         metric: str = "recall@20",
         patience: int | None = None,
         restore_best: bool = True,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | str = "5m",
+        resume: bool = False,
         on_epoch: Callable[[EpochReport], object] | None = None,
         on_block: Callable[[BlockReport], object] | None = None,
         progress: bool = True,
@@ -235,6 +242,13 @@ class GRU4Rec:
             patience: end after so many epochs without a better figure; None trains all epochs.
             restore_best: with `validation` or `patience`, the weights of the best epoch come back
                 at the end, however training ended; else the last ones.
+            checkpoint: a folder in which the training is saved, so that it can be resumed. It keeps
+                the last two states; a damaged one is found by its checksum.
+            checkpoint_every: save after so many steps, or a time as '30s', '5m', '1h', at the end
+                of a block. The end of the training is saved too, also when a callback stops it.
+            resume: go on from the newest state in `checkpoint`, with the same bits as without the
+                interruption; from the start where the folder holds none. A training that was
+                finished is just loaded. The epoch that was running is reported once it is whole.
             on_epoch: called after each epoch with its report; it may evaluate or save the model.
             on_block: called after each block of steps with what the epoch did so far. The next
                 block may have been trained already.
@@ -251,6 +265,8 @@ class GRU4Rec:
                 train or to validate on.
             ParameterError: `negatives` of another shape or with indices out of range, another
                 argument of the wrong type, or a named engine that does not support an option.
+            CheckpointError: the folder is used by another training, or holds one and `resume` is
+                False, or one of other parameters or another log; the difference is named.
             MemoryError: the model or a mini-batch does not fit; the message names the sizes.
         """
         config = self.config
@@ -258,17 +274,33 @@ class GRU4Rec:
         cutoff = cutoff_of(metric)
         stopping = stopping_of(validation, metric, patience, restore_best)
         hooks = Hooks(on_epoch, on_block, stopping=stopping)
+        interval = Interval(checkpoint_every)
         keys: dict[str, Any] = {
             "item_key": item_key, "session_key": session_key, "time_key": time_key
         }  # fmt: skip
-        sessions, validated = training_and_validation(data, validation, keys, config.time_sort)
-        warn_of_pitfalls(sessions, config, stacklevel=3)
-        sampler = sampler_of(config, sessions.support, negatives)
-        with naming_sizes(config, sessions.n_items):
+        with ExitStack() as stack:
+            folder = stack.enter_context(locked_folder(checkpoint, resume))
+            sessions, validated = training_and_validation(data, validation, keys, config.time_sort)
+            warn_of_pitfalls(sessions, config, stacklevel=3)
+            sampler = sampler_of(config, sessions.support, negatives)
+            stack.enter_context(naming_sizes(config, sessions.n_items))
             network = Network(config, sessions.n_items)
             network.initialise(compatibility_mode)
             network.to(self.device).eval()
-            trainer, self.engine_ = trainer_of(network, sessions.support, self._engine, self.device)
+            trainer, engine = trainer_of(network, sessions.support, self._engine, self.device)
+            position = Progress()
+            if folder is not None:
+                identity = identity_of(
+                    config, engine, sessions, validated, negatives,
+                    compatibility_mode=compatibility_mode, metric=metric, patience=patience,
+                    restore_best=restore_best,
+                )  # fmt: skip
+                saver = TrainingSaver(
+                    folder, interval, network, trainer, sessions.itemidmap, stopping, identity
+                )
+                position = saver.restore()
+                hooks = replace(hooks, saver=saver)
+            self.engine_ = engine
             self._become(network, DataIterator(sessions.itemidmap))
             if validated is not None:
                 hooks = replace(hooks, validate=lambda: figures(self.scorer(), validated, cutoff))
@@ -276,7 +308,7 @@ class GRU4Rec:
                 trainer,
                 sessions,
                 sampler,
-                Progress(),
+                position,
                 hooks,
                 last_epoch=config.n_epochs,
                 block_steps=block_steps_of(config, sample_cache_max_size),
@@ -292,7 +324,7 @@ class GRU4Rec:
         """
         network, items = self._fitted()
         extra = {"history": self.history.to_json()}
-        checkpoint.save(path, network.parameter_dict(), network.config, items.itemidmap, extra)
+        save(path, network.parameter_dict(), network.config, items.itemidmap, extra)
 
     @classmethod
     def loadmodel(
@@ -311,7 +343,7 @@ class GRU4Rec:
         Raises:
             CheckpointError: no such file, or not a model that this version reads.
         """
-        saved = checkpoint.load(path)
+        saved = load(path)
         config = saved.config or Config().replace(**infer_config(saved.tensors))
         gru = cls(**config.to_dict(), device=device, engine=engine)
         n_items = len(saved.tensors["Wy.weight"])
@@ -331,7 +363,7 @@ class GRU4Rec:
             )
         network = Network(config, n_items)
         try:
-            network.load_state_dict(saved.tensors)
+            network.load_state_dict(saved.model_tensors)
         except RuntimeError as error:
             mismatch = " ".join(str(error).split())
             raise CheckpointError(

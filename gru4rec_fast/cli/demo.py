@@ -161,7 +161,11 @@ def run_demo(
     folder = output_folder.prepare(out, [MODEL, PICTURE, *(LOGS if train is None else ())])
     if train is None:
         return _on_generated_sessions(folder, device, epochs)
-    columns: dict[str, Any] = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
+    columns: dict[str, Any] = {
+        "item_key": item_key,
+        "session_key": session_key,
+        "time_key": time_key,
+    }
     params = PRESETS[preset or PRESET] | ({} if epochs is None else {"n_epochs": epochs})
     gru = GRU4Rec(**params, device=device)
     if test is None:

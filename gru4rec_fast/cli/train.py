@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import nullcontext
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,12 @@ from gru4rec_fast.cli.evaluate import add_evaluation, check_logs, print_evaluati
 from gru4rec_fast.cli.model_file import ModelFile, shows_progress
 from gru4rec_fast.cli.options import add_device, add_keys, keys
 from gru4rec_fast.cli.parameters import parameter_lines, parse_assignments
+from gru4rec_fast.cli.stop_signals import StopSignals
 from gru4rec_fast.gru4rec import GRU4Rec
 from gru4rec_fast.presets import PRESETS
 
 if TYPE_CHECKING:
-    from gru4rec_fast.training.report import EpochReport
+    from gru4rec_fast.training.report import BlockReport, EpochReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="draw the initial weights by the parameter seed, instead of taking the original's",
     )
+    parser.add_argument(
+        "--checkpoint",
+        metavar="DIR",
+        help="save the training in this folder; SIGTERM and Ctrl-C then save and leave",
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        metavar="TIME",
+        default="5m",
+        help="how often: a time as 30s, 5m, 1h, or a number of steps (default: 5m)",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the training in DIR, if there is one"
+    )
     parser.add_argument("--test", metavar="LOG", help="evaluate on this log afterwards")
     parser.add_argument(
         "--quiet", action="store_true", help="no progress bar and no line for each epoch"
@@ -61,19 +77,41 @@ def run(options: argparse.Namespace) -> int:
     gru = GRU4Rec(**params, device=options.device)
     check_logs(tests, **keys(options))
 
-    def on_epoch(report: EpochReport) -> None:
+    signals = StopSignals()
+    stopped = False
+
+    def on_block(_: BlockReport) -> bool:
+        nonlocal stopped
+        stopped = stopped or signals.received is not None
+        return stopped
+
+    def on_epoch(report: EpochReport) -> bool:
+        nonlocal stopped
         if not options.quiet:
             print(report, flush=True)
         file.save(gru, report)
+        stopped = stopped or signals.received is not None
+        return stopped
 
-    with file.training():
+    with file.training(), signals if options.checkpoint else nullcontext():
         gru.fit(
             options.log,
             compatibility_mode=options.compatibility_mode,
             **keys(options),
+            checkpoint=options.checkpoint,
+            checkpoint_every=options.checkpoint_every,
+            resume=options.resume,
             on_epoch=on_epoch,
+            on_block=on_block,
             progress=shows_progress() and not options.quiet,
         )
+    if stopped:
+        print(
+            f"gru4rec-fast: interrupted; the training is saved in {options.checkpoint}: go on with "
+            "the same command and --resume",
+            file=sys.stderr,
+        )
+        return signals.status
     if gru.error_during_train:
         print(f"gru4rec-fast: {file.kept}", file=sys.stderr)
         return 1

@@ -1,9 +1,9 @@
 """A model in one safetensors file, with the hyper-parameters and further values as JSON.
 
-The header's metadata holds `format` and `format_version`, and under `meta` a JSON object: `config`,
-`item_key`, `extra`. The tensors are the model's, by the names of `NetworkSpec.parameters`, and the
-item ids (see `item_ids`). More tensors of any other name and more JSON in `extra` are kept as they
-are: optimiser state and the position in training can be saved too.
+The header's metadata holds `format`, `format_version`, a checksum (`sha256`), and under `meta` a
+JSON object: `config`, `item_key`, `extra`. The tensors are the model's, by the names of
+`NetworkSpec.parameters`, and the item ids (see `item_ids`). More tensors of any other name and more
+JSON in `extra` are kept as they are: a training state has optimiser state and its position there.
 
 Plain state_dicts with the same names can be loaded as well (see `state_dict`).
 """
@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 
 from gru4rec_fast.config import Config
 from gru4rec_fast.errors import CheckpointError, ParameterError
-from gru4rec_fast.model import item_ids
+from gru4rec_fast.model import checksum, item_ids
 from gru4rec_fast.model.atomic_file import written_aside
 from gru4rec_fast.model.state_dict import LEGACY_TORCH, damaged, foreign, infer_config, load_torch
 from gru4rec_fast.parameter import as_text
@@ -38,7 +38,7 @@ FORMAT = "gru4rec-fast"
 FORMAT_VERSION = 1
 STRUCTURE = ("layers", "embedding", "constrained_embedding")
 """Hyper-parameters that decide the shapes of the tensors."""
-MODEL_PREFIXES = ("Wy.", "By.", "E.", "GE.", "G.")
+MODEL_PREFIXES = ("Wy.", "By.", "E.", "GE.", "G.", "F.")
 """What the names of a model's tensors begin with; a file may hold others beside them."""
 
 
@@ -52,6 +52,15 @@ class Checkpoint:
     itemidmap: pd.Series[int] | None
     """Index: item ids, named by the item column; values 0..V-1."""
     extra: dict[str, Any]
+    verified: bool = False
+    """Whether the file has a checksum; a file whose content differs from it is refused."""
+
+    @property
+    def model_tensors(self) -> dict[str, torch.Tensor]:
+        """The tensors without those of a training state; all of a plain state_dict."""
+        if self.config is None:
+            return self.tensors
+        return {n: t for n, t in self.tensors.items() if n.startswith(MODEL_PREFIXES)}
 
 
 def save(
@@ -87,6 +96,7 @@ def save(
         ) from error
     metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "meta": text}
     content = {**_separate(tensors), **item_ids.as_tensors(itemidmap)}
+    metadata[checksum.KEY] = checksum.checksum(content, metadata)
     # A link stays a link; the file that it points to is replaced.
     target = _path(path).resolve()
     try:
@@ -192,6 +202,9 @@ def _load_safetensors(path: Path) -> Checkpoint:
     if metadata.get("format") != FORMAT:
         infer_config(tensors)
         return Checkpoint(tensors, None, None, {})
+    stored = metadata.get(checksum.KEY)
+    if stored is not None and stored != checksum.checksum(tensors, metadata):
+        raise damaged("its content differs from its checksum")
     try:
         meta = json.loads(metadata["meta"])
         config, extra = meta["config"], dict(meta["extra"])
@@ -210,7 +223,7 @@ def _load_safetensors(path: Path) -> Checkpoint:
     if rows and rows[0] != n_items:
         raise damaged(f"{n_items} item ids for {rows[0]} items")
     _require_fit(tensors, hyper_parameters, n_items)
-    return Checkpoint(tensors, hyper_parameters, itemidmap, extra)
+    return Checkpoint(tensors, hyper_parameters, itemidmap, extra, stored is not None)
 
 
 def _require_fit(tensors: Mapping[str, torch.Tensor], config: Config, n_items: int) -> None:

@@ -70,6 +70,7 @@ def rewritten(path: Path, metadata: dict[str, str], **tensors: torch.Tensor | No
     checkpoint.save(path, state_dict(), CONFIG, ITEMS)
     with safe_open(path, framework="pt") as file:
         header = {**file.metadata(), **metadata}
+        header.pop("sha256")  # as a program would that knows nothing of checksums
         content = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     content.update({name: t for name, t in tensors.items() if t is not None})
     kept = {name: t for name, t in content.items() if tensors.get(name, t) is not None}

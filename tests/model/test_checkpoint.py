@@ -66,6 +66,7 @@ def test_the_header_is_as_documented(tmp_path: Path) -> None:
         assert file.get_tensor("item_ids").tolist() == ITEMS.index.tolist()
     assert metadata["format"] == "gru4rec-fast"
     assert metadata["format_version"] == "1"
+    assert len(metadata["sha256"]) == 64
     meta = json.loads(metadata["meta"])
     assert meta == {"config": CONFIG.to_dict(), "item_key": "sku", "extra": {"epoch": 1}}
 

@@ -34,8 +34,8 @@ main()
 """
 
 
-def interrupted(arguments: list[str], sign: str) -> tuple[int, str]:
-    """Exit status and stderr of a process that gets SIGINT once it has printed `sign`."""
+def interrupted(arguments: list[str], sign: str, number: int = signal.SIGINT) -> tuple[int, str]:
+    """Exit status and stderr of a process that gets a signal once it has printed `sign`."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         [sys.executable, *arguments],
@@ -47,7 +47,7 @@ def interrupted(arguments: list[str], sign: str) -> tuple[int, str]:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith(sign):
-                process.send_signal(signal.SIGINT)
+                process.send_signal(number)
                 break
         _, errors = process.communicate(timeout=60)
     return process.returncode, errors
@@ -78,3 +78,19 @@ def test_an_interrupt_keeps_the_last_whole_epoch(tmp_path: Path, command: str) -
 def test_an_interrupt_while_pytorch_is_imported() -> None:
     status, errors = interrupted(["-c", IMPORT_HANGS], "importing")
     assert (status, errors) == (130, "gru4rec-fast: interrupted\n")
+
+
+@pytest.mark.slow
+def test_a_signal_saves_the_training_and_resume_goes_on(tmp_path: Path) -> None:
+    log, model, folder = tmp_path / "log.tsv", tmp_path / "m.st", tmp_path / "training"
+    random_log().to_csv(log, sep="\t", index=False)
+    command = ["-m", "gru4rec_fast", "train", str(log), "--save", str(model), "--set", *SET]
+    command += ["--checkpoint", str(folder), "--resume"]
+    status, errors = interrupted(command, "Epoch3 ", signal.SIGTERM)
+    assert status == 128 + signal.SIGTERM
+    assert "Traceback" not in errors
+    assert f"interrupted; the training is saved in {folder}: go on with" in errors
+    epochs = len(GRU4Rec.loadmodel(max(folder.glob("state-*"))).history)
+    assert epochs >= 3
+    status, _ = interrupted(command, f"Epoch{epochs + 1} ", signal.SIGINT)
+    assert status == 128 + signal.SIGINT

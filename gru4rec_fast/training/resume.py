@@ -1,0 +1,146 @@
+"""Saving a training between two blocks, and going on from there with the same bits."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+from gru4rec_fast.checks import whole_number
+from gru4rec_fast.errors import CheckpointError, ParameterError
+from gru4rec_fast.training.identity import differences
+from gru4rec_fast.training.progress import Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
+
+    from gru4rec_fast.engines.contract import Trainer
+    from gru4rec_fast.model.network import Network
+    from gru4rec_fast.training.checkpoint_folder import CheckpointFolder
+    from gru4rec_fast.training.early_stopping import EarlyStopping
+
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+OPTIMISER, LANES, BEST = "optimiser.", "lanes.", "best."
+"""What the names of a state's tensors begin with, beside the model's own."""
+
+
+class Interval:
+    """When to save: after so many steps, or so much time since the last save.
+
+    Args:
+        every: a number of steps, or a time as '30s', '5m', '1h'.
+
+    Raises:
+        ParameterError: it is neither.
+    """
+
+    def __init__(self, every: int | str) -> None:
+        self._seconds, self._steps = float("inf"), float("inf")
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", every) if isinstance(every, str) else None
+        if match is not None and float(match[1]) > 0:
+            self._seconds = float(match[1]) * SECONDS[match[2]]
+        elif isinstance(every, str) and not re.fullmatch("0*[1-9][0-9]*", every):
+            raise ParameterError(
+                f"checkpoint_every is {every!r}; expected a time as '30s', '5m' or '1h', or a "
+                "number of steps"
+            )
+        else:
+            steps = int(every) if isinstance(every, str) else every
+            self._steps = whole_number("checkpoint_every", steps)
+        self.restart(0)
+
+    def restart(self, step: int) -> None:
+        """Count from this step and this moment."""
+        self._last_step, self._last_time = step, time.monotonic()
+
+    def is_over(self, step: int) -> bool:
+        """Whether the interval ends at this step or before."""
+        return (
+            step - self._last_step >= self._steps
+            or time.monotonic() - self._last_time >= self._seconds
+        )
+
+
+class TrainingSaver:
+    """`progress.Saver` of one training in a folder."""
+
+    def __init__(
+        self,
+        folder: CheckpointFolder,
+        interval: Interval,
+        network: Network,
+        trainer: Trainer,
+        itemidmap: pd.Series[int],
+        stopping: EarlyStopping | None,
+        identity: dict[str, Any],
+    ) -> None:
+        self._folder, self._interval = folder, interval
+        self._network, self._trainer, self._itemidmap = network, trainer, itemidmap
+        self._stopping, self._identity = stopping, identity
+
+    def is_due(self, step: int) -> bool:
+        """`progress.Saver.is_due`."""
+        return self._interval.is_over(step)
+
+    def save(self, progress: Progress) -> None:
+        """`progress.Saver.save`.
+
+        Raises:
+            CheckpointError: the state cannot be written.
+        """
+        tensors: dict[str, Tensor] = dict(self._network.parameter_dict())
+        for state, table in self._trainer.optimiser_state.items():
+            tensors |= {f"{OPTIMISER}{state}.{name}": value for name, value in table.items()}
+        if progress.steps > 0:
+            for layer, lanes in enumerate(self._trainer.states):
+                tensors[f"{LANES}{layer}"] = lanes
+        training: dict[str, Any] = {"progress": progress.to_json(), "identity": self._identity}
+        if self._stopping is not None:
+            training["stopping"] = self._stopping.to_json()
+            best = self._stopping.best_weights
+            tensors |= {BEST + name: value for name, value in best.items()}
+        extra = {"history": progress.history.to_json(), "training": training}
+        self._folder.save(tensors, self._network.config, self._itemidmap, extra)
+        self._interval.restart(progress.first_step + progress.steps)
+
+    def restore(self) -> Progress:
+        """Go back to the newest state of the folder; the start where it holds none.
+
+        Raises:
+            CheckpointError: the state is of another training, or none is intact.
+        """
+        state = self._folder.newest()
+        if state is None:
+            return Progress()
+        training = state.extra.get("training")
+        if training is None:
+            raise CheckpointError(
+                f"{self._folder.path} holds a model without a training state: choose another folder"
+            )
+        difference = differences(training["identity"], self._identity)
+        if difference:
+            raise CheckpointError(
+                f"{self._folder.path} holds another training: {difference}. Take the values from "
+                "there, or choose another folder"
+            )
+        for name, value in self._network.parameter_dict().items():
+            value.copy_(state.tensors[name])
+        for kind, table in self._trainer.optimiser_state.items():
+            for name, value in table.items():
+                value.copy_(state.tensors[f"{OPTIMISER}{kind}.{name}"])
+        progress = Progress.from_json(training["progress"])
+        if progress.steps > 0:
+            self._trainer.states = [
+                state.tensors[f"{LANES}{layer}"].to(self._network.Wy.weight.device, copy=True)
+                for layer in range(len(self._network.spec.layers))
+            ]
+        if self._stopping is not None:
+            best = {
+                name: state.tensors[BEST + name].to(value.device, copy=True)
+                for name, value in self._network.parameter_dict().items()
+                if BEST + name in state.tensors
+            }
+            self._stopping.load(training["stopping"], best)
+        self._interval.restart(progress.first_step + progress.steps)
+        return progress
