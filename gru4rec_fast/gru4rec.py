@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -42,6 +43,8 @@ from gru4rec_fast.training.setup import (
     trainer_of,
     warn_of_pitfalls,
 )
+from gru4rec_fast.training.state import TrainingState
+from gru4rec_fast.training.update import update_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -126,6 +129,7 @@ class GRU4Rec:
         self._device = resolve_device(device)
         self._engine = choice.check_name(engine)
         self._history = History()
+        self._training_state: TrainingState | None = None
         self._network: Network | None = None
         self._data_iterator: DataIterator | None = None
         self._predictor: BatchPredictor | None = None
@@ -314,17 +318,109 @@ class GRU4Rec:
                 block_steps=block_steps_of(config, sample_cache_max_size),
                 show_bar=progress,
             )
+        self._training_state = TrainingState.start(sessions).after(trainer, position)
         return self
 
-    def savemodel(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one safetensors file, complete or not at all.
+    def partial_fit(
+        self,
+        data: Any,
+        n_epochs: int | None = None,
+        *,
+        support: str | float = "both",
+        forget: float | None = None,
+        item_key: str = "ItemId",
+        session_key: str = "SessionId",
+        time_key: str = "Time",
+        sample_cache_max_size: int = 10_000_000,
+        on_epoch: Callable[[EpochReport], object] | None = None,
+        on_block: Callable[[BlockReport], object] | None = None,
+        progress: bool = True,
+    ) -> GRU4Rec:
+        """Go on training the model on a newer log, as that of a day.
+
+        Weights, optimiser state and the counts of epochs and steps go on. Items never seen get new
+        rows, and their ids follow in `itemidmap` in order of appearance. The hyper-parameters are
+        those set now; the structure must be the model's. The lanes start from zero states.
+
+        Args:
+            data: the new log alone, as for `fit`.
+            n_epochs: passes over it; None for the parameter `n_epochs`.
+            support: what negatives are drawn by, and what logq corrects by: the events of the 'new'
+                log, of 'both' the old and the new ones, or both with the old ones times a number
+                in [0, 1], rounded up.
+            forget: drop the items without an event among the last so many events of all logs, or
+                the last such share of them (below 1). Items of the new log stay. None drops none.
+            item_key: the item column.
+            session_key: the session column.
+            time_key: the time column.
+            sample_cache_max_size: as for `fit`.
+            on_epoch: as for `fit`; epochs are counted on.
+            on_block: as for `fit`.
+            progress: show a progress bar.
 
         Raises:
-            CheckpointError: the path cannot be written.
+            RuntimeError: there is no model yet.
+            DataError, ParameterError, MemoryError: as for `fit`; the model stays as it was, unless
+                training had begun.
         """
         network, items = self._fitted()
-        extra = {"history": self.history.to_json()}
-        save(path, network.parameter_dict(), network.config, items.itemidmap, extra)
+        n_epochs = self.config.n_epochs if n_epochs is None else whole_number("n_epochs", n_epochs)
+        whole_number("sample_cache_max_size", sample_cache_max_size, at_least=0)
+        hooks = Hooks(on_epoch, on_block)
+        keys: dict[str, Any] = {
+            "item_key": item_key, "session_key": session_key, "time_key": time_key
+        }  # fmt: skip
+        config = self.config
+        log, _ = training_and_validation(data, None, keys, config.time_sort)
+        warn_of_pitfalls(log, config, stacklevel=3)
+        update = update_of(
+            network, items.itemidmap, self._training_state, log, config, support, forget
+        )
+        sessions, state = update.sessions, update.state
+        sampler = sampler_of(config, sessions.support, None)
+        with naming_sizes(config, sessions.n_items):
+            network = update.network.to(self.device).eval()
+            # The logarithm of a support of 0 would be infinite.
+            counts = np.maximum(sessions.support, 1)
+            trainer, self.engine_ = trainer_of(network, counts, self._engine, self.device)
+            update.restore(trainer)
+            self._become(network, DataIterator(sessions.itemidmap))
+            position = Progress(state.epochs + 1, state.steps, history=self.history)
+            self._train(
+                trainer,
+                sessions,
+                sampler,
+                position,
+                hooks,
+                last_epoch=state.epochs + n_epochs,
+                block_steps=block_steps_of(config, sample_cache_max_size),
+                show_bar=progress,
+            )
+        self._training_state = state.after(trainer, position)
+        return self
+
+    def savemodel(self, path: str | os.PathLike[str], *, training_state: bool = False) -> None:
+        """Write the model to one safetensors file, complete or not at all.
+
+        `training_state` adds what `partial_fit` goes on from: the optimiser state, which is as
+        large as the parameters or a multiple of that, and the items' events. Without it an update
+        of the loaded model starts with a fresh optimiser state.
+
+        Raises:
+            CheckpointError: the path cannot be written, or there is no training state.
+        """
+        network, items = self._fitted()
+        tensors = dict(network.parameter_dict())
+        extra: dict[str, Any] = {"history": self.history.to_json()}
+        if training_state:
+            if self._training_state is None:
+                raise CheckpointError(
+                    "training_state=True: this model has none, as it was loaded from a file "
+                    "without one or its training did not end; call fit or partial_fit first"
+                )
+            tensors |= self._training_state.tensors()
+            extra["update"] = self._training_state.to_json()
+        save(path, tensors, network.config, items.itemidmap, extra)
 
     @classmethod
     def loadmodel(
@@ -373,6 +469,8 @@ class GRU4Rec:
         gru._network = network.to(gru.device).eval()
         gru._data_iterator = DataIterator(items)
         gru._history = History.from_json(saved.extra.get("history", []))
+        if "update" in saved.extra:
+            gru._training_state = TrainingState.from_file(saved.tensors, saved.extra["update"])
         return gru
 
     def to(self, device: torch.device | str) -> GRU4Rec:
@@ -486,6 +584,7 @@ class GRU4Rec:
     def _become(self, network: Network, items: DataIterator) -> None:
         """Take another network, with its items, as the model."""
         self._network, self._data_iterator = network, items
+        self._training_state = None
         self._forget_predictors()
 
     def _forget_predictors(self) -> None:

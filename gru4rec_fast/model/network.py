@@ -82,7 +82,7 @@ class Network(nn.Module):
         `sigma` and `init_as_normal` of the config override the width and the distribution.
         """
         seed = COMPATIBILITY_SEED if compatibility_mode else self.config.seed
-        draw = _Drawer(np.random.RandomState(seed), self.config)
+        draw = Drawer(np.random.RandomState(seed), self.config)
         spec, p = self.spec, self.parameter_dict()
         with torch.no_grad():
             for parameter in p.values():
@@ -139,7 +139,7 @@ def _module(layer: LayerSpec) -> nn.Module:
     return Weights({n.removeprefix(layer.prefix): shape for n, shape in layer.weights.items()})
 
 
-class _Drawer:
+class Drawer:
     """Fills matrices one after the other, row by row, from one generator.
 
     In shares of some rows: a large table is never held in float64, and the numbers are the same.
@@ -151,10 +151,11 @@ class _Drawer:
         self.generator = generator
         self.config = config
 
-    def fill(self, matrices: tuple[Tensor, ...] | list[Tensor]) -> None:
+    def fill(self, matrices: tuple[Tensor, ...] | list[Tensor], of_rows: int | None = None) -> None:
+        """Fill the matrices; `of_rows` are those of the table that they are a part of."""
         for matrix in matrices:
             rows, columns = matrix.shape
-            sigma = self.config.sigma or math.sqrt(6.0 / (rows + columns))
+            sigma = self.config.sigma or math.sqrt(6.0 / ((of_rows or rows) + columns))
             at_once = max(1, self.NUMBERS_AT_ONCE // columns)
             for first in range(0, rows, at_once):
                 share = matrix[first : first + at_once]

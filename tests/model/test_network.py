@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gru4rec_fast.config import Config
-from gru4rec_fast.model.network import Network, _Drawer
+from gru4rec_fast.model.network import Drawer, Network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,7 +85,7 @@ def test_a_table_drawn_in_shares_is_the_table_drawn_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = network(n_items=1000, layers=(7,))
-    monkeypatch.setattr(_Drawer, "NUMBERS_AT_ONCE", 100)
+    monkeypatch.setattr(Drawer, "NUMBERS_AT_ONCE", 100)
     assert torch.equal(network(n_items=1000, layers=(7,)).Wy.weight, whole.Wy.weight)
 
 

@@ -53,7 +53,13 @@ def test_the_commands_shown_run(capsys: pytest.CaptureFixture[str]) -> None:
         for line in block.splitlines()
         if line.startswith("gru4rec-fast ")
     ]
-    assert [command[0] for command in commands] == ["train", "evaluate", "recommend", "run"]
+    assert [command[0] for command in commands] == [
+        "train",
+        "evaluate",
+        "recommend",
+        "train",
+        "run",
+    ]
     for command in commands:
         with pytest.raises(SystemExit) as exit_:
             main(command)
