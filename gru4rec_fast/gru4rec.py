@@ -296,8 +296,8 @@ class GRU4Rec:
             if folder is not None:
                 identity = identity_of(
                     config, engine, sessions, validated, negatives,
-                    compatibility_mode=compatibility_mode, metric=metric, patience=patience,
-                    restore_best=restore_best,
+                    compatibility_mode=bool(compatibility_mode), metric=metric,
+                    patience=stopping and stopping.patience, restore_best=bool(restore_best),
                 )  # fmt: skip
                 saver = TrainingSaver(
                     folder, interval, network, trainer, sessions.itemidmap, stopping, identity

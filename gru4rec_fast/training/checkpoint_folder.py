@@ -109,7 +109,9 @@ def locked_folder(
     """
     if path is None:
         if resume:
-            raise CheckpointError("resume=True needs a folder: pass checkpoint=")
+            raise CheckpointError(
+                "resume=True (--resume) needs a folder: pass checkpoint= (--checkpoint)"
+            )
         yield None
         return
     folder = Path(path)
@@ -131,8 +133,8 @@ def locked_folder(
         states = CheckpointFolder(folder)
         if not resume and not states.is_empty:
             raise CheckpointError(
-                f"checkpoint={os.fspath(path)!r} holds a training already: pass resume=True to go "
-                "on with it, or choose another folder"
+                f"checkpoint={os.fspath(path)!r} holds a training already: pass resume=True "
+                "(--resume) to go on with it, or choose another folder"
             )
         yield states
 
@@ -142,9 +144,14 @@ def _take(descriptor: int, folder: Path) -> None:
 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         process = (folder / "lock").read_text(encoding="utf-8").strip()
         raise CheckpointError(
             f"{folder} is used by another training{f' (process {process})' if process else ''}: "
             "wait for its end, or choose another folder"
+        ) from error
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} cannot be locked ({error.strerror}): choose a folder on a file system that "
+            "has locks"
         ) from error
