@@ -2,7 +2,7 @@
 
 2016: Hidasi, Karatzoglou, Baltrunas, Tikk, arXiv:1511.06939. 2018: Hidasi, Karatzoglou,
 arXiv:1706.03847. What is published was measured on other data, so a claim that does not hold here
-can still hold there. Verdicts go by recall@20.
+can still hold there. Verdicts go by the recall@20 of paired trainings, on the same test sessions.
 """
 
 from __future__ import annotations

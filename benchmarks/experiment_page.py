@@ -12,7 +12,7 @@ import torch
 from benchmarks.experiment_claims import CLAIMS, Claim
 from benchmarks.experiment_figure import draw
 from benchmarks.experiment_plan import BASELINES, FIRST_SEEDS, rates_of
-from benchmarks.experiment_results import METRICS, Results
+from benchmarks.experiment_results import METRICS, Results, session_sums, sessions_half
 from benchmarks.report import processor
 from gru4rec_fast import _core
 
@@ -131,14 +131,14 @@ def data_table(results: Results) -> list[str]:
         if found is None or found["recall"] is None:
             rows.append([data, *["-"] * 6])
             continue
-        low, high = found["recall_of_sessions"]
+        sums = {name: session_sums([found], name) for name in ("recall", "predictions")}
         rows.append(
             [
                 data,
                 *(f"{found[name]:,}" for name in ("train_events", "train_sessions", "items")),
-                f"{found['test_sessions']:,}",
+                f"{len(sums['recall']):,}",
                 f"{found['predictions']:,}",
-                f"± {(high - low) / 2:.4f}",
+                f"± {sessions_half(sums['recall'], sums['predictions']):.4f}",
             ]
         )
     header = (
@@ -149,10 +149,10 @@ def data_table(results: Results) -> list[str]:
         *table(header, rows, left=1),
         "",
         *prose(
-            "The last column is half the 95 % bootstrap interval over test sessions. The intervals "
-            "over seeds below don't contain this chance: a difference that is clear over seeds may "
-            "be another one on other sessions, above all where the test log is small. Generated "
-            "sessions come from `gru4rec_fast.data.synthetic`."
+            "The last column is half the 95 % interval over test sessions. The intervals of the "
+            "tables are over seeds and don't contain this chance. Those of the claims do: they are "
+            "of differences on the same test sessions. Generated sessions come from "
+            "`gru4rec_fast.data.synthetic`."
         ),
     ]
 
@@ -164,7 +164,8 @@ def claims(results: Results) -> Iterator[str]:
     yield "## What holds of the claims and what doesn't"
     yield ""
     yield from prose(
-        "The verdict goes by recall@20 and its interval over seeds. A claim that one thing is "
+        "The verdict goes by recall@20. a ± b is a mean of differences and half its 95 % "
+        "interval, over seeds and over test sessions. A claim that one thing is "
         "better holds if the interval of the difference is above 0, doesn't hold if it is below 0, "
         "and is undecided otherwise. The papers measured other data with other settings, so a "
         "claim that doesn't hold here can hold there. Nothing is corrected for making many "

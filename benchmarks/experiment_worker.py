@@ -13,14 +13,19 @@ import time
 import traceback
 import warnings
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from benchmarks.experiment_data import Logs, Source, load
 from gru4rec_fast import GRU4Rec
 from gru4rec_fast.baselines import BASELINES
 from gru4rec_fast.evaluation.evaluate import evaluate
+from gru4rec_fast.evaluation.metrics import METRICS
+
+if TYPE_CHECKING:
+    from gru4rec_fast.evaluation.result import Evaluation
 
 
 class Worker:
@@ -61,17 +66,24 @@ class Worker:
             return answer
         try:
             valid = evaluate(model, logs.valid, [20], lists=False, groups={}, n_bootstrap=0)
-            found = evaluate(model, logs.test, [20], lists=False, groups={})
+            found = evaluate(model, logs.test, [20], lists=False, groups={}, n_bootstrap=0)
         except ArithmeticError:  # the last updates made a weight infinite
             return answer
         return answer | {
             "valid_recall": valid.recall[20],
             "recall": found.recall[20],
             "mrr": found.mrr[20],
-            "recall_of_sessions": found.interval("recall", 20),
             "predictions": found.n_predictions,
-            "test_sessions": found.n_sessions,
+            "by_session": by_session(found),
         }
+
+
+def by_session(found: Evaluation) -> dict[str, list[float]]:
+    """Predictions of each test session, and the sums over them of recall@20 and mrr@20."""
+    assert found.sums is not None
+    columns = {"predictions": found.sums.counts}
+    columns |= {name: found.sums.sums[:, METRICS.index(name)] for name in ("recall", "mrr")}
+    return {name: np.round(column, 4).tolist() for name, column in columns.items()}
 
 
 def main() -> None:

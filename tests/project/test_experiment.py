@@ -27,7 +27,7 @@ from benchmarks.experiment_claims import (
 from benchmarks.experiment_data import file_of, load, real
 from benchmarks.experiment_page import page
 from benchmarks.experiment_plan import BASELINES, FACTORS, Records, Run, Study
-from benchmarks.experiment_results import Mean, Results
+from benchmarks.experiment_results import Mean, Results, sessions_half
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,9 @@ def answer(run: Run, recall: float | None) -> dict[str, Any]:
         "run": asdict(run), "commit": "abc1234", "engine": "cpu", "seconds": 2.0,
         "valid_recall": recall, "recall": recall, "mrr": recall and recall / 2,
         "best": None, "train_events": 1000, "train_sessions": 200, "items": 50,
-        "recall_of_sessions": [0.4, 0.5], "predictions": 300, "test_sessions": 60,
+        "predictions": 300, "by_session": {
+            "predictions": [5.0] * 60, "recall": [5 * (recall or 0)] * 60, "mrr": [1.0] * 60,
+        },
     }  # fmt: skip
 
 
@@ -126,6 +128,27 @@ def test_what_adds_less_than_a_point_is_not_needed() -> None:
     assert not_needed(Mean(0.02, 0.005, 0.035, 3)) == FAILS
     assert not_needed(Mean(0.005, -0.01, 0.02, 3)) == UNDECIDED
     assert not_needed(None) == UNMEASURED
+
+
+def test_a_difference_that_few_sessions_make_is_undecided() -> None:
+    records = complete(STUDY, lambda run: usual(run) - 0.02 * (run.params.get("cell") is not None))
+    claim = CLAIMS[0]
+    assert claim.judge(Results(STUDY, records), "shop").verdict == HOLDS
+    for record in records.values():
+        if record["run"]["params"].get("cell"):
+            loss = [-0.02 * 300] + [0.0] * 59
+            record["by_session"]["recall"] = [5 * (record["recall"] + 0.02) + x for x in loss]
+    assert claim.judge(Results(STUDY, records), "shop").verdict == UNDECIDED
+
+
+def test_the_interval_over_sessions_is_that_of_a_bootstrap() -> None:
+    rng = np.random.default_rng(0)
+    counts = rng.integers(1, 9, 400).astype(float)
+    hits = rng.binomial(counts.astype(int), 0.6).astype(float)
+    drawn = rng.integers(400, size=(4000, 400))
+    ratios = hits[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    assert sessions_half(hits, counts) == pytest.approx((high - low) / 2, rel=0.05)
 
 
 def test_the_page_follows_from_the_records() -> None:
