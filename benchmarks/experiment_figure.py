@@ -38,11 +38,14 @@ def _half(mean: Mean) -> float:
 
 def _factors(axes: Axes, results: Results, data: str) -> None:
     labels: list[str] = []
-    for factor in results.study.factors:
+    for number, factor in enumerate(results.study.factors):
         for level, params in results.study.levels(factor).items():
             mean = results.mean(data, params, "recall")
             if mean is not None:
-                axes.errorbar(mean.value, len(labels), xerr=_half(mean), fmt="o", ms=4, capsize=2)
+                axes.errorbar(
+                    mean.value, len(labels), xerr=_half(mean),
+                    fmt="o", ms=4, capsize=2, color=f"C{number}",
+                )  # fmt: skip
             labels.append(f"{factor}: {level}")
     base = results.mean(data, results.study.base, "recall")
     if base is not None:
