@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench bench-report bench-against sanitize kernels gpu-report gpu-report-check wheel clean
+.PHONY: help setup demo test lint format bench bench-report bench-against experiment sanitize kernels gpu-report gpu-report-check wheel clean
 
 help:  ## this list
 	@echo 'make TARGET [ARGS="more arguments"] [PYTHON=python3.12]'
@@ -48,6 +48,9 @@ bench-report: $(STAMP)  ## measure all interleaved; writes docs/BENCHMARKS.md an
 bench-against: $(STAMP)  ## a step's time beside that of REV=<commit>, interleaved; ARGS="--bits" for parameters
 	@$(if $(REV),,echo 'say which commit: make bench-against REV=HEAD~1' && exit 2;) \
 	  $(BIN)/python -m benchmarks.against '$(REV)' $(ARGS)
+
+experiment: $(STAMP)  ## papers' claims, one factor at a time, 40 minutes; DATA=folder of real sessions
+	@$(BIN)/python -m benchmarks.experiment $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 sanitize: $(STAMP)  ## the engine's C++ tests under the address, undefined and thread sanitizers
 	@for kind in address undefined thread; do \
