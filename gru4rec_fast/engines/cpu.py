@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from gru4rec_fast.spec import NetworkSpec
 
 OPTIMISER_FIELDS = ("learning_rate", "momentum")
-LOSS_FIELDS = ("bpreg", "elu_param", "logq", "sample_alpha")
+LOSS_FIELDS = ("bpreg", "logq", "sample_alpha", "smoothing")
 CELLS = {("gru-reset-after", False), ("gru-reset-before", True)}
-HANDLED = frozenset({"loss", "seed", *OPTIMISER_FIELDS, *LOSS_FIELDS})
+ACTIVATION_FIELDS = ("final_act", "elu_param")  # that config.score_activation reads
+HANDLED = frozenset({"loss", "seed", *OPTIMISER_FIELDS, *LOSS_FIELDS, *ACTIVATION_FIELDS})
 
 
 class CpuEngine:
@@ -94,6 +95,7 @@ class CpuTrainer:
             state=state,
             loss=config.loss,
             loss_options={name: getattr(config, name) for name in LOSS_FIELDS},
+            activation=config.score_activation,
             batch_size=config.batch_size,
             seed=config.seed,
             support=support.numpy(),
