@@ -22,24 +22,63 @@ DROPOUTS: dict[str, dict[str, Any]] = {
     "whole": {},
     "dropout": {"dropout_p_embed": 0.3, "dropout_p_hidden": 0.2},
 }
+CELLS: dict[str, dict[str, Any]] = {
+    "gru": {},
+    "gru-reset-after": {"reset": "after"},
+    "gru-reset-before": {"reset": "before"},
+    "lstm": {"cell": "lstm"},
+    "rnn": {"cell": "rnn"},
+}
+ACTIVATIONS = ("tanh", "linear", "relu", "leaky-0.2", "elu-0.7", "selu-1.05-1.67")
+FEED_FORWARD: dict[str, dict[str, Any]] = {
+    "": {},
+    "ff": {"feed_forward": (21,)},
+    "ff-ff": {"feed_forward": (40, 11)},
+}
 LAYERS = ((20,), (33, 20), (12, 40, 17))
 SAMPLES = (0, 64)
 MOMENTA = (0.0, 0.3)
 
+
+def network_options(number: int) -> dict[str, Any]:
+    """Cell and feed-forward layers: of 15 numbers in a row each pair of them once.
+
+    The activations differ from number to number.
+    """
+    cell = list(CELLS.values())[number % len(CELLS)]
+    feed_forward = list(FEED_FORWARD.values())[number // len(CELLS) % len(FEED_FORWARD)]
+    options = {**cell, **feed_forward}
+    if cell in ({"reset": "before"}, {"cell": "rnn"}):
+        options["hidden_act"] = ACTIVATIONS[number // len(CELLS) % len(ACTIVATIONS)]
+    if feed_forward:
+        options["feed_forward_act"] = ACTIVATIONS[number % len(ACTIVATIONS)]
+    return options
+
+
+def described(options: dict[str, Any]) -> str:
+    """The values of some options, for the name of a test."""
+    texts = ["/".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in options.values()]
+    return ",".join(texts) or "gru"
+
+
+def option(number: int, *names: Any) -> Any:
+    """Arguments of Config; of every 16 numbers in a row, each has its own cell and so on."""
+    e, d, layers, loss, s, m = names
+    network = network_options(number // 16 * 7 + number % 16)
+    options = {**EMBEDDINGS[e], **LOSSES[loss], **DROPOUTS[d], **network}
+    options |= {"layers": layers, "n_sample": s, "momentum": m}
+    sizes = "/".join(map(str, layers))
+    return pytest.param(options, id=f"{e}-{loss}-{d}-{sizes}-{s}-{m}-{described(network)}")
+
+
 EVERY_OPTION = [
-    pytest.param(
-        {
-            **EMBEDDINGS[e],
-            **LOSSES[loss],
-            **DROPOUTS[d],
-            "layers": layers,
-            "n_sample": s,
-            "momentum": m,
-        },
-        id=f"{e}-{loss}-{d}-{'/'.join(map(str, layers))}-{s}-{m}",
-    )
-    for e, loss, d, layers, s, m in itertools.product(
-        EMBEDDINGS, LOSSES, DROPOUTS, LAYERS, SAMPLES, MOMENTA
+    option(number, *names)
+    for number, names in enumerate(
+        itertools.product(EMBEDDINGS, DROPOUTS, LAYERS, LOSSES, SAMPLES, MOMENTA)
     )
 ]
-"""Arguments of Config, every combination of the above."""
+"""Arguments of Config: every combination of embedding, dropout, sizes, loss, samples and momentum.
+
+Each embedding, dropout and number of layers occurs with each cell and number of feed-forward
+layers; these two are not combined with every loss.
+"""

@@ -47,6 +47,7 @@ using Evaluate = void(Function function, const float* x, float* out, std::ptrdif
 struct Kernels {
   const char* name;
   const LossKind* (*loss)(int index);
+  const ActivationKind* (*activation)(int index);
   const CellKind* (*cell)(int index);
   const OptimiserKind* (*optimiser)(int index);
   MakeTrainingStep* make_training_step;

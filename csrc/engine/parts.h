@@ -1,5 +1,5 @@
-// What the bindings must know of the parts that a training step is made of: losses, cells and
-// optimisers. The parts themselves are in csrc/isa/, one file each; kernels.h lists them.
+// What the bindings must know of the parts that a training step is made of: losses, activations,
+// cells and optimisers. The parts themselves are in csrc/isa/; kernels.h lists them.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +10,7 @@ inline constexpr int kMaxOptions = 8;
 inline constexpr int kMaxCellStates = 2;
 inline constexpr int kMaxWeights = 8;
 inline constexpr int kMaxStateTables = 4;
+inline constexpr int kMaxActivationParameters = 2;
 
 // The values of a part's options, in the order of its option names.
 struct OptionValues {
@@ -21,17 +22,28 @@ struct LossKind {
   const char* options[kMaxOptions + 1];  // ends with null
 };
 
+struct ActivationKind {
+  const char* name;
+  int parameters;  // how many numbers it takes
+};
+
+// An activation by its index among those of kernels.h, 0 for linear, and its parameters.
+struct ActivationSettings {
+  int kind = 0;
+  float parameters[kMaxActivationParameters] = {};
+};
+
 struct MatrixSize {
   std::ptrdiff_t rows, columns;
 };
 
 struct CellKind {
   const char* name;
-  bool one_hot_input;  // whether inputs are rows of gates (V x K), of which the item selects one
-  int states;          // carried from step to step, each (lanes x units); the first is the output
-  int weights;
-  // The sizes of the weights, vectors as (1 x n), for K inputs and H units.
-  void (*weight_sizes)(std::ptrdiff_t inputs, std::ptrdiff_t units, MatrixSize* sizes);
+  int gates;    // W, the input's weight, is (gates * H x K), or (V x gates * H) of a one-hot input
+  int states;   // carried from step to step, each (lanes x H); the first is the output
+  int weights;  // beside W
+  // Their sizes for H units, vectors as (1 x n).
+  void (*weight_sizes)(std::ptrdiff_t units, MatrixSize* sizes);
 };
 
 struct OptimiserKind {

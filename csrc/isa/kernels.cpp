@@ -1,5 +1,6 @@
 #include "engine/kernels.h"
 
+#include "isa/activation.h"
 #include "isa/cells/cells.h"
 #include "isa/item_scores.h"
 #include "isa/losses/losses.h"
@@ -67,6 +68,7 @@ void evaluate(Function function, const float* x, float* out, Index n) {
 
 const Kernels kernels = {GRU4REC_FAST_STRING(GRU4REC_FAST_ISA),
                          loss,
+                         activation_kind,
                          cell,
                          optimiser,
                          make_training_step,

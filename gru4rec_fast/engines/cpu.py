@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 OPTIMISER_FIELDS = ("learning_rate", "momentum")
 LOSS_FIELDS = ("bpreg", "elu_param", "logq", "sample_alpha")
-CELLS = {("gru-reset-after", False), ("gru-reset-before", True)}
-HANDLED = frozenset({"loss", "seed", *OPTIMISER_FIELDS, *LOSS_FIELDS})
+NETWORK_FIELDS = ("hidden_act", "feed_forward", "feed_forward_act")
+CELLS = {(cell, one_hot) for cell in _core.cells() for one_hot in (False, True)}
+HANDLED = frozenset({"loss", "seed", *NETWORK_FIELDS, *OPTIMISER_FIELDS, *LOSS_FIELDS})
 
 
 class CpuEngine:

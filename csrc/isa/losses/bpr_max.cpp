@@ -81,7 +81,8 @@ struct BprMax {
 
 std::unique_ptr<Loss> make(const LossSetup& setup) {
   const float alpha = setup.options.value[kEluParam];
-  std::unique_ptr<Activation> elu(alpha > 0 ? new Elu(alpha) : nullptr);
+  const int kind = alpha > 0 ? 4 : 0;  // elu or linear
+  std::unique_ptr<Activation> elu = make_activation({kind, {alpha}});
   return std::unique_ptr<Loss>(new SoftmaxLoss<BprMax>(setup, std::move(elu)));
 }
 

@@ -35,7 +35,7 @@
 // all tiles are known.
 #pragma once
 
-#include "isa/losses/activation.h"
+#include "isa/activation.h"
 #include "isa/losses/loss.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
