@@ -15,8 +15,12 @@ set(KERNEL_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/isa/item_scores.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/kernels.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/layer.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/losses/bpr.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/losses/bpr_max.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/losses/cross_entropy.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/losses/loss.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/losses/top1.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/losses/top1_max.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/adagrad.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/rank_counts.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/top_k.cpp

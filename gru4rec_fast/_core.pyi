@@ -260,15 +260,17 @@ class Trainer:
             and with momentum > 0 the momenta. The rows of a matrix must be contiguous, but may lie
             apart, as those of a view; a vector must be contiguous.
         loss: one of `losses()`.
-        loss_options: the values that it needs; cross-entropy: "logq" and "sample_alpha"; bpr-max:
-            "bpreg" and "elu_param". The options of other losses are ignored.
+        loss_options: the values that it needs; cross-entropy: "logq", "sample_alpha" and
+            "smoothing"; bpr-max: "bpreg". The options of other losses are ignored.
+        activation: of the scores before the loss: one of `activations()`, and its parameters, as
+            ("elu", (0.5,)).
         batch_size: the B that a step's loss is divided by, and the most lanes of a block.
         seed: of the dropout masks, 0..2^64-1.
         support: (V,) events per item; borrowed.
 
     Raises:
-        ValueError: for an unknown cell, loss, optimiser or option, a missing option or array, and
-            an array that does not fit.
+        ValueError: for an unknown cell, loss, activation, optimiser or option, a missing option or
+            array, other parameters than the activation takes, and an array that does not fit.
     """
 
     def __init__(
@@ -281,6 +283,7 @@ class Trainer:
         state: list[dict[str, Float32]],
         loss: str,
         loss_options: dict[str, float],
+        activation: tuple[str, Sequence[float]],
         batch_size: int,
         seed: int,
         support: Int64,
@@ -306,6 +309,9 @@ class Trainer:
 
 def losses() -> list[str]:
     """The losses that the engine has."""
+
+def activations() -> list[str]:
+    """The activations that the engine has, by the names of `gru4rec_fast.activation`."""
 
 def cells() -> list[str]:
     """The cells that the engine has."""
@@ -350,7 +356,10 @@ def use_instruction_set(name: str) -> None:
     """Use one of `instruction_sets()` from now on; ValueError for any other."""
 
 def vector_math(function: str, x: Float32) -> Float32:
-    """exp, logistic, tanh, log or reciprocal_root of x (n,), as the engine has them; for tests."""
+    """exp, logistic, tanh, log, reciprocal_root, log_one_plus or exp_minus_one of x (n,); for tests.
+
+    They are the engine's own functions.
+    """
 
 def advise_huge_pages(array: Float32) -> None:
     """Ask the system to back the array's memory by huge pages, now if it can; advice only."""

@@ -55,13 +55,13 @@ OptionValues values_of(const char* what, Table<Kind> table, const Kind& kind,
     }
   }
   OptionValues values;
-  float* value = values.value;
+  double* value = values.value;
   for (const char* const* name = kind.options; *name != nullptr; ++name) {
     if (!options.contains(*name)) {
       throw std::invalid_argument(std::string(what) + "_options holds no '" + *name + "', which '" +
                                   kind.name + "' needs");
     }
-    *value++ = static_cast<float>(options[*name].cast<double>());
+    *value++ = options[*name].cast<double>();
   }
   return values;
 }
@@ -106,6 +106,7 @@ OptionValues optimiser_options(const OptimiserKind& kind, const py::dict& option
 
 void bind_parts(py::module_& m) {
   m.def("losses", [] { return names(kernels().loss); });
+  m.def("activations", [] { return names(kernels().activation); });
   m.def("cells", [] {
     std::vector<std::string> recurrent;
     for (int i = 0; kernels().cell(i) != nullptr; ++i) {

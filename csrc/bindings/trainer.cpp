@@ -115,13 +115,17 @@ Network make_network(const py::object& spec, ParameterArrays& parameters,
   return network;
 }
 
+// A name, and the activation's parameters.
+using NamedActivation = std::pair<std::string, std::vector<double>>;
+
 // Trains one network; keeps the arrays that it borrows alive, and the states between blocks.
 class Trainer {
  public:
   Trainer(const py::object& spec, const py::dict& parameters, const std::string& optimiser,
           const py::dict& optimiser_options_of, std::vector<py::dict> state,
-          const std::string& loss, const py::dict& loss_options_of, std::ptrdiff_t batch_size,
-          const py::object& seed, const py::array& support);
+          const std::string& loss, const py::dict& loss_options_of,
+          const NamedActivation& activation, std::ptrdiff_t batch_size, const py::object& seed,
+          const py::array& support);
 
   void start_epoch();
   py::array_t<float> train_block(const py::object& block, int threads);
@@ -150,7 +154,8 @@ class Trainer {
 Trainer::Trainer(const py::object& spec, const py::dict& parameters, const std::string& optimiser,
                  const py::dict& optimiser_options_of, std::vector<py::dict> state,
                  const std::string& loss, const py::dict& loss_options_of,
-                 std::ptrdiff_t batch_size, const py::object& seed, const py::array& support)
+                 const NamedActivation& activation, std::ptrdiff_t batch_size,
+                 const py::object& seed, const py::array& support)
     : support_(array_of<std::int64_t>("support", support, 1)) {
   if (batch_size < 1) {
     throw std::invalid_argument("batch_size is " + std::to_string(batch_size) +
@@ -159,6 +164,7 @@ Trainer::Trainer(const py::object& spec, const py::dict& parameters, const std::
   const auto loss_part = find_loss(loss);
   settings_.loss = loss_part.index;
   settings_.loss_options = loss_options(*loss_part.kind, loss_options_of);
+  settings_.activation = find_activation(activation.first, activation.second);
   const auto optimiser_part = find_optimiser(optimiser);
   settings_.optimiser = optimiser_part.index;
   settings_.optimiser_options = optimiser_options(*optimiser_part.kind, optimiser_options_of);
@@ -293,11 +299,11 @@ void update_rows(const std::string& optimiser, const py::dict& options, const py
 void bind_trainer(py::module_& m) {
   py::class_<Trainer>(m, "Trainer")
       .def(py::init<const py::object&, const py::dict&, const std::string&, const py::dict&,
-                    std::vector<py::dict>, const std::string&, const py::dict&, std::ptrdiff_t,
-                    const py::object&, const py::array&>(),
+                    std::vector<py::dict>, const std::string&, const py::dict&,
+                    const NamedActivation&, std::ptrdiff_t, const py::object&, const py::array&>(),
            py::kw_only(), py::arg("spec"), py::arg("parameters"), py::arg("optimiser"),
            py::arg("optimiser_options"), py::arg("state"), py::arg("loss"), py::arg("loss_options"),
-           py::arg("batch_size"), py::arg("seed"), py::arg("support"))
+           py::arg("activation"), py::arg("batch_size"), py::arg("seed"), py::arg("support"))
       .def("start_epoch", &Trainer::start_epoch)
       .def("train_block", &Trainer::train_block, py::arg("block"), py::arg("threads"))
       .def_property("states", &Trainer::states, &Trainer::set_states);

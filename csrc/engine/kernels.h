@@ -40,7 +40,15 @@ using UpdateRows = void(int optimiser, const OptionValues& options, const Parame
                         const std::int32_t* rows, std::ptrdiff_t n, const float* g);
 
 // out[i] = f(x[i]) by the vectorised mathematics; for tests.
-enum class Function { kExponential, kLogistic, kTanh, kLogarithm, kReciprocalRoot };
+enum class Function {
+  kExponential,
+  kLogistic,
+  kTanh,
+  kLogarithm,
+  kReciprocalRoot,
+  kLogOnePlus,
+  kExpMinusOne,
+};
 using Evaluate = void(Function function, const float* x, float* out, std::ptrdiff_t n);
 
 // The parts in the order of their index, equal for every instruction set; null after the last.

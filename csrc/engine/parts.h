@@ -14,7 +14,7 @@ inline constexpr int kMaxActivationParameters = 2;
 
 // The values of a part's options, in the order of its option names.
 struct OptionValues {
-  float value[kMaxOptions] = {};
+  double value[kMaxOptions] = {};
 };
 
 struct LossKind {

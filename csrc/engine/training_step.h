@@ -15,6 +15,7 @@ namespace gru4rec_fast {
 struct TrainingSettings {
   int loss = 0;
   OptionValues loss_options;
+  ActivationSettings activation;  // of the scores before the loss
   int optimiser = 0;
   OptionValues optimiser_options;
   std::ptrdiff_t batch_size = 0;          // the B that a step's loss is divided by

@@ -54,6 +54,10 @@ Vec apply(Function function, Vec x) {
       return logarithm(x);
     case Function::kReciprocalRoot:
       return reciprocal_root(x);
+    case Function::kLogOnePlus:
+      return log_one_plus(x);
+    case Function::kExpMinusOne:
+      return exp_minus_one(x);
   }
   return x;
 }

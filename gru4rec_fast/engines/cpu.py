@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from gru4rec_fast.spec import NetworkSpec
 
 OPTIMISER_FIELDS = ("learning_rate", "momentum")
-LOSS_FIELDS = ("bpreg", "elu_param", "logq", "sample_alpha")
+LOSS_FIELDS = ("bpreg", "logq", "sample_alpha", "smoothing")
+ACTIVATION_FIELDS = ("final_act", "elu_param")  # that config.score_activation reads
 NETWORK_FIELDS = ("hidden_act", "feed_forward", "feed_forward_act")
 CELLS = {(cell, one_hot) for cell in _core.cells() for one_hot in (False, True)}
-HANDLED = frozenset({"loss", "seed", *NETWORK_FIELDS, *OPTIMISER_FIELDS, *LOSS_FIELDS})
+HANDLED = frozenset(
+    {"loss", "seed", *OPTIMISER_FIELDS, *LOSS_FIELDS, *ACTIVATION_FIELDS, *NETWORK_FIELDS}
+)
 
 
 class CpuEngine:
@@ -95,6 +98,7 @@ class CpuTrainer:
             state=state,
             loss=config.loss,
             loss_options={name: getattr(config, name) for name in LOSS_FIELDS},
+            activation=config.score_activation,
             batch_size=config.batch_size,
             seed=config.seed,
             support=support.numpy(),

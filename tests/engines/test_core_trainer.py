@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from gru4rec_fast import _core
-from gru4rec_fast.config import Config
+from gru4rec_fast.activation import PARAMETERS
+from gru4rec_fast.config import LOSSES, Config
 from gru4rec_fast.spec import NetworkSpec
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def arguments(**options: Any) -> dict[str, Any]:
         "optimiser_options": {"learning_rate": 0.1, "momentum": config.momentum},
         "state": state[: 2 if config.momentum > 0 else 1],
         "loss": "cross-entropy",
-        "loss_options": {"logq": 1.0, "sample_alpha": 0.5, "bpreg": 1.0, "elu_param": 0.5},
+        "loss_options": {"logq": 1.0, "sample_alpha": 0.5, "bpreg": 1.0, "smoothing": 0.0},
+        "activation": ("linear", ()),
         "batch_size": B,
         "seed": 3,
         "support": np.ones(V, np.int64),
@@ -65,7 +67,8 @@ def random_block(steps: int, first_step: int = 0, lanes: int = B) -> StepBlock:
 
 
 def test_the_parts_have_the_names_of_the_spec() -> None:
-    assert _core.losses() == ["cross-entropy", "bpr-max"]
+    assert set(_core.losses()) == set(LOSSES)
+    assert _core.activations() == list(PARAMETERS)
     assert _core.cells() == ["gru-reset-after", "gru-reset-before"]
     assert _core.optimisers() == {"adagrad": 2}
 
@@ -73,10 +76,12 @@ def test_the_parts_have_the_names_of_the_spec() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"loss": "margin"}, r"loss is 'margin'; .* has cross-entropy, bpr-max"),
+        ({"loss": "margin"}, r"loss is 'margin'; .* has cross-entropy, bpr-max, bpr"),
         ({"optimiser": "adam"}, r"optimiser is 'adam'; .* has adagrad"),
         ({"loss_options": {"logq": 1.0}}, r"holds no 'sample_alpha', which 'cross-entropy' needs"),
         ({"loss_options": {"log_q": 1.0}}, r"holds 'log_q'; expected bpreg, .*, sample_alpha"),
+        ({"activation": ("sine", ())}, r"activation is 'sine'; .* has linear, relu, tanh"),
+        ({"activation": ("elu", ())}, r"activation 'elu' has 0 parameters; expected 1"),
         ({"optimiser_options": {"momentum": 0.0}}, r"holds no 'learning_rate'"),
         ({"state": []}, r"state has 0 tables; expected 2, accumulator, momentum"),
         ({"batch_size": 0}, r"batch_size is 0; expected at least 1"),

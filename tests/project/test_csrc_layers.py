@@ -31,8 +31,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "isa/score_tile": ("engine", "isa/lane_matrix"),
     "isa/row_prefetch": ("engine", "isa/simd"),
     "isa/optimisers": ("engine", "isa/row_prefetch", "isa/vector_math"),
-    "isa/losses": ("engine", "isa/activation", "isa/lane_matrix", "isa/vector_math"),
     "isa/activation": ("engine", "isa/vector_math"),
+    "isa/losses": ("engine", "isa/activation", "isa/lane_matrix", "isa/vector_math"),
     "isa/cells": (
         "engine",
         "isa/activation",
