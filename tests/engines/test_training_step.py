@@ -18,7 +18,7 @@ from gru4rec_fast.plan.epoch import plan_epoch
 from gru4rec_fast.plan.negatives import negative_sampler
 from gru4rec_fast.reference import Adagrad
 from tests.logs import random_log
-from tests.options import EMBEDDINGS, EVERY_OPTION, LOSSES
+from tests.options import ACTIVATIONS, CELLS, EMBEDDINGS, EVERY_OPTION, LOSSES
 from tests.oracle import Run, V, random_block, truth_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def require_parity(run: Run, truth: Run) -> None:
 
 @pytest.mark.parametrize("options", EVERY_OPTION)
 def test_every_option(options: dict[str, Any], instruction_set: str) -> None:
-    config = Config().replace(**options, batch_size=10, learning_rate=0.05)
+    config = Config().replace(**options, batch_size=10)
     block = random_block(config.batch_size, config.n_sample)
     truth = truth_of(config, block)
     require_parity(Run(config, block), truth)
@@ -73,20 +73,78 @@ def test_large_states(loss: str, units: int, lanes: int, instruction_set: str) -
     require_parity(Run(config, block, n_items=900), truth_of(config, block, 900))
 
 
+@pytest.mark.parametrize("options", [{"cell": "lstm"}, {"feed_forward": (210,)}], ids=str)
+def test_large_states_of_other_networks(options: dict[str, Any], instruction_set: str) -> None:
+    config = Config().replace(
+        **options, layers=(203,), batch_size=85, n_sample=400, momentum=0.1, dropout_p_hidden=0.2
+    )
+    block = random_block(85, 400, n_items=900, steps=3)
+    require_parity(Run(config, block, n_items=900), truth_of(config, block, 900))
+
+
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
+@pytest.mark.parametrize("act", ACTIVATIONS)
+@pytest.mark.parametrize("cell", ["gru-reset-before", "rnn"])
+def test_hidden_activations(cell: str, act: str, embedding: str) -> None:
+    config = Config().replace(
+        **CELLS[cell],
+        **EMBEDDINGS[embedding],
+        hidden_act=act,
+        layers=(37,),
+        batch_size=10,
+        n_sample=40,
+        learning_rate=0.01,
+    )
+    block = random_block(10, 40, steps=10)
+    require_parity(Run(config, block), truth_of(config, block))
+
+
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_lanes_beyond_the_last_one_do_not_count(cell: str, embedding: str) -> None:
+    """A one-hot input's products are overwritten by the cell, also in the rest of a vector.
+
+    They would grow there from step to step, were they not read anew.
+    """
+    act = {"hidden_act": "leaky-2"} if cell == "rnn" else {}
+    config = Config().replace(
+        **CELLS[cell],
+        **EMBEDDINGS[embedding],
+        **act,
+        layers=(20,),
+        batch_size=3,
+        n_sample=20,
+        learning_rate=0.001,
+    )
+    block = random_block(3, 20, steps=200)
+    errors = Run(config, block).error(truth_of(config, block))
+    del errors["loss"]
+    assert max(errors.values()) <= 1e-4, errors
+
+
 @pytest.mark.parametrize("loss", ["cross-entropy-logq", "bpr-max"])
 @pytest.mark.parametrize("embedding", EMBEDDINGS)
 def test_equal_bits_for_any_number_of_threads(loss: str, embedding: str) -> None:
-    # Large enough for every loop to be shared.
+    require_equal_bits({**LOSSES[loss], **EMBEDDINGS[embedding]}, 1500)
+
+
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_equal_bits_of_every_cell(cell: str, embedding: str) -> None:
+    require_equal_bits({**CELLS[cell], **EMBEDDINGS[embedding], "feed_forward": (140, 120)}, 200)
+
+
+def require_equal_bits(options: dict[str, Any], n_sample: int) -> None:
+    """The same parameters for 1, 2 and 3 threads; large enough for every loop to be shared."""
     config = Config().replace(
-        **LOSSES[loss],
-        **EMBEDDINGS[embedding],
+        **options,
         layers=(150, 130),
         batch_size=60,
-        n_sample=1500,
+        n_sample=n_sample,
         momentum=0.2,
         dropout_p_hidden=0.3,
     )
-    block = random_block(60, 1500, n_items=4000, steps=12)
+    block = random_block(60, n_sample, n_items=4000, steps=12)
     before = torch.get_num_threads()
     runs = []
     try:
@@ -172,13 +230,21 @@ def test_where_the_state_lies_changes_nothing(
         assert m.data_ptr() == a.data_ptr() + 20 * a.element_size()
 
 
-def test_states_are_kept_between_blocks_and_can_be_restored() -> None:
-    config = Config().replace(layers=(12, 9), batch_size=8, n_sample=10)
+@pytest.mark.parametrize(
+    ("options", "widths"),
+    [({}, (12, 9)), ({"cell": "lstm", "feed_forward": (7,), "dropout_p_hidden": 0.2}, (24, 18))],
+    ids=["gru", "lstm"],
+)
+def test_states_are_kept_between_blocks_and_can_be_restored(
+    options: dict[str, Any], widths: tuple[int, int]
+) -> None:
+    """A feed-forward layer carries none."""
+    config = Config().replace(**options, layers=(12, 9), batch_size=8, n_sample=10)
     (first, second, *_), n_items = planned_blocks(config, block_steps=4)
     run = Run(config, [first, second], n_items=n_items)
     other = Run(config, first, n_items=n_items)
     kept = [state.clone() for state in other.trainer.states]
-    assert [tuple(state.shape) for state in kept] == [(8, 12), (8, 9)]
+    assert [tuple(state.shape) for state in kept] == [(8, width) for width in widths]
     other.trainer.start_epoch()
     assert not any(state.any() for state in other.trainer.states)
     other.trainer.states = kept
