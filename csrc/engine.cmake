@@ -7,6 +7,9 @@ set(KERNEL_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/isa/cells/cell.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/cells/gru_reset_after.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/cells/gru_reset_before.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/cells/input_product.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/cells/lstm.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/cells/rnn.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/input_rows.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/item_rows.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/item_scores.cpp

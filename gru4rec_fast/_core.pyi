@@ -143,6 +143,32 @@ class DropoutSite(Protocol):
     def rate(self) -> float:
         """Probability that an element is dropped; 0 for no dropout."""
 
+class Activation(Protocol):
+    """A function of one number."""
+
+    @property
+    def name(self) -> str:
+        """'linear', 'relu', 'tanh', 'leaky', 'elu' or 'selu'."""
+    @property
+    def parameters(self) -> Sequence[float]:
+        """Nothing; a of leaky and elu; lambda and alpha of selu."""
+
+class FeedForwardSpec(Protocol):
+    """A feed-forward layer."""
+
+    @property
+    def inputs(self) -> int: ...
+    @property
+    def units(self) -> int: ...
+    @property
+    def dropout(self) -> DropoutSite:
+        """Of what the layer hands on."""
+    @property
+    def activation(self) -> Activation: ...
+    @property
+    def weights(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of its weight (units, inputs) and its bias (units,)."""
+
 class LayerSpec(Protocol):
     """A recurrent layer."""
 
@@ -150,15 +176,22 @@ class LayerSpec(Protocol):
     def cell(self) -> str:
         """One of `cells()`."""
     @property
-    def inputs(self) -> int: ...
+    def inputs(self) -> int:
+        """Of a one-hot input the columns of its table, gates * units."""
     @property
     def units(self) -> int: ...
     @property
     def dropout(self) -> DropoutSite:
         """Of the new state."""
     @property
+    def activation(self) -> Activation:
+        """Of the candidate state, where the cell lets one choose it."""
+    @property
     def weights(self) -> dict[str, tuple[int, ...]]:
-        """Name -> shape of its weights, in the order that the cell takes them."""
+        """Name -> shape of its weights, in the order that the cell takes them.
+
+        That of the input is the first; a one-hot input has none.
+        """
 
 class NetworkSpec(Protocol):
     """The structure of a network; `gru4rec_fast.spec.NetworkSpec` is one."""
@@ -179,6 +212,9 @@ class NetworkSpec(Protocol):
     @property
     def one_hot(self) -> bool:
         """Whether an input selects a row of gates of the first layer."""
+    @property
+    def feed_forward(self) -> Sequence[FeedForwardSpec]:
+        """The layers between the last recurrent one and the scores."""
 
 class StepBlock(Protocol):
     """T planned steps: arrays of `LaneBlock` and `MergedRows`, where each is described."""
@@ -267,7 +303,7 @@ class Trainer:
         """
     @property
     def states(self) -> list[Float32]:
-        """Copies of each layer's carried state (M, width) after the last step.
+        """Copies of each recurrent layer's carried state (M, width) after the last step.
 
         The columns are the H of the hidden state, then those of the cell's further states. There
         are all B lanes at first, and after `start_epoch`. Setting them restores a run: (rows,

@@ -310,7 +310,8 @@ class GRU4Rec:
         """Read a saved model, or a plain state_dict (safetensors, or torch.save of tensors only).
 
         A state_dict names neither items nor hyper-parameters: pass the `itemidmap` of its
-        training, else items are known by their index; layers and embedding follow from the shapes.
+        training, else items are known by their index. Layers, cell and embedding follow from names
+        and shapes; activations are those of the defaults.
 
         Raises:
             CheckpointError: no such file, or not a model that this version reads.

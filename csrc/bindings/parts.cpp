@@ -107,7 +107,13 @@ OptionValues optimiser_options(const OptimiserKind& kind, const py::dict& option
 void bind_parts(py::module_& m) {
   m.def("losses", [] { return names(kernels().loss); });
   m.def("activations", [] { return names(kernels().activation); });
-  m.def("cells", [] { return names(kernels().cell); });
+  m.def("cells", [] {
+    std::vector<std::string> recurrent;
+    for (int i = 0; kernels().cell(i) != nullptr; ++i) {
+      if (kernels().cell(i)->states > 0) recurrent.emplace_back(kernels().cell(i)->name);
+    }
+    return recurrent;
+  });
   m.def("optimisers", [] {
     std::map<std::string, int> tables;
     for (int i = 0; kernels().optimiser(i) != nullptr; ++i) {

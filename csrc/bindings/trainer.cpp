@@ -24,48 +24,77 @@ DropoutSite dropout_site(const py::object& site) {
   return {site.attr("number").cast<int>(), site.attr("rate").cast<double>()};
 }
 
-Layer make_layer(const py::object& spec, ParameterArrays& parameters) {
-  const auto cell = find_cell(spec.attr("cell").cast<std::string>());
+ActivationSettings activation_of(const py::object& spec) {
+  const py::object activation = spec.attr("activation");
+  return find_activation(activation.attr("name").cast<std::string>(),
+                         activation.attr("parameters").cast<std::vector<double>>());
+}
+
+// The weights of a layer: the input's, unless it is one-hot, and those beside it.
+void add_weights(const py::object& spec, const CellKind& kind, Layer& layer,
+                 ParameterArrays& parameters) {
+  const auto weights = spec.attr("weights").cast<py::dict>();
+  const int expected = kind.weights + (layer.one_hot ? 0 : 1);
+  if (weights.size() != static_cast<std::size_t>(expected)) {
+    throw std::invalid_argument("a layer of " + std::string(kind.name) + " has " +
+                                std::to_string(weights.size()) + " weights; expected " +
+                                std::to_string(expected));
+  }
+  MatrixSize sizes[kMaxWeights];
+  kind.weight_sizes(layer.units, sizes);
+  int i = layer.one_hot ? 0 : -1;
+  for (const auto& weight : weights) {
+    const auto name = weight.first.cast<std::string>();
+    if (i < 0) {
+      layer.input_weight = parameters.get(name, {kind.gates * layer.units, layer.inputs});
+    } else {
+      layer.weights[i] = parameters.get(name, sizes[i]);
+    }
+    ++i;
+  }
+}
+
+Layer make_layer(const py::object& spec, const std::string& cell_name, bool one_hot,
+                 ParameterArrays& parameters) {
+  const auto cell = find_cell(cell_name);
   Layer layer;
   layer.cell = cell.index;
   layer.inputs = spec.attr("inputs").cast<std::ptrdiff_t>();
   layer.units = spec.attr("units").cast<std::ptrdiff_t>();
+  layer.one_hot = one_hot;
   layer.dropout = dropout_site(spec.attr("dropout"));
-  MatrixSize sizes[kMaxWeights];
-  cell.kind->weight_sizes(layer.inputs, layer.units, sizes);
-  const auto weights = spec.attr("weights").cast<py::dict>();
-  if (weights.size() != static_cast<std::size_t>(cell.kind->weights)) {
-    throw std::invalid_argument("a layer of " + std::string(cell.kind->name) + " has " +
-                                std::to_string(weights.size()) + " weights; expected " +
-                                std::to_string(cell.kind->weights));
-  }
-  int i = 0;
-  for (const auto& weight : weights) {
-    layer.weights[i] = parameters.get(weight.first.cast<std::string>(), sizes[i]);
-    ++i;
-  }
+  layer.activation = activation_of(spec);
+  add_weights(spec, *cell.kind, layer, parameters);
   return layer;
+}
+
+// What layer l, without an input weight of its own, must get as input.
+std::ptrdiff_t expected_inputs(const std::vector<Layer>& layers, std::size_t l) {
+  const Layer& layer = layers[l];
+  if (layer.one_hot) return kernels().cell(layer.cell)->gates * layer.units;
+  return l > 0 ? layers[l - 1].units : layer.inputs;
 }
 
 std::vector<Layer> make_layers(const py::object& spec, ParameterArrays& parameters) {
   std::vector<Layer> layers;
+  const bool one_hot = spec.attr("one_hot").cast<bool>();
   for (const auto& layer : spec.attr("layers")) {
-    layers.push_back(make_layer(py::reinterpret_borrow<py::object>(layer), parameters));
+    layers.push_back(make_layer(py::reinterpret_borrow<py::object>(layer),
+                                layer.attr("cell").cast<std::string>(), one_hot && layers.empty(),
+                                parameters));
   }
   if (layers.empty()) throw std::invalid_argument("the network has no layers; expected one");
-  const bool one_hot = spec.attr("one_hot").cast<bool>();
+  for (const auto& layer : spec.attr("feed_forward")) {
+    layers.push_back(
+        make_layer(py::reinterpret_borrow<py::object>(layer), "feed-forward", false, parameters));
+  }
   for (std::size_t l = 0; l < layers.size(); ++l) {
-    const CellKind& kind = *kernels().cell(layers[l].cell);
-    if (kind.one_hot_input != (one_hot && l == 0)) {
-      throw std::invalid_argument("layer " + std::to_string(l) + " is a " + kind.name +
-                                  ", which the CPU engine has for " +
-                                  (kind.one_hot_input ? "one-hot" : "dense") + " inputs only");
-    }
-    if (l > 0 && layers[l].inputs != layers[l - 1].units) {
-      throw std::invalid_argument("layer " + std::to_string(l) + " takes " +
-                                  std::to_string(layers[l].inputs) + " inputs; expected " +
-                                  std::to_string(layers[l - 1].units) +
-                                  ", the units of the layer below");
+    const std::ptrdiff_t expected = expected_inputs(layers, l);
+    if (layers[l].inputs != expected) {
+      throw std::invalid_argument(
+          "layer " + std::to_string(l) + " takes " + std::to_string(layers[l].inputs) +
+          " inputs; expected " + std::to_string(expected) +
+          (l == 0 ? ", its units times its cell's gates" : ", the units of the layer below"));
     }
   }
   return layers;
@@ -112,10 +141,10 @@ class Trainer {
   Network network_;
   Array<std::int64_t> support_;
 
-  // One entry for each layer:
-  std::vector<std::ptrdiff_t> widths_;      // columns of its state
+  std::vector<LayerState> states_;  // of every layer
+  // Of the recurrent ones, which are the first.
+  std::vector<std::ptrdiff_t> widths_;      // columns of the state
   std::vector<std::vector<float>> floats_;  // (B x width)
-  std::vector<LayerState> states_;
 
   mutable std::mutex mutex_;  // train_block works without the GIL
   std::unique_ptr<TrainingStep> step_;
@@ -151,19 +180,20 @@ Trainer::Trainer(const py::object& spec, const py::dict& parameters, const std::
   expect(support_.shape(0) == network_.wy.rows, "support", support_, network_.wy.rows, 1);
 
   for (const Layer& layer : layers_) {
-    widths_.push_back(kernels().cell(layer.cell)->states * layer.units);
-    floats_.emplace_back(static_cast<std::size_t>(batch_size * widths_.back()));
-    states_.push_back({floats_.back().data(), batch_size});
+    const std::ptrdiff_t width = kernels().cell(layer.cell)->states * layer.units;
+    states_.push_back({nullptr, batch_size});
+    if (width == 0) continue;
+    widths_.push_back(width);
+    floats_.emplace_back(static_cast<std::size_t>(batch_size * width));
+    states_.back().value = floats_.back().data();
   }
 }
 
 void Trainer::start_epoch() {
   unlocked([&] {
     const std::lock_guard<std::mutex> lock(mutex_);
-    for (std::size_t s = 0; s < states_.size(); ++s) {
-      std::fill(floats_[s].begin(), floats_[s].end(), 0.0f);
-      states_[s].rows = settings_.batch_size;
-    }
+    for (std::vector<float>& floats : floats_) std::fill(floats.begin(), floats.end(), 0.0f);
+    for (LayerState& state : states_) state.rows = settings_.batch_size;
   });
 }
 
@@ -198,7 +228,7 @@ py::list Trainer::states() const {
   const auto copies = unlocked([&] {
     const std::lock_guard<std::mutex> lock(mutex_);
     std::vector<std::vector<float>> values;
-    for (std::size_t s = 0; s < states_.size(); ++s) {
+    for (std::size_t s = 0; s < floats_.size(); ++s) {
       values.emplace_back(floats_[s].begin(), floats_[s].begin() + states_[s].rows * widths_[s]);
     }
     return values;
@@ -212,10 +242,10 @@ py::list Trainer::states() const {
 }
 
 void Trainer::set_states(const std::vector<py::array>& states) {
-  if (states.size() != states_.size()) {
+  if (states.size() != floats_.size()) {
     throw std::invalid_argument("there are " + std::to_string(states.size()) +
                                 " states; expected one for each of " +
-                                std::to_string(states_.size()) + " layers");
+                                std::to_string(floats_.size()) + " layers");
   }
   std::vector<Array<float>> arrays;
   for (std::size_t s = 0; s < states.size(); ++s) {
@@ -227,7 +257,7 @@ void Trainer::set_states(const std::vector<py::array>& states) {
   }
   unlocked([&] {
     const std::lock_guard<std::mutex> lock(mutex_);
-    for (std::size_t s = 0; s < states_.size(); ++s) {
+    for (std::size_t s = 0; s < floats_.size(); ++s) {
       std::copy_n(arrays[s].data(), arrays[s].size(), floats_[s].begin());
       states_[s].rows = arrays[s].shape(0);
     }

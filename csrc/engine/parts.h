@@ -39,11 +39,11 @@ struct MatrixSize {
 
 struct CellKind {
   const char* name;
-  bool one_hot_input;  // whether inputs are rows of gates (V x K), of which the item selects one
-  int states;          // carried from step to step, each (lanes x units); the first is the output
-  int weights;
-  // The sizes of the weights, vectors as (1 x n), for K inputs and H units.
-  void (*weight_sizes)(std::ptrdiff_t inputs, std::ptrdiff_t units, MatrixSize* sizes);
+  int gates;    // W, the input's weight, is (gates * H x K), or (V x gates * H) of a one-hot input
+  int states;   // carried from step to step, each (lanes x H); the first is the output
+  int weights;  // beside W
+  // Their sizes for H units, vectors as (1 x n).
+  void (*weight_sizes)(std::ptrdiff_t units, MatrixSize* sizes);
 };
 
 struct StateTableKind {

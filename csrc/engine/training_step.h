@@ -25,7 +25,8 @@ struct TrainingSettings {
 };
 
 // What a layer carries from step to step: `value` has room for (B x width) and holds `rows` rows. A
-// row has the H numbers of each of the cell's states, one after the other: width = states * H.
+// row has the H numbers of each of the cell's states, one after the other: width = states * H, 0
+// for a feed-forward layer.
 struct LayerState {
   float* value = nullptr;
   std::ptrdiff_t rows = 0;

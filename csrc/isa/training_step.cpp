@@ -58,7 +58,11 @@ void Workspace::collect_gradients(const Network& network, const Optimiser& optim
   cap_.reset(new GradientCap(optimiser, settings_.grad_cap));
   optimiser_ = cap_.get();
   for (int l = 0; l < network.n_layers; ++l) {
-    for (const Parameter& weight : network.layers[l].weights) {
+    const Layer& layer = network.layers[l];
+    if (!layer.one_hot) {
+      cap_->add(layer.input_weight, RowOrigin::kWeights, layer.input_weight.rows);
+    }
+    for (const Parameter& weight : layer.weights) {
       if (weight.value != nullptr) cap_->add(weight, RowOrigin::kWeights, weight.rows);
     }
   }

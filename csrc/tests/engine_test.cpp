@@ -36,7 +36,8 @@ Result train(Model model, const TrainingSettings& settings, const StepBlock& blo
   std::vector<Floats> floats;
   std::vector<LayerState> states;
   for (const Layer& layer : model.layers) {
-    floats.emplace_back(static_cast<std::size_t>(block.lanes * layer.units));
+    const std::ptrdiff_t width = kernels().cell(layer.cell)->states * layer.units;
+    floats.emplace_back(static_cast<std::size_t>(block.lanes * width));
     states.push_back({floats.back().data(), block.lanes});
   }
   const std::unique_ptr<TrainingStep> step(
@@ -47,8 +48,15 @@ Result train(Model model, const TrainingSettings& settings, const StepBlock& blo
     for (LayerState& state : states) state.rows = block.lanes;
   }
   result.wy = model.wy.value;
-  result.states = floats.back();
+  for (const Floats& values : floats) {
+    result.states.insert(result.states.end(), values.begin(), values.end());
+  }
   return result;
+}
+
+std::vector<int> default_cells(Embedding embedding) {
+  const char* first = embedding == Embedding::kOneHot ? "gru-reset-before" : "gru-reset-after";
+  return {index_of(kernels().cell, first), index_of(kernels().cell, "gru-reset-after")};
 }
 
 constexpr int kItems = 700;
@@ -58,7 +66,8 @@ const Options kOptimiserOptions = {
     {"learning_rate", 0.01f}, {"rho", 0.9f}, {"beta1", 0.9f}, {"beta2", 0.99f}, {"lmbd", 0.0f}};
 
 // One thread, two and three must give the same.
-void require_equal_results(int H, Embedding embedding, TrainingSettings settings) {
+void require_equal_results(int H, Embedding embedding, TrainingSettings settings,
+                           const std::vector<int>& cells) {
   // Small and odd sizes for the ends of loops; large ones so that threads share them, and so that
   // item rows are packed.
   const int lanes = H == 5 ? 3 : H == 70 ? 37 : 79;
@@ -66,7 +75,7 @@ void require_equal_results(int H, Embedding embedding, TrainingSettings settings
   settings.seed = 3;
   settings.support = kSupport.data();
   const Block block(3, lanes, H == 5 ? 11 : 600, kItems);
-  const Model model(kItems, 9, {H + 3, H}, embedding);
+  const Model model(kItems, 9, H, cells, embedding);
   const Result one = train(model, settings, block.block, 1);
   REQUIRE(one == train(model, settings, block.block, 2));
   REQUIRE(one == train(model, settings, block.block, 3));
@@ -94,7 +103,7 @@ void test_losses() {
           if (kernels().activation(++activation) == nullptr) activation = 0;
           settings.activation = {activation, {1.1f, 0.5f}};
           choose_optimiser(adagrad, {{"momentum", H == 5 ? 0.0f : 0.2f}}, &settings);
-          require_equal_results(H, embedding, settings);
+          require_equal_results(H, embedding, settings, default_cells(embedding));
         }
       }
     }
@@ -110,8 +119,23 @@ void test_optimisers() {
           settings.loss = index_of(kernels().loss, "bpr-max");
           settings.grad_cap = H == 5 ? 0.1 : momentum > 0 ? 0.0 : 0.1;
           choose_optimiser(optimiser, {{"momentum", momentum}, {"lmbd", momentum}}, &settings);
-          require_equal_results(H, embedding, settings);
+          require_equal_results(H, embedding, settings, default_cells(embedding));
         }
+      }
+    }
+  }
+}
+
+// Two layers of each cell, below a feed-forward layer.
+void test_cells() {
+  const int feed_forward = index_of(kernels().cell, "feed-forward");
+  for (const int H : {5, 70}) {
+    for (const auto embedding : {Embedding::kShared, Embedding::kSeparate, Embedding::kOneHot}) {
+      for (int cell = 0; kernels().cell(cell)->states > 0; ++cell) {
+        TrainingSettings settings;
+        settings.loss = index_of(kernels().loss, "cross-entropy");
+        choose_optimiser(index_of(kernels().optimiser, "adagrad"), {{"momentum", 0.2f}}, &settings);
+        require_equal_results(H, embedding, settings, {cell, cell, feed_forward});
       }
     }
   }
@@ -181,6 +205,7 @@ int main() {
     gru4rec_fast::use_instruction_set(name);
     gru4rec_fast::test_losses();
     gru4rec_fast::test_optimisers();
+    gru4rec_fast::test_cells();
     gru4rec_fast::test_ranks();
     gru4rec_fast::test_updates();
     std::printf("%s: passed\n", name.c_str());

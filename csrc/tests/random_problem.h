@@ -89,41 +89,49 @@ enum class Embedding { kShared, kSeparate, kOneHot };
 
 struct Model {
   OwnedParameter wy, by, input;
-  std::vector<std::vector<OwnedParameter>> weights;  // of each layer
+  std::vector<OwnedParameter> input_weights;         // of each layer
+  std::vector<std::vector<OwnedParameter>> weights;  // beside them
   std::vector<Layer> layers;
   Network network;
 
-  Model(std::ptrdiff_t items, std::ptrdiff_t inputs, const std::vector<int>& units,
-        Embedding embedding)
-      : wy(items, units.back()), by(items, 1) {
-    std::ptrdiff_t width = embedding == Embedding::kShared ? units.back() : inputs;
-    if (embedding == Embedding::kOneHot) width = 3 * units.front();
-    if (embedding != Embedding::kShared) input = OwnedParameter(items, width);
-    network.shared = embedding == Embedding::kShared;
-    for (const int H : units) {
-      const bool one_hot = embedding == Embedding::kOneHot && layers.empty();
+  // A layer of each of the cells, by index; the last has `units` units, those below three more.
+  Model(std::ptrdiff_t items, std::ptrdiff_t inputs, std::ptrdiff_t units,
+        const std::vector<int>& cells, Embedding embedding)
+      : wy(items, units), by(items, 1) {
+    const bool first_is_one_hot = embedding == Embedding::kOneHot;
+    std::ptrdiff_t width = embedding == Embedding::kShared ? units : inputs;
+    for (const int cell : cells) {
+      const bool last = layers.size() + 1 == cells.size();
+      const bool one_hot = first_is_one_hot && layers.empty();
+      const CellKind& kind = *kernels().cell(cell);
       Layer layer;
-      layer.cell = index_of(kernels().cell, one_hot ? "gru-reset-before" : "gru-reset-after");
-      layer.inputs = width;
-      layer.units = H;
+      layer.cell = cell;
+      layer.units = last ? units : units + 3;
+      layer.inputs = one_hot ? kind.gates * layer.units : width;
+      layer.one_hot = one_hot;
       layer.dropout = {static_cast<int>(layers.size()) + 1, 0.3};
+      layer.activation = {index_of(kernels().activation, "leaky"), {0.2f}};
       layers.push_back(layer);
-      const CellKind& kind = *kernels().cell(layer.cell);
       MatrixSize sizes[kMaxWeights];
-      kind.weight_sizes(width, H, sizes);
+      kind.weight_sizes(layer.units, sizes);
+      input_weights.push_back(one_hot ? OwnedParameter()
+                                      : OwnedParameter(kind.gates * layer.units, width));
       weights.emplace_back();
       for (int i = 0; i < kind.weights; ++i) {
         weights.back().emplace_back(sizes[i].rows, sizes[i].columns);
       }
-      width = H;
+      width = layer.units;
     }
-    if (embedding != Embedding::kOneHot) network.input_dropout = {0, 0.2};
+    network.shared = embedding == Embedding::kShared;
+    if (!network.shared) input = OwnedParameter(items, layers.front().inputs);
+    if (!first_is_one_hot) network.input_dropout = {0, 0.2};
   }
 
   const Network& view(const TrainingSettings& settings) {
     const OptimiserKind& kind = *kernels().optimiser(settings.optimiser);
     const int tables = kind.count_tables(settings.optimiser_options);
     for (std::size_t l = 0; l < layers.size(); ++l) {
+      layers[l].input_weight = input_weights[l].view(kind, tables);
       for (std::size_t i = 0; i < weights[l].size(); ++i) {
         layers[l].weights[i] = weights[l][i].view(kind, tables);
       }

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from gru4rec_fast.spec import NetworkSpec
 
 LOSS_FIELDS = ("bpreg", "logq", "sample_alpha", "smoothing")
-CELLS = {("gru-reset-after", False), ("gru-reset-before", True)}
+CELLS = {(cell, one_hot) for cell in _core.cells() for one_hot in (False, True)}
 HANDLED = frozenset(
     {
         "loss", *LOSS_FIELDS, "final_act", "elu_param",  # the last two: config.score_activation
         "adapt", "adapt_params", "learning_rate", "momentum", "lmbd",  # the optimiser
+        "hidden_act", "feed_forward", "feed_forward_act",  # the network's structure
         "grad_cap", "seed",
     }
 )  # fmt: skip

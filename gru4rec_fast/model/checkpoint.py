@@ -36,9 +36,11 @@ if TYPE_CHECKING:
 
 FORMAT = "gru4rec-fast"
 FORMAT_VERSION = 1
-STRUCTURE = ("layers", "embedding", "constrained_embedding")
+STRUCTURE = ("layers", "embedding", "constrained_embedding", "cell", "reset", "feed_forward")
 """Hyper-parameters that decide the shapes of the tensors."""
-MODEL_PREFIXES = ("Wy.", "By.", "E.", "GE.", "G.")
+NAMED_IF_CHANGED = ("cell", "reset", "feed_forward")
+"""Those of them that an error names only where they are not the default."""
+MODEL_PREFIXES = ("Wy.", "By.", "E.", "GE.", "G.", "F.")
 """What the names of a model's tensors begin with; a file may hold others beside them."""
 
 
@@ -216,7 +218,12 @@ def _load_safetensors(path: Path) -> Checkpoint:
 def _require_fit(tensors: Mapping[str, torch.Tensor], config: Config, n_items: int) -> None:
     """The model's tensors have the names and shapes that the hyper-parameters ask for."""
     shapes = NetworkSpec.of(config, n_items).parameters
-    structure = [f"{name}={as_text(getattr(config, name))}" for name in STRUCTURE]
+    values = {name: getattr(config, name) for name in STRUCTURE}
+    structure = [
+        f"{name}={as_text(value)}"
+        for name, value in values.items()
+        if name not in NAMED_IF_CHANGED or value != getattr(Config, name)
+    ]
     asked = f"its hyper-parameters ({', '.join(structure)})"
     for name, expected in shapes.items():
         if name not in tensors:

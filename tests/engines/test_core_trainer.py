@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,15 +11,16 @@ import pytest
 import torch
 
 from gru4rec_fast import _core, reference
-from gru4rec_fast.activation import PARAMETERS
+from gru4rec_fast.activation import PARAMETERS, Activation
 from gru4rec_fast.config import LOSSES, OPTIMISERS, Config
 from gru4rec_fast.engines.cpu import optimiser_options
-from gru4rec_fast.spec import NetworkSpec
+from gru4rec_fast.spec import CELLS, NetworkSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gru4rec_fast._core import Float32, StepBlock
+    from gru4rec_fast.spec import LayerSpec
 
 V, B = 50, 4
 
@@ -72,7 +74,7 @@ def random_block(steps: int, first_step: int = 0, lanes: int = B) -> StepBlock:
 def test_the_parts_have_the_names_of_the_spec() -> None:
     assert set(_core.losses()) == set(LOSSES)
     assert _core.activations() == list(PARAMETERS)
-    assert _core.cells() == ["gru-reset-after", "gru-reset-before"]
+    assert set(_core.cells()) == set(CELLS)
     assert set(_core.optimisers()) == set(OPTIMISERS)
     assert _core.optimisers()["adam"] == 4
 
@@ -127,16 +129,29 @@ def test_arrays_that_do_not_fit_are_refused(
         _core.Trainer(**keywords)
 
 
-def test_a_cell_that_does_not_take_the_input_is_refused() -> None:
-    keywords = arguments(constrained_embedding=False)
-    spec = keywords["spec"]
-    keywords["spec"] = SimpleNamespace(
-        **{name: getattr(spec, name) for name in ("n_items", "input_table", "layers", "shared")},
-        input_dropout=spec.input_dropout,
-        one_hot=False,
+def test_layers_that_do_not_fit_together_are_refused() -> None:
+    def refused(message: str, layers: tuple[LayerSpec, ...], **options: Any) -> None:
+        spec = replace(NetworkSpec.of(Config().replace(layers=(6, 5), **options), V), layers=layers)
+        shapes = spec.parameters.items()
+        parameters = {name: np.zeros(shape, np.float32) for name, shape in shapes}
+        keywords = {**arguments(**options), "spec": spec, "parameters": parameters}
+        keywords["state"] = [parameters, parameters]
+        with pytest.raises(ValueError, match=message):
+            _core.Trainer(**keywords)
+
+    first, second = arguments()["spec"].layers
+    refused(r"layer 1 takes 7 inputs; expected 6, the units of", (first, replace(second, inputs=7)))
+    names = ("inputs", "units", "dropout", "activation", "weights")
+    other = SimpleNamespace(cell="cnn", **{name: getattr(second, name) for name in names})
+    refused("cell is 'cnn'; the CPU engine has gru-reset-after", (first, cast("LayerSpec", other)))
+    act = Activation("softplus")
+    refused(r"activation is 'softplus'; .* has linear, relu", (replace(first, activation=act),))
+    one_hot, second = arguments(constrained_embedding=False)["spec"].layers
+    refused(
+        r"layer 0 takes 17 inputs; expected 18, its units times its cell's gates",
+        (replace(one_hot, inputs=17), second),
+        constrained_embedding=False,
     )
-    with pytest.raises(ValueError, match=r"layer 0 is a gru-reset-before.* one-hot inputs only"):
-        _core.Trainer(**keywords)
 
 
 def test_blocks_that_do_not_fit_are_refused() -> None:

@@ -18,7 +18,15 @@ from gru4rec_fast.plan.epoch import plan_epoch
 from gru4rec_fast.plan.negatives import negative_sampler
 from gru4rec_fast.reference import Adagrad
 from tests.logs import random_log
-from tests.options import ACTIVATED, EMBEDDINGS, EVERY_OPTION, LOSSES, OPTIMISERS
+from tests.options import (
+    ACTIVATED,
+    ACTIVATIONS,
+    CELLS,
+    EMBEDDINGS,
+    EVERY_OPTION,
+    LOSSES,
+    OPTIMISERS,
+)
 from tests.oracle import Run, V, random_block, truth_of
 
 if TYPE_CHECKING:
@@ -78,6 +86,53 @@ def test_large_states(loss: str, units: int, lanes: int, instruction_set: str) -
     require_parity(config, random_block(lanes, 400, n_items=900, steps=3), 900)
 
 
+@pytest.mark.parametrize("options", [{"cell": "lstm"}, {"feed_forward": (210,)}], ids=str)
+def test_large_states_of_other_networks(options: dict[str, Any], instruction_set: str) -> None:
+    config = Config().replace(
+        **options, layers=(203,), batch_size=85, n_sample=400, momentum=0.1, dropout_p_hidden=0.2
+    )
+    require_parity(config, random_block(85, 400, n_items=900, steps=3), 900)
+
+
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
+@pytest.mark.parametrize("act", ACTIVATIONS)
+@pytest.mark.parametrize("cell", ["gru-reset-before", "rnn"])
+def test_hidden_activations(cell: str, act: str, embedding: str) -> None:
+    config = Config().replace(
+        **CELLS[cell],
+        **EMBEDDINGS[embedding],
+        hidden_act=act,
+        layers=(37,),
+        batch_size=10,
+        n_sample=40,
+        learning_rate=0.01,
+    )
+    require_parity(config, random_block(10, 40, steps=10))
+
+
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_lanes_beyond_the_last_one_do_not_count(cell: str, embedding: str) -> None:
+    """A one-hot input's products are overwritten by the cell, also in the rest of a vector.
+
+    They would grow there from step to step, were they not read anew.
+    """
+    act = {"hidden_act": "leaky-2"} if cell == "rnn" else {}
+    config = Config().replace(
+        **CELLS[cell],
+        **EMBEDDINGS[embedding],
+        **act,
+        layers=(20,),
+        batch_size=3,
+        n_sample=20,
+        learning_rate=0.001,
+    )
+    block = random_block(3, 20, steps=200)
+    errors = Run(config, block).error(truth_of(config, block))
+    del errors["loss"]
+    assert max(errors.values()) <= 1e-4, errors
+
+
 THREADED = {
     **{
         f"{embedding}-{loss}": {**EMBEDDINGS[embedding], **LOSSES[loss], "momentum": 0.2}
@@ -86,6 +141,11 @@ THREADED = {
     },
     **{loss: options for loss, options in LOSSES.items() if options["loss"] != "bpr-max"},
     **OPTIMISERS,
+    **{
+        f"{embedding}-{cell}": {**CELLS[cell], **EMBEDDINGS[embedding], "feed_forward": (140, 120)}
+        for embedding in EMBEDDINGS
+        for cell in CELLS
+    },
     **{f"{name}-cap": {**o, "momentum": 0.2, "grad_cap": 0.5} for name, o in OPTIMISERS.items()},
 }
 
@@ -196,13 +256,21 @@ def test_where_the_state_lies_changes_nothing(
         assert m.data_ptr() == a.data_ptr() + 20 * a.element_size()
 
 
-def test_states_are_kept_between_blocks_and_can_be_restored() -> None:
-    config = Config().replace(layers=(12, 9), batch_size=8, n_sample=10)
+@pytest.mark.parametrize(
+    ("options", "widths"),
+    [({}, (12, 9)), ({"cell": "lstm", "feed_forward": (7,), "dropout_p_hidden": 0.2}, (24, 18))],
+    ids=["gru", "lstm"],
+)
+def test_states_are_kept_between_blocks_and_can_be_restored(
+    options: dict[str, Any], widths: tuple[int, int]
+) -> None:
+    """A feed-forward layer carries none."""
+    config = Config().replace(**options, layers=(12, 9), batch_size=8, n_sample=10)
     (first, second, *_), n_items = planned_blocks(config, block_steps=4)
     run = Run(config, [first, second], n_items=n_items)
     other = Run(config, first, n_items=n_items)
     kept = [state.clone() for state in other.trainer.states]
-    assert [tuple(state.shape) for state in kept] == [(8, 12), (8, 9)]
+    assert [tuple(state.shape) for state in kept] == [(8, width) for width in widths]
     other.trainer.start_epoch()
     assert not any(state.any() for state in other.trainer.states)
     other.trainer.states = kept

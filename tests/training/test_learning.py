@@ -9,6 +9,7 @@ import pytest
 
 from gru4rec_fast import GRU4Rec, batch_eval
 from tests.logs import log_of
+from tests.options import CELLS
 
 N_ITEMS = 60
 
@@ -29,12 +30,15 @@ def test_a_cycle_is_learned_exactly(loss: str, mode: dict[str, Any]) -> None:
     assert recall[1] > 0.98
 
 
-def test_the_state_remembers_the_start_of_a_session() -> None:
+@pytest.mark.parametrize("network", [*CELLS, "feed-forward"])
+def test_the_state_remembers_the_start_of_a_session(network: str) -> None:
     """The last item is told by the first alone; between them all sessions look alike."""
     rng = np.random.default_rng(0)
     log = log_of([[int(s), 20, 40 + int(s)] for s in rng.integers(0, 6, 800)])
-    gru = GRU4Rec(layers=(32,), batch_size=16, n_sample=32, n_epochs=8, learning_rate=0.1,
-                  device="cpu").fit(log, progress=False)  # fmt: skip
+    options = CELLS.get(network, {"feed_forward": (24,)})
+    gru = GRU4Rec(layers=(32,), batch_size=16, n_sample=32, n_epochs=30, learning_rate=0.05,
+                  device="cpu", **options).fit(log, progress=False)  # fmt: skip
+    assert gru.engine_ == "cpu"
     for start in range(6):
         assert gru.recommend([start, 20], k=1).ItemId[0] == 40 + start
 
