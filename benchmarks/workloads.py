@@ -8,7 +8,7 @@ is a step's matrix products alone, all N columns, through torch.mm(out=...).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -66,10 +66,10 @@ class GeneratedSessions:
 
 
 class Workload:
-    """A setting with V items and T planned steps."""
+    """A setting with V items and T planned steps; `options` replace some of its own."""
 
-    def __init__(self, name: str, n_items: int, steps: int) -> None:
-        self.config = config = WORKLOADS[name]
+    def __init__(self, name: str, n_items: int, steps: int, **options: Any) -> None:
+        self.config = config = WORKLOADS[name].replace(**options)
         self.n_items = n_items
         sessions = GeneratedSessions.draw(n_items, 3 * steps * config.batch_size + 1000)
         self.support = torch.from_numpy(sessions.support)

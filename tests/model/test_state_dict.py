@@ -17,8 +17,8 @@ from gru4rec_fast.model import checkpoint
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.model.state_dict import infer_config
 from gru4rec_fast.spec import NetworkSpec
-from tests.options import CELLS, EMBEDDINGS, FEED_FORWARD
 from tests.model.files import SAVERS, V, assert_same, state_dict
+from tests.options import CELLS, EMBEDDINGS, FEED_FORWARD
 
 if TYPE_CHECKING:
     from pathlib import Path
