@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from benchmarks.workloads import Workload
+from benchmarks.workloads import WORKLOADS, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +64,8 @@ def timed(run: Callable[[], None], seconds: list[float]) -> Callable[[], None]:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_cells(benchmark: BenchmarkFixture, network: str, setting: str) -> None:
     default, own = (
-        Workload(setting, 20_000, STEPS, **NETWORKS[name]).engine() for name in ("default", network)
+        Workload(WORKLOADS[setting].replace(**NETWORKS[name]), 20_000, STEPS).engine()
+        for name in ("default", network)
     )
     before: list[float] = []
     after: list[float] = []

@@ -21,7 +21,13 @@ set(KERNEL_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/isa/losses/loss.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/losses/top1.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/losses/top1_max.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/adadelta.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/adagrad.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/adagrad_rowwise.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/adam.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/gradient_cap.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/rmsprop.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/sgd.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/rank_counts.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/top_k.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/training_step.cpp)

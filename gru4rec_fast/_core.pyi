@@ -254,16 +254,20 @@ class Trainer:
         parameters: contiguous arrays by name: Wy.weight (V, H), By.weight (V, 1), the input table
             (V, inputs of the first layer) and the weights of every layer.
         optimiser: one of `optimisers()`.
-        optimiser_options: the values that it needs; adagrad: "learning_rate" and "momentum".
+        optimiser_options: the values that it needs: "learning_rate", "momentum" and "lmbd";
+            rmsprop and adadelta also "rho", adam "beta1" and "beta2".
         state: one dict for each state table that the optimiser keeps with its options, in its
-            order, with an array for each parameter and of its shape. adagrad: the accumulators,
-            and with momentum > 0 the momenta. The rows of a matrix must be contiguous, but may lie
-            apart, as those of a view; a vector must be contiguous.
+            order, with an array for each parameter: of its shape, or of a table by row (V, 1) for a
+            matrix and (n,) for a vector. The last table, with momentum > 0, has the momenta. The
+            rows of a matrix must be contiguous, but may lie apart, as those of a view; a vector
+            must be contiguous.
         loss: one of `losses()`.
         loss_options: the values that it needs; cross-entropy: "logq", "sample_alpha" and
             "smoothing"; bpr-max: "bpreg". The options of other losses are ignored.
         activation: of the scores before the loss: one of `activations()`, and its parameters, as
             ("elu", (0.5,)).
+        grad_cap: the largest norm over all gradients of a step, rows of tables summed over their
+            occurrences; if a step reaches it, all are scaled by cap / norm. 0 for none.
         batch_size: the B that a step's loss is divided by, and the most lanes of a block.
         seed: of the dropout masks, 0..2^64-1.
         support: (V,) events per item; borrowed.
@@ -284,6 +288,7 @@ class Trainer:
         loss: str,
         loss_options: dict[str, float],
         activation: tuple[str, Sequence[float]],
+        grad_cap: float,
         batch_size: int,
         seed: int,
         support: Int64,
@@ -329,7 +334,8 @@ def update_rows(
 ) -> None:
     """Update unique `rows` (n,) of theta (V, H) or (V,) by g (n, H) or (n,), in place; for tests.
 
-    `state` has an array like theta for each state table. All rows if None.
+    `state` has an array like theta for each state table, (V, 1) or (V,) for one by row. All rows if
+    None.
     """
 
 def rank_counts(
@@ -356,9 +362,9 @@ def use_instruction_set(name: str) -> None:
     """Use one of `instruction_sets()` from now on; ValueError for any other."""
 
 def vector_math(function: str, x: Float32) -> Float32:
-    """exp, logistic, tanh, log, reciprocal_root, log_one_plus or exp_minus_one of x (n,); for tests.
+    """A function of x (n,) as the engine has it; for tests.
 
-    They are the engine's own functions.
+    exp, logistic, tanh, log, reciprocal_root, log_one_plus or exp_minus_one.
     """
 
 def advise_huge_pages(array: Float32) -> None:

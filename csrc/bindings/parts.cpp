@@ -119,7 +119,7 @@ void bind_parts(py::module_& m) {
     for (int i = 0; kernels().optimiser(i) != nullptr; ++i) {
       const OptimiserKind& kind = *kernels().optimiser(i);
       int n = 0;
-      while (kind.tables[n] != nullptr) ++n;
+      while (kind.tables[n].name != nullptr) ++n;
       tables[kind.name] = n;
     }
     return tables;

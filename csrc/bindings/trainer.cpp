@@ -124,8 +124,8 @@ class Trainer {
   Trainer(const py::object& spec, const py::dict& parameters, const std::string& optimiser,
           const py::dict& optimiser_options_of, std::vector<py::dict> state,
           const std::string& loss, const py::dict& loss_options_of,
-          const NamedActivation& activation, std::ptrdiff_t batch_size, const py::object& seed,
-          const py::array& support);
+          const NamedActivation& activation, double grad_cap, std::ptrdiff_t batch_size,
+          const py::object& seed, const py::array& support);
 
   void start_epoch();
   py::array_t<float> train_block(const py::object& block, int threads);
@@ -154,7 +154,7 @@ class Trainer {
 Trainer::Trainer(const py::object& spec, const py::dict& parameters, const std::string& optimiser,
                  const py::dict& optimiser_options_of, std::vector<py::dict> state,
                  const std::string& loss, const py::dict& loss_options_of,
-                 const NamedActivation& activation, std::ptrdiff_t batch_size,
+                 const NamedActivation& activation, double grad_cap, std::ptrdiff_t batch_size,
                  const py::object& seed, const py::array& support)
     : support_(array_of<std::int64_t>("support", support, 1)) {
   if (batch_size < 1) {
@@ -168,11 +168,12 @@ Trainer::Trainer(const py::object& spec, const py::dict& parameters, const std::
   const auto optimiser_part = find_optimiser(optimiser);
   settings_.optimiser = optimiser_part.index;
   settings_.optimiser_options = optimiser_options(*optimiser_part.kind, optimiser_options_of);
+  settings_.grad_cap = grad_cap;
   settings_.batch_size = batch_size;
   settings_.seed = unsigned_of("seed", seed);
   settings_.support = support_.data();
 
-  auto tables = state_table_names(*optimiser_part.kind, settings_.optimiser_options, state.size());
+  auto tables = state_tables(*optimiser_part.kind, settings_.optimiser_options, state.size());
   arrays_ = std::make_unique<ParameterArrays>(parameters, std::move(state), std::move(tables));
   layers_ = make_layers(spec, *arrays_);
   network_ = make_network(spec, *arrays_, layers_);
@@ -268,11 +269,11 @@ void update_rows(const std::string& optimiser, const py::dict& options, const py
                  const std::vector<py::array>& state, const py::object& rows, const py::array& g) {
   const auto part = find_optimiser(optimiser);
   const OptionValues values = optimiser_options(*part.kind, options);
-  const auto tables = state_table_names(*part.kind, values, state.size());
-  std::vector<NamedState> named;
-  for (std::size_t k = 0; k < state.size(); ++k) named.push_back({tables[k], state[k]});
+  const auto tables = state_tables(*part.kind, values, state.size());
+  std::vector<StateArray> arrays;
+  for (std::size_t k = 0; k < state.size(); ++k) arrays.push_back({tables[k], state[k]});
   const MatrixSize size = {theta.shape(0), theta.ndim() == 2 ? theta.shape(1) : 1};
-  const Parameter p = borrow_parameter("theta", theta, named, size);
+  const Parameter p = borrow_parameter("theta", theta, arrays, size);
   std::vector<std::int32_t> chosen;
   std::ptrdiff_t n = p.rows;
   if (!rows.is_none()) {
@@ -300,10 +301,12 @@ void bind_trainer(py::module_& m) {
   py::class_<Trainer>(m, "Trainer")
       .def(py::init<const py::object&, const py::dict&, const std::string&, const py::dict&,
                     std::vector<py::dict>, const std::string&, const py::dict&,
-                    const NamedActivation&, std::ptrdiff_t, const py::object&, const py::array&>(),
+                    const NamedActivation&, double, std::ptrdiff_t, const py::object&,
+                    const py::array&>(),
            py::kw_only(), py::arg("spec"), py::arg("parameters"), py::arg("optimiser"),
            py::arg("optimiser_options"), py::arg("state"), py::arg("loss"), py::arg("loss_options"),
-           py::arg("activation"), py::arg("batch_size"), py::arg("seed"), py::arg("support"))
+           py::arg("activation"), py::arg("grad_cap"), py::arg("batch_size"), py::arg("seed"),
+           py::arg("support"))
       .def("start_epoch", &Trainer::start_epoch)
       .def("train_block", &Trainer::train_block, py::arg("block"), py::arg("threads"))
       .def_property("states", &Trainer::states, &Trainer::set_states);

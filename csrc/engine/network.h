@@ -12,10 +12,12 @@
 namespace gru4rec_fast {
 
 // One state table of an optimiser, as the accumulators of a parameter: row i begins at
-// first + i * stride. `first` is null where the optimiser keeps fewer tables.
+// first + i * stride. It has the parameter's columns, or one number for a row of a matrix.
+// `first` is null where the optimiser keeps fewer tables.
 struct StateTable {
   float* first = nullptr;
   std::ptrdiff_t stride = 0;
+  std::ptrdiff_t columns = 0;
 };
 
 // A parameter (rows x columns) with its optimiser state. A vector of n that is updated as a whole

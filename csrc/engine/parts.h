@@ -46,11 +46,16 @@ struct CellKind {
   void (*weight_sizes)(std::ptrdiff_t units, MatrixSize* sizes);
 };
 
+struct StateTableKind {
+  const char* name;
+  bool by_row;  // whether it has one number for a row of a matrix, else one for each element
+};
+
 struct OptimiserKind {
   const char* name;
-  const char* options[kMaxOptions + 1];     // ends with null
-  const char* tables[kMaxStateTables + 1];  // names of its state tables; ends with null
-  // How many of them it keeps with these options.
+  const char* options[kMaxOptions + 1];        // ends with null
+  StateTableKind tables[kMaxStateTables + 1];  // its state tables; ends with a null name
+  // How many of them it keeps with these options, the first ones.
   int (*count_tables)(const OptionValues& options);
 };
 

@@ -93,6 +93,30 @@ inline Vec exp_minus_one(Vec x) {
   return x < 0.5f ? (x > -0.5f ? near : far) : far;
 }
 
+inline Vec square_root(Vec x) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_sqrt_ps(0xFFFF, x);
+#elif defined(__AVX2__)
+  return _mm256_sqrt_ps(x);
+#else
+  Vec y{};
+  for (Index i = 0; i < kWidth; ++i) y[i] = __builtin_sqrtf(x[i]);
+  return y;
+#endif
+}
+
+// The sum of squares of n numbers, always in the same order.
+inline float sum_of_squares(const float* x, Index n) {
+  Vec total{};
+  Index k = 0;
+  for (; k + kWidth <= n; k += kWidth) total += load(x + k) * load(x + k);
+  if (k < n) {
+    const Vec rest = load_first(x + k, n - k);
+    total += rest * rest;
+  }
+  return sum(total);
+}
+
 // 1 / sqrt(x): the processor's estimate and one Newton step, or the plain quotient.
 inline Vec reciprocal_root(Vec x) {
 #if defined(__AVX512F__)

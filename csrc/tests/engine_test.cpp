@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/dispatch.h"
-#include "tests/random_model.h"
+#include "tests/random_problem.h"
 
 namespace gru4rec_fast {
 namespace {
@@ -30,8 +30,7 @@ struct Result {
 };
 
 // Trains the block twice, the second time from the states of the first.
-Result train(Model model, const TrainingSettings& settings, int tables, const StepBlock& block,
-             int threads) {
+Result train(Model model, const TrainingSettings& settings, const StepBlock& block, int threads) {
   Result result;
   result.losses.resize(static_cast<std::size_t>(block.steps));
   std::vector<Floats> floats;
@@ -42,7 +41,7 @@ Result train(Model model, const TrainingSettings& settings, int tables, const St
     states.push_back({floats.back().data(), block.lanes});
   }
   const std::unique_ptr<TrainingStep> step(
-      kernels().make_training_step(model.view(tables), settings));
+      kernels().make_training_step(model.view(settings), settings));
   for (int epoch = 0; epoch < 2; ++epoch) {
     step->train_block(block, states.data(), result.losses.data(), threads);
     for (const float loss : result.losses) REQUIRE(std::isfinite(loss));
@@ -55,68 +54,89 @@ Result train(Model model, const TrainingSettings& settings, int tables, const St
   return result;
 }
 
+constexpr int kItems = 700;
+const std::vector<std::int64_t> kSupport(kItems, 7);
+
+const Options kOptimiserOptions = {
+    {"learning_rate", 0.01f}, {"rho", 0.9f}, {"beta1", 0.9f}, {"beta2", 0.99f}, {"lmbd", 0.0f}};
+
+// One thread, two and three must give the same.
+void require_equal_results(int H, const std::vector<int>& cells, Embedding embedding,
+                           TrainingSettings settings) {
+  // Small and odd sizes for the ends of loops; large ones so that threads share them, and so that
+  // item rows are packed.
+  const int lanes = H == 5 ? 3 : H == 70 ? 37 : 79;
+  settings.batch_size = lanes;
+  settings.seed = 3;
+  settings.support = kSupport.data();
+  const Block block(3, lanes, H == 5 ? 11 : 600, kItems);
+  const Model model(kItems, 9, H, cells, embedding);
+  const Result one = train(model, settings, block.block, 1);
+  REQUIRE(one == train(model, settings, block.block, 2));
+  REQUIRE(one == train(model, settings, block.block, 3));
+}
+
+void choose_optimiser(int index, Options options, TrainingSettings* settings) {
+  options.insert(options.begin(), kOptimiserOptions.begin(), kOptimiserOptions.end());
+  settings->optimiser = index;
+  settings->optimiser_options = values_of(kernels().optimiser(index)->options, options);
+}
+
 std::vector<int> default_cells(Embedding embedding) {
   const char* first = embedding == Embedding::kOneHot ? "gru-reset-before" : "gru-reset-after";
   return {index_of(kernels().cell, first), index_of(kernels().cell, "gru-reset-after")};
 }
 
-void test_training() {
-  constexpr int kItems = 700;
-  const std::vector<std::int64_t> support(kItems, 7);
-  const int optimiser = index_of(kernels().optimiser, "adagrad");
-  const OptimiserKind& adagrad = *kernels().optimiser(optimiser);
-  // Small and odd sizes for the ends of loops; large ones so that threads share them, and so that
-  // item rows are packed.
-  for (const int H : {5, 70, 215}) {
+// Two layers of each cell, below a feed-forward layer.
+void test_cells() {
+  const int feed_forward = index_of(kernels().cell, "feed-forward");
+  for (const int H : {5, 70}) {
     for (const auto embedding : {Embedding::kShared, Embedding::kSeparate, Embedding::kOneHot}) {
-      for (int loss = 0; kernels().loss(loss) != nullptr; ++loss) {
-        const int lanes = H == 5 ? 3 : H == 70 ? 37 : 79;
+      for (int cell = 0; kernels().cell(cell)->states > 0; ++cell) {
         TrainingSettings settings;
-        settings.loss = loss;
-        settings.loss_options = values_of(
-            kernels().loss(loss)->options,
-            {{"bpreg", 1.0f}, {"elu_param", 0.5f}, {"logq", 1.0f}, {"sample_alpha", 0.5f}});
-        settings.optimiser = optimiser;
-        settings.optimiser_options = values_of(
-            adagrad.options, {{"learning_rate", 0.05f}, {"momentum", H == 5 ? 0.0f : 0.2f}});
-        settings.batch_size = lanes;
-        settings.seed = 3;
-        settings.support = support.data();
-        const int tables = adagrad.count_tables(settings.optimiser_options);
-        const Block block(3, lanes, H == 5 ? 11 : 600, kItems);
-        const Model model(kItems, 9, H, default_cells(embedding), embedding);
-        const Result one = train(model, settings, tables, block.block, 1);
-        REQUIRE(one == train(model, settings, tables, block.block, 2));
-        REQUIRE(one == train(model, settings, tables, block.block, 3));
+        settings.loss = index_of(kernels().loss, "cross-entropy");
+        settings.grad_cap = H == 5 ? 0.1 : 0.0;
+        choose_optimiser(index_of(kernels().optimiser, "adagrad"), {{"momentum", 0.2f}}, &settings);
+        require_equal_results(H, {cell, cell, feed_forward}, embedding, settings);
       }
     }
   }
 }
 
-// Two layers of each cell, below a feed-forward layer.
-void test_cells() {
-  constexpr int kItems = 700;
-  const std::vector<std::int64_t> support(kItems, 7);
-  TrainingSettings settings;
-  settings.loss = index_of(kernels().loss, "cross-entropy");
-  settings.optimiser = index_of(kernels().optimiser, "adagrad");
-  const OptimiserKind& adagrad = *kernels().optimiser(settings.optimiser);
-  settings.optimiser_options =
-      values_of(adagrad.options, {{"learning_rate", 0.02f}, {"momentum", 0.2f}});
-  settings.seed = 3;
-  settings.support = support.data();
-  const int tables = adagrad.count_tables(settings.optimiser_options);
-  const int feed_forward = index_of(kernels().cell, "feed-forward");
-  for (const int H : {5, 70}) {
+void test_losses() {
+  const int adagrad = index_of(kernels().optimiser, "adagrad");
+  int activation = 0;
+  for (const int H : {5, 70, 215}) {
     for (const auto embedding : {Embedding::kShared, Embedding::kSeparate, Embedding::kOneHot}) {
-      for (int cell = 0; kernels().cell(cell)->states > 0; ++cell) {
-        const int lanes = H == 5 ? 3 : 79;
-        settings.batch_size = lanes;
-        const Block block(3, lanes, H == 5 ? 11 : 300, kItems);
-        const Model model(kItems, 9, H, {cell, cell, feed_forward}, embedding);
-        const Result one = train(model, settings, tables, block.block, 1);
-        REQUIRE(one == train(model, settings, tables, block.block, 2));
-        REQUIRE(one == train(model, settings, tables, block.block, 3));
+      for (int loss = 0; kernels().loss(loss) != nullptr; ++loss) {
+        for (const float smoothing : {0.0f, 0.1f}) {
+          TrainingSettings settings;
+          settings.loss = loss;
+          settings.loss_options = values_of(
+              kernels().loss(loss)->options,
+              {{"bpreg", 1.0f}, {"logq", 1.0f}, {"sample_alpha", 0.5f}, {"smoothing", smoothing}});
+          // The activations by turns.
+          if (kernels().activation(++activation) == nullptr) activation = 0;
+          settings.activation = {activation, {1.1f, 0.5f}};
+          choose_optimiser(adagrad, {{"momentum", H == 5 ? 0.0f : 0.2f}}, &settings);
+          require_equal_results(H, default_cells(embedding), embedding, settings);
+        }
+      }
+    }
+  }
+}
+
+void test_optimisers() {
+  for (int optimiser = 0; kernels().optimiser(optimiser) != nullptr; ++optimiser) {
+    for (const int H : {5, 70}) {
+      for (const auto embedding : {Embedding::kShared, Embedding::kOneHot}) {
+        for (const float momentum : {0.0f, 0.3f}) {
+          TrainingSettings settings;
+          settings.loss = index_of(kernels().loss, "bpr-max");
+          settings.grad_cap = H == 5 ? 0.1 : momentum > 0 ? 0.0 : 0.1;
+          choose_optimiser(optimiser, {{"momentum", momentum}, {"lmbd", momentum}}, &settings);
+          require_equal_results(H, default_cells(embedding), embedding, settings);
+        }
       }
     }
   }
@@ -156,20 +176,24 @@ void test_ranks() {
 }
 
 void test_updates() {
-  const int optimiser = index_of(kernels().optimiser, "adagrad");
-  const OptimiserKind& kind = *kernels().optimiser(optimiser);
   const std::vector<std::int32_t> rows = {19, 0, 3, 7, 11, 5};
-  for (const float momentum : {0.0f, 0.3f}) {
-    const OptionValues options =
-        values_of(kind.options, {{"learning_rate", 0.1f}, {"momentum", momentum}});
-    const int tables = kind.count_tables(options);
-    for (const int columns : {1, 7, 33}) {
-      OwnedParameter p(20, columns), q(20, columns);
-      const Floats g = random_floats(6 * columns), all = random_floats(20 * columns);
-      kernels().update_rows(optimiser, options, p.view(tables), rows.data(), 6, g.data());
-      kernels().update_rows(optimiser, options, q.view(tables), nullptr, 20, all.data());
-      for (const float value : p.value) REQUIRE(std::isfinite(value));
-      for (const float value : q.value) REQUIRE(std::isfinite(value));
+  for (int optimiser = 0; kernels().optimiser(optimiser) != nullptr; ++optimiser) {
+    const OptimiserKind& kind = *kernels().optimiser(optimiser);
+    for (const float momentum : {0.0f, 0.3f}) {
+      TrainingSettings settings;
+      choose_optimiser(optimiser, {{"momentum", momentum}}, &settings);
+      const OptionValues& options = settings.optimiser_options;
+      const int tables = kind.count_tables(options);
+      for (const int columns : {1, 7, 33}) {
+        OwnedParameter p(20, columns), q(20, columns), vector(1, columns);
+        const Floats g = random_floats(6 * columns), all = random_floats(20 * columns);
+        kernels().update_rows(optimiser, options, p.view(kind, tables), rows.data(), 6, g.data());
+        kernels().update_rows(optimiser, options, q.view(kind, tables), nullptr, 20, all.data());
+        kernels().update_rows(optimiser, options, vector.view(kind, tables), nullptr, 1, g.data());
+        for (const OwnedParameter* updated : {&p, &q, &vector}) {
+          for (const float value : updated->value) REQUIRE(std::isfinite(value));
+        }
+      }
     }
   }
 }
@@ -180,8 +204,9 @@ void test_updates() {
 int main() {
   for (const std::string& name : gru4rec_fast::instruction_sets()) {
     gru4rec_fast::use_instruction_set(name);
-    gru4rec_fast::test_training();
     gru4rec_fast::test_cells();
+    gru4rec_fast::test_losses();
+    gru4rec_fast::test_optimisers();
     gru4rec_fast::test_ranks();
     gru4rec_fast::test_updates();
     std::printf("%s: passed\n", name.c_str());

@@ -84,7 +84,7 @@ def test_extremes(instruction_set: str, function: str, limits: tuple[float, floa
 
 
 def test_an_unknown_function_or_set_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected exp, .* or exp_minus_one"):
+    with pytest.raises(ValueError, match=r"expected exp, .* or exp_minus_one"):
         _core.vector_math("sin", EXTREMES)
     with pytest.raises(ValueError, match=r"'mmx' is not available; expected one of .*baseline"):
         _core.use_instruction_set("mmx")

@@ -30,7 +30,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "isa/dropout": ("isa/lane_matrix",),
     "isa/score_tile": ("engine", "isa/lane_matrix"),
     "isa/row_prefetch": ("engine", "isa/simd"),
-    "isa/optimisers": ("engine", "isa/row_prefetch", "isa/vector_math"),
+    "isa/optimisers": ("engine", "isa/index_array", "isa/row_prefetch", "isa/vector_math"),
     "isa/activation": ("engine", "isa/vector_math"),
     "isa/losses": ("engine", "isa/activation", "isa/lane_matrix", "isa/vector_math"),
     "isa/cells": (

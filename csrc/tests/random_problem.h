@@ -1,4 +1,4 @@
-// Random models and blocks, small enough for the sanitizers.
+// Small random networks and blocks of steps, in memory of exactly their size.
 #pragma once
 
 #include <algorithm>
@@ -28,32 +28,43 @@ inline int below(int n) {
   return std::uniform_int_distribution<int>(0, n - 1)(generator);
 }
 
-// Memory of exactly the parameter's size, so that an access beyond it is seen. The two state tables
-// of a matrix row lie side by side.
+// Memory of exactly the parameter's size, so that an access beyond it is seen. The state tables of
+// a matrix row lie side by side, those with one number a row by themselves.
 struct OwnedParameter {
-  Floats value, state;
+  Floats value, state, row_state;
   std::ptrdiff_t rows = 0, columns = 0;
 
   OwnedParameter() = default;
   OwnedParameter(std::ptrdiff_t r, std::ptrdiff_t c)
-      : value(random_floats(r * c)), state(2 * value.size()), rows(r), columns(c) {}
+      : value(random_floats(r * c)), rows(r), columns(c) {}
 
-  Parameter view(int tables) {
+  // Once for each object: the state is zero at first.
+  Parameter view(const OptimiserKind& kind, int tables) {
     Parameter p;
     p.value = value.data();
     p.rows = rows;
     p.columns = columns;
+    const std::ptrdiff_t numbers = rows > 1 ? 1 : columns;  // of a table by row
     const bool together = columns > 1 && rows > 1;
-    for (int k = 0; k < tables; ++k) {
-      p.state[k].first = state.data() + k * (together ? columns : rows * columns);
-      p.state[k].stride = together ? tables * columns : columns;
+    std::ptrdiff_t wide = 0;
+    for (int k = 0; k < tables; ++k) wide += kind.tables[k].by_row ? 0 : 1;
+    state.assign(static_cast<std::size_t>(wide) * value.size(), 0.0f);
+    row_state.assign(static_cast<std::size_t>(rows * numbers), 0.0f);
+    for (int k = 0, place = 0; k < tables; ++k) {
+      if (kind.tables[k].by_row) {
+        p.state[k] = {row_state.data(), numbers, numbers};
+        continue;
+      }
+      p.state[k].first = state.data() + place++ * (together ? columns : rows * columns);
+      p.state[k].stride = together ? wide * columns : columns;
+      p.state[k].columns = columns;
     }
     return p;
   }
 };
 
 template <class Kind>
-inline int index_of(const Kind* (*table)(int), const std::string& name) {
+int index_of(const Kind* (*table)(int), const std::string& name) {
   for (int i = 0; table(i) != nullptr; ++i) {
     if (name == table(i)->name) return i;
   }
@@ -116,16 +127,18 @@ struct Model {
     if (!first_is_one_hot) network.input_dropout = {0, 0.2};
   }
 
-  const Network& view(int tables) {
+  const Network& view(const TrainingSettings& settings) {
+    const OptimiserKind& kind = *kernels().optimiser(settings.optimiser);
+    const int tables = kind.count_tables(settings.optimiser_options);
     for (std::size_t l = 0; l < layers.size(); ++l) {
-      layers[l].input_weight = input_weights[l].view(tables);
+      layers[l].input_weight = input_weights[l].view(kind, tables);
       for (std::size_t i = 0; i < weights[l].size(); ++i) {
-        layers[l].weights[i] = weights[l][i].view(tables);
+        layers[l].weights[i] = weights[l][i].view(kind, tables);
       }
     }
-    network.wy = wy.view(tables);
-    network.by = by.view(tables);
-    network.input = network.shared ? network.wy : input.view(tables);
+    network.wy = wy.view(kind, tables);
+    network.by = by.view(kind, tables);
+    network.input = network.shared ? network.wy : input.view(kind, tables);
     network.layers = layers.data();
     network.n_layers = static_cast<int>(layers.size());
     return network;
