@@ -54,11 +54,6 @@ Result train(Model model, const TrainingSettings& settings, const StepBlock& blo
   return result;
 }
 
-std::vector<int> default_cells(Embedding embedding) {
-  const char* first = embedding == Embedding::kOneHot ? "gru-reset-before" : "gru-reset-after";
-  return {index_of(kernels().cell, first), index_of(kernels().cell, "gru-reset-after")};
-}
-
 constexpr int kItems = 700;
 const std::vector<std::int64_t> kSupport(kItems, 7);
 
@@ -66,8 +61,8 @@ const Options kOptimiserOptions = {
     {"learning_rate", 0.01f}, {"rho", 0.9f}, {"beta1", 0.9f}, {"beta2", 0.99f}, {"lmbd", 0.0f}};
 
 // One thread, two and three must give the same.
-void require_equal_results(int H, Embedding embedding, TrainingSettings settings,
-                           const std::vector<int>& cells) {
+void require_equal_results(int H, const std::vector<int>& cells, Embedding embedding,
+                           TrainingSettings settings) {
   // Small and odd sizes for the ends of loops; large ones so that threads share them, and so that
   // item rows are packed.
   const int lanes = H == 5 ? 3 : H == 70 ? 37 : 79;
@@ -87,6 +82,27 @@ void choose_optimiser(int index, Options options, TrainingSettings* settings) {
   settings->optimiser_options = values_of(kernels().optimiser(index)->options, options);
 }
 
+std::vector<int> default_cells(Embedding embedding) {
+  const char* first = embedding == Embedding::kOneHot ? "gru-reset-before" : "gru-reset-after";
+  return {index_of(kernels().cell, first), index_of(kernels().cell, "gru-reset-after")};
+}
+
+// Two layers of each cell, below a feed-forward layer.
+void test_cells() {
+  const int feed_forward = index_of(kernels().cell, "feed-forward");
+  for (const int H : {5, 70}) {
+    for (const auto embedding : {Embedding::kShared, Embedding::kSeparate, Embedding::kOneHot}) {
+      for (int cell = 0; kernels().cell(cell)->states > 0; ++cell) {
+        TrainingSettings settings;
+        settings.loss = index_of(kernels().loss, "cross-entropy");
+        settings.grad_cap = H == 5 ? 0.1 : 0.0;
+        choose_optimiser(index_of(kernels().optimiser, "adagrad"), {{"momentum", 0.2f}}, &settings);
+        require_equal_results(H, {cell, cell, feed_forward}, embedding, settings);
+      }
+    }
+  }
+}
+
 void test_losses() {
   const int adagrad = index_of(kernels().optimiser, "adagrad");
   int activation = 0;
@@ -103,7 +119,7 @@ void test_losses() {
           if (kernels().activation(++activation) == nullptr) activation = 0;
           settings.activation = {activation, {1.1f, 0.5f}};
           choose_optimiser(adagrad, {{"momentum", H == 5 ? 0.0f : 0.2f}}, &settings);
-          require_equal_results(H, embedding, settings, default_cells(embedding));
+          require_equal_results(H, default_cells(embedding), embedding, settings);
         }
       }
     }
@@ -119,23 +135,8 @@ void test_optimisers() {
           settings.loss = index_of(kernels().loss, "bpr-max");
           settings.grad_cap = H == 5 ? 0.1 : momentum > 0 ? 0.0 : 0.1;
           choose_optimiser(optimiser, {{"momentum", momentum}, {"lmbd", momentum}}, &settings);
-          require_equal_results(H, embedding, settings, default_cells(embedding));
+          require_equal_results(H, default_cells(embedding), embedding, settings);
         }
-      }
-    }
-  }
-}
-
-// Two layers of each cell, below a feed-forward layer.
-void test_cells() {
-  const int feed_forward = index_of(kernels().cell, "feed-forward");
-  for (const int H : {5, 70}) {
-    for (const auto embedding : {Embedding::kShared, Embedding::kSeparate, Embedding::kOneHot}) {
-      for (int cell = 0; kernels().cell(cell)->states > 0; ++cell) {
-        TrainingSettings settings;
-        settings.loss = index_of(kernels().loss, "cross-entropy");
-        choose_optimiser(index_of(kernels().optimiser, "adagrad"), {{"momentum", 0.2f}}, &settings);
-        require_equal_results(H, embedding, settings, {cell, cell, feed_forward});
       }
     }
   }
@@ -203,9 +204,9 @@ void test_updates() {
 int main() {
   for (const std::string& name : gru4rec_fast::instruction_sets()) {
     gru4rec_fast::use_instruction_set(name);
+    gru4rec_fast::test_cells();
     gru4rec_fast::test_losses();
     gru4rec_fast::test_optimisers();
-    gru4rec_fast::test_cells();
     gru4rec_fast::test_ranks();
     gru4rec_fast::test_updates();
     std::printf("%s: passed\n", name.c_str());

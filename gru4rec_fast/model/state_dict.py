@@ -24,16 +24,21 @@ LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The first bytes of a file of torch.save that is no zip archive (before PyTorch 1.6)."""
 STATE_DICT_NAMES = (
     "Wy.weight, By.weight, G.{i}.weight_ih, .weight_hh, .bias_ih, .bias_hh and, by embedding "
-    "mode, E.weight or GE.Wx0.weight, GE.Wrz0, GE.Wh0, GE.Bh0"
+    "mode, E.weight or GE.Wx0.weight, GE.Wrz0, GE.Wh0, GE.Bh0; F.{i}.weight, .bias of feed-forward "
+    "layers"
 )
 GATES = {spec.gates: cell for cell, spec in CELLS.items() if "weight_hh" in spec.recurrent(1)}
 """Number of gates -> the cell that has as many in `weight_hh`."""
+DEFAULT_CELL: dict[str, Any] = {"cell": "gru", "reset": None}
 HYPER_PARAMETERS: dict[str, dict[str, Any]] = {
     "gru-reset-after": {"cell": "gru", "reset": "after"},
     "gru-reset-before": {"cell": "gru", "reset": "before"},
     "lstm": {"cell": "lstm", "reset": None},
     "rnn": {"cell": "rnn", "reset": None},
 }
+"""Cell -> the hyper-parameters that ask for it in every layer."""
+RECURRENT = ("Wh0", "weight_hh")
+"""One of these is a weight of every cell; its columns are the units."""
 
 
 def infer_config(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
@@ -77,10 +82,6 @@ def infer_config(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     return inferred
 
 
-RECURRENT = ("Wh0", "weight_hh")
-"""One of these is a weight of every cell; its columns are the units."""
-
-
 def _layer(number: int) -> str:
     return f"G.{number}."
 
@@ -97,9 +98,7 @@ def _cell(tensors: Mapping[str, torch.Tensor], prefix: str, otherwise: str) -> t
 
 def _cell_parameters(inferred: dict[str, Any], cells: tuple[str, ...]) -> dict[str, Any]:
     """`cell` and `reset` that ask for these cells, the defaults if they do."""
-    choices: list[dict[str, Any]] = [{"cell": "gru", "reset": None}]
-    choices += [HYPER_PARAMETERS[cell] for cell in cells[:1]]
-    for choice in choices:
+    for choice in (DEFAULT_CELL, HYPER_PARAMETERS[cells[0]]):
         if Config().replace(**inferred, **choice).cells == cells:
             return choice
     raise ParameterError(f"its layers have the cells {', '.join(cells)}: no model mixes these")

@@ -139,13 +139,18 @@ THREADED = {
         for embedding in EMBEDDINGS
         for loss in ("cross-entropy-logq", "bpr-max")
     },
-    **{loss: options for loss, options in LOSSES.items() if options["loss"] != "bpr-max"},
-    **OPTIMISERS,
     **{
-        f"{embedding}-{cell}": {**CELLS[cell], **EMBEDDINGS[embedding], "feed_forward": (140, 120)}
+        f"{embedding}-{cell}-ff": {
+            **EMBEDDINGS[embedding],
+            **CELLS[cell],
+            "feed_forward": (140, 120),
+            "n_sample": 200,
+        }
         for embedding in EMBEDDINGS
         for cell in CELLS
     },
+    **{loss: options for loss, options in LOSSES.items() if options["loss"] != "bpr-max"},
+    **OPTIMISERS,
     **{f"{name}-cap": {**o, "momentum": 0.2, "grad_cap": 0.5} for name, o in OPTIMISERS.items()},
 }
 
@@ -154,9 +159,10 @@ THREADED = {
 def test_equal_bits_for_any_number_of_threads(case: str) -> None:
     # Large enough for every loop to be shared.
     config = Config().replace(
-        layers=(150, 130), batch_size=60, n_sample=1500, dropout_p_hidden=0.3, **THREADED[case]
+        **{"layers": (150, 130), "n_sample": 1500, "dropout_p_hidden": 0.3, **THREADED[case]},
+        batch_size=60,
     )
-    block = random_block(60, 1500, n_items=4000, steps=6)
+    block = random_block(60, config.n_sample, n_items=4000, steps=6)
     before = torch.get_num_threads()
     runs = []
     try:
