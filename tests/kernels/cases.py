@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gru4rec_fast import _core, reference
 from gru4rec_fast.config import Config
+from gru4rec_fast.engines.contract import new_state
 from gru4rec_fast.engines.reference import ReferenceTrainer
-from gru4rec_fast.kernels.optimisers import OPTIMISERS
 from gru4rec_fast.kernels.training_step import TrainingStep
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.plan.block import StepBlock
@@ -65,10 +65,14 @@ def initial_states(config: Config, block: StepBlock) -> list[Tensor]:
     return [0.3 * torch.randn(int(block.live[0]), units) for units in config.layers]
 
 
+def optimiser(config: Config) -> reference.Optimiser:
+    """The optimiser of a configuration."""
+    return reference.OPTIMISERS[config.adapt](config)
+
+
 def zero_state(p: dict[str, Tensor], config: Config) -> list[dict[str, Tensor]]:
-    """Adagrad's state before the first step."""
-    names = OPTIMISERS["adagrad"].state_names(config)
-    return [{name: torch.zeros_like(value) for name, value in p.items()} for _ in names]
+    """The optimiser's state before the first step."""
+    return list(new_state(optimiser(config), p).values())
 
 
 def training_step(
@@ -106,7 +110,7 @@ def by_reference(
     """The same steps by the reference in float64 on the CPU."""
     p = {name: value.double().cpu() for name, value in p.items()}
     spec = NetworkSpec.of(config, len(p["Wy.weight"]))
-    trainer = ReferenceTrainer(spec, p, reference.Adagrad(config), config, support)
+    trainer = ReferenceTrainer(spec, p, optimiser(config), config, support)
     trainer.states = [state.double() for state in initial_states(config, blocks[0])]
     losses = torch.cat([trainer.train_block(block) for block in blocks])
     return Run(p, list(trainer.optimiser_state.values()), trainer.states, losses.tolist())

@@ -26,6 +26,7 @@ def of_reference(truth: list[Tensor], columns: Tensor, support: Tensor, config: 
     s = reference.scores(h, w[columns], b[columns])
     if config.logq > 0:
         s = reference.correct_logq(s, support, columns, config.logq, config.sample_alpha)
+    s = reference.activate(s, config.score_activation)
     return reference.LOSSES[config.loss](s, config).mean()
 
 

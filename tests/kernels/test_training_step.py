@@ -237,8 +237,10 @@ def test_wrong_arguments_are_named(device: torch.device) -> None:
     lstm = replace(spec, layers=(replace(spec.layers[0], cell="lstm"),))
     with pytest.raises(ValueError, match="cell is 'lstm'; expected 'gru-reset-after' or"):
         TrainingStep(lstm, p, state, config, torch.ones(50), block_steps=2)
-    with pytest.raises(ValueError, match="optimiser is 'sgd'; expected 'adagrad'"):
-        TrainingStep(spec, p, state, config, torch.ones(50), block_steps=2, optimiser="sgd")
+    unknown = reference.Optimiser(config)
+    unknown.name = "lion"  # type: ignore[misc]
+    with pytest.raises(ValueError, match="optimiser is 'lion'; expected 'sgd' or 'adagrad'"):
+        TrainingStep(spec, p, state, config, torch.ones(50), block_steps=2, optimiser=unknown)
     without = {name: v for name, v in state[0].items() if name != "By.weight"}
     with pytest.raises(ValueError, match=r"accumulator of By\.weight is missing"):
         training_step(p, [without], config, block_steps=2)
