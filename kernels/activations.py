@@ -27,34 +27,38 @@ class ActivationPart:
 
 @triton.jit
 def linear(s, P: tl.constexpr):  # noqa: ARG001
+    """s itself."""
     return s
 
 
 @triton.jit
 def linear_backward(d, s, P: tl.constexpr):  # noqa: ARG001
+    """d itself."""
     return d
 
 
 @triton.jit
 def relu(s, P: tl.constexpr):  # noqa: ARG001
+    """s, below 0 zero."""
     return tl.maximum(s, 0.0)
 
 
 @triton.jit
 def relu_backward(d, s, P: tl.constexpr):  # noqa: ARG001
+    """d, below 0 zero."""
     return tl.where(s > 0, d, 0.0)
 
 
 @triton.jit
 def tanh_activate(s, P: tl.constexpr):  # noqa: ARG001
+    """Hyperbolic tangent of s."""
     return tanh(s)
 
 
 @triton.jit
 def tanh_backward(d, s, P: tl.constexpr):  # noqa: ARG001
-    # 1 - tanh^2 of a large s would lose all digits.
-    sigma = tl.sigmoid(2 * s)
-    return d * 4 * sigma * tl.sigmoid(-2 * s)
+    """d times 1 - tanh^2, which is 4 sigma(2 s) sigma(-2 s) and so keeps its digits."""
+    return d * 4 * tl.sigmoid(2 * s) * tl.sigmoid(-2 * s)
 
 
 @triton.jit
@@ -65,6 +69,7 @@ def leaky(s, P: tl.constexpr):
 
 @triton.jit
 def leaky_backward(d, s, P: tl.constexpr):
+    """d, below 0 times P[0]."""
     return tl.where(s > 0, d, P[0] * d)
 
 
@@ -76,6 +81,7 @@ def elu(s, P: tl.constexpr):
 
 @triton.jit
 def elu_backward(d, s, P: tl.constexpr):
+    """d, below 0 times P[0] exp(s)."""
     return d * tl.where(s > 0, 1.0, P[0] * tl.exp(tl.minimum(s, 0.0)))
 
 
@@ -87,6 +93,7 @@ def selu(s, P: tl.constexpr):
 
 @triton.jit
 def selu_backward(d, s, P: tl.constexpr):
+    """d times P[0], below 0 also times P[1] exp(s)."""
     return d * P[0] * tl.where(s > 0, 1.0, P[1] * tl.exp(tl.minimum(s, 0.0)))
 
 

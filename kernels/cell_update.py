@@ -7,11 +7,12 @@
 The gradients are those that autograd gives for the reference's cells; the optimiser is the
 compile-time function UPDATE. The input rows (`input_rows`) belong to the first layer. None of the
 three needs another's result, so they are one launch. A program owns a tile of one of the three: the
-sum over lanes stays in registers, and no gradient is written to memory. Without UPDATE, for rules of
-whole rows (`row_update`), each gradient is stored in the first state table of what it gets as the
-parameter, that of table rows by unique row. Element (p, q) of a matrix
+sum over lanes stays in registers, and no gradient is written to memory. Element (p, q) of a matrix
 is at p * STRIDE_P + q * STRIDE_Q, so both storage orders of weights work; `left` has rows of PITCH
-columns. Dead lanes have gate gradients of zero. The first layer's launch is the last of a step.
+columns. Dead lanes have gate gradients of zero. The first layer's launch ends the step.
+
+Without UPDATE, for optimisers of whole rows (`row_update`), the kernel stores the gradients instead.
+Each goes to the parameter's only state table; that of the input rows is by unique row.
 
 Numerics: float32, products in PRECISION.
 """
@@ -67,15 +68,16 @@ def _update_tile(
     # store
     mask = (p < P)[:, None] & (q < Q)[None, :]
     at = p[:, None] * STRIDE_P + q[None, :] * STRIDE_Q
-    in_bias = (p < P) & (tile % tiles_q == 0)
-    if UPDATE is None:
-        tl.store(weight.state[0] + at, g, mask=mask)
-        tl.store(bias.state[0] + p, tl.sum(lefts, axis=1), mask=in_bias)
-    else:
+    if UPDATE is not None:
         theta = tl.load(weight.theta + at, mask=mask, other=0.0)
         UPDATE(weight, at, theta, g, mask, update_options)
-        theta = tl.load(bias.theta + p, mask=in_bias, other=0.0)
-        UPDATE(bias, p, theta, tl.sum(lefts, axis=1), in_bias, update_options)
+        mask = (p < P) & (tile % tiles_q == 0)
+        theta = tl.load(bias.theta + p, mask=mask, other=0.0)
+        UPDATE(bias, p, theta, tl.sum(lefts, axis=1), mask, update_options)
+    else:
+        tl.store(weight.state[0] + at, g, mask=mask)
+        mask = (p < P) & (tile % tiles_q == 0)
+        tl.store(bias.state[0] + p, tl.sum(lefts, axis=1), mask=mask)
 
 
 @triton.jit
@@ -146,9 +148,9 @@ class MatrixUpdate:
 class InputRows:
     """The rows of `table` (V, K) that the step's lanes read as inputs.
 
-    d (B, K): gradient of each lane's row. deferred: where the table is the output's table too, the
-    gradient of the row as a scored row, (B, K) at the lane that owns it, or without an update (U, K)
-    by unique row; else None.
+    d (B, K): gradient of each lane's row. deferred: None, or where the table is the output's table
+    too, the gradient of the row as a scored row. It is (B, K), at the lane that owns the row, or
+    without an update (U, K), by unique row.
     """
 
     table: Parameter
@@ -162,7 +164,7 @@ def cell_update(
     """Update both matrices, their biases and the rows in place, or store their gradients.
 
     The left sides of both matrices have the same pitch. `rows` belong to the first layer, whose
-    update is the last launch of a step: with them the step ends.
+    update comes last: with them the step ends.
     """
     block, tiles, update = context.block, context.tiles, context.update
     (p0, q0), (p1, q1) = first.shape, second.shape

@@ -58,12 +58,12 @@ def update_input_rows(
         if UPDATE is None:
             place = row
         g += tl.load(deferred_ptr + place[:, None] * K + column[None, :], mask=scored, other=0.0)
+
+    # store
     if UPDATE is None:
         tl.store(table.state[0] + row[:, None] * K + column[None, :], g, mask=mask)
-        return
-    item = tl.load(lane_field(record, ITEM, B) + lane, mask=lane < live, other=0).to(tl.int64)
-    at = item[:, None] * K + column[None, :]
-    theta = tl.load(table.theta + at, mask=mask, other=0.0)
-
-    # maths and store
-    UPDATE(table, at, theta, g, mask, update_options)
+    else:
+        item = tl.load(lane_field(record, ITEM, B) + lane, mask=lane < live, other=0).to(tl.int64)
+        at = item[:, None] * K + column[None, :]
+        theta = tl.load(table.theta + at, mask=mask, other=0.0)
+        UPDATE(table, at, theta, g, mask, update_options)

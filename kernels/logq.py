@@ -44,10 +44,12 @@ def row_columns(record, u, in_u, correction, CORRECT: tl.constexpr, B: tl.conste
     targets = tl.load(row_field(record, TARGET_COUNT, B, U) + u, mask=in_u, other=0)
     samples = tl.load(row_field(record, SAMPLE_COUNT, B, U) + u, mask=in_u, other=0)
     targets, samples = targets.to(tl.float32), samples.to(tl.float32)
+    none = tl.zeros_like(targets)
     if CORRECT:
         item = tl.load(row_field(record, ROW_ITEM, B, U) + u, mask=in_u, other=0)
         log_q = tl.load(correction.log_support + item, mask=in_u, other=0.0)
         of_targets = correction.logq * log_q
-        return targets, of_targets, samples, of_targets * correction.alpha
-    none = tl.zeros_like(targets)
-    return targets + samples, none, none, none
+        columns = targets, of_targets, samples, of_targets * correction.alpha
+    else:
+        columns = targets + samples, none, none, none
+    return columns

@@ -35,7 +35,6 @@ from gru4rec_fast.kernels.device_block import (
     LIVE,
     ROW_ITEM,
     SAMPLE_COUNT,
-    SAMPLE_COUNT,
     SCORED,
     TARGET_COUNT,
     TARGET_ROW,
@@ -293,5 +292,5 @@ def sampled_loss(
         TERMS=loss.terms, N_TERMS=loss.n_terms, VALUE=loss.value, OPTIONS=options.values,
         SOFTMAX=loss.softmax, NEGATIVES_ONLY=loss.negatives_only,
         COLUMN_TERMS=loss.column_terms, N_COLUMN_TERMS=loss.n_column_terms,
-        BLOCK_B=tiles.softmax_lanes, BLOCK_U=1024, num_warps=4,
+        BLOCK_B=tiles.softmax_lanes, BLOCK_U=1024 if loss.softmax else 512, num_warps=4,
     )  # fmt: skip

@@ -252,7 +252,7 @@ def _parameters(
     for kind, tensors in found.items():
         for name, shape in spec.parameters.items():
             if state_kinds.get(kind) == "row":
-                shape = (*shape[:1], 1)[: len(shape)]  # noqa: PLW2901
+                shape = (*shape[:1], 1)[: len(shape)]
             check(f"{kind} {name}", tensors[name], shape, torch.float32, device)
     return {
         name: Parameter(p[name].detach(), tuple(table[name].detach() for table in state))
@@ -266,7 +266,7 @@ def _row_updates(
     """The update of each parameter by whole rows, with room for its gradient."""
     updates = {}
     for name, parameter in parameters.items():
-        shape = parameter.theta.shape
+        shape = tuple(parameter.theta.shape)
         if name in spec.tables:
             shape = (rows, *shape[1:])
         scored, inputs = name in ("Wy.weight", "By.weight"), name == spec.input_table

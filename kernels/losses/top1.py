@@ -14,16 +14,18 @@ from gru4rec_fast.kernels.losses.loss import Loss
 
 
 @triton.jit
-def logistic_slope(x):
-    """Derivative of sigma. sigma(-x) keeps the digits that 1 - sigma(x) loses."""
-    return tl.sigmoid(x) * tl.sigmoid(-x)
+def logistic(x):
+    """The logistic function and its derivative, which 1 - sigma would leave few digits."""
+    z = tl.exp(-tl.abs(x))
+    larger = 1 / (1 + z)
+    return tl.where(x > 0, larger, z * larger), z * larger * larger
 
 
 @triton.jit
 def top1_terms(e, y, positive):
     """`Loss.terms`: sigma(y_j - y_i) + sigma(y_j^2), and the derivative of the first by y_j."""
-    x = y - positive
-    return e * (tl.sigmoid(x) + tl.sigmoid(y * y)), e * logistic_slope(x)
+    sigma, slope = logistic(y - positive)
+    return e * (sigma + tl.sigmoid(y * y)), e * slope
 
 
 @triton.jit
@@ -38,9 +40,10 @@ def top1_value(positive, total, means, OPTIONS: tl.constexpr):  # noqa: ARG001
 def top1_gradient(y, weight, is_own, statistics, OPTIONS: tl.constexpr):  # noqa: ARG001
     """`Loss.gradient`."""
     positive, slope, share = statistics
-    square = 2 * y * logistic_slope(y * y)
+    _, own_slope = logistic(y - positive)
+    _, square_slope = logistic(y * y)
     count = weight[:, None]
-    d = count * logistic_slope(y - positive) + (count - is_own) * square
+    d = count * own_slope + (count - is_own) * 2 * y * square_slope
     return d * share - is_own * slope
 
 

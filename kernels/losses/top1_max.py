@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels.losses.loss import Loss
-from gru4rec_fast.kernels.losses.top1 import logistic_slope, top1_terms
+from gru4rec_fast.kernels.losses.top1 import logistic, top1_terms
 
 
 @triton.jit
@@ -29,9 +29,9 @@ def top1_max_gradient(y, weight, is_own, statistics, OPTIONS: tl.constexpr):  # 
     count = weight[:, None] - is_own
     # A row that is no negative of the lane can score far above the negatives: avoid inf * 0.
     w = tl.where(count > 0, count * tl.exp(tl.where(count > 0, y - log_total, 0.0)), 0.0)
-    x, square = y - positive, y * y
-    d = tl.sigmoid(x) + tl.sigmoid(square) - loss
-    d += logistic_slope(x) + 2 * y * logistic_slope(square)
+    sigma, sigma_slope = logistic(y - positive)
+    square, square_slope = logistic(y * y)
+    d = sigma + square - loss + sigma_slope + 2 * y * square_slope
     return w * d - is_own * slope
 
 

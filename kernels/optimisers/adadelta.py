@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels.optimisers.optimiser import Optimiser
-from gru4rec_fast.kernels.optimisers.step import take_step
+from gru4rec_fast.kernels.optimisers.step import whole_step
 from gru4rec_fast.reference import OPTIMISER_EPSILON
 
 EPSILON = tl.constexpr(OPTIMISER_EPSILON)
@@ -23,12 +23,13 @@ def adadelta_update(parameter, at, theta, g, mask, options):
     """`Optimiser.update`; constants: rho, 1 - rho."""
     rho, rest = options.constants
     a = rho * tl.load(parameter.state[0] + at, mask=mask, other=0.0) + rest * g * g
-    tl.store(parameter.state[0] + at, a, mask=mask)
     u = tl.load(parameter.state[1] + at, mask=mask, other=0.0)
     scale = (u + EPSILON) / (a + EPSILON)
-    tl.store(parameter.state[1] + at, rho * u + rest * scale * g * g, mask=mask)
     step = -options.learning_rate * g * tl.sqrt(scale)
-    take_step(parameter, at, theta, step, mask, options, 2)
+    step = whole_step(parameter, at, theta, step, mask, options, 2)
+    tl.store(parameter.state[0] + at, a, mask=mask)
+    tl.store(parameter.state[1] + at, rho * u + rest * scale * g * g, mask=mask)
+    tl.store(parameter.theta + at, theta + step, mask=mask)
 
 
 ADADELTA = Optimiser(adadelta_update, constants=lambda rho: (rho, 1 - rho))

@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels.optimisers.optimiser import Optimiser
-from gru4rec_fast.kernels.optimisers.step import take_step
+from gru4rec_fast.kernels.optimisers.step import whole_step
 from gru4rec_fast.reference import OPTIMISER_EPSILON
 
 EPSILON = tl.constexpr(OPTIMISER_EPSILON)
@@ -36,23 +36,22 @@ def adam_update(parameter, row, in_row, at, theta, g, mask, options, WIDTH: tl.c
     """`Optimiser.update` of whole rows; constants: b1, 1 - b1, log b1, b2, 1 - b2, log b2."""
     b1, rest1, log1, b2, rest2, log2 = options.constants
     m = b1 * tl.load(parameter.state[0] + at, mask=mask, other=0.0) + rest1 * g
-    tl.store(parameter.state[0] + at, m, mask=mask)
     v = b2 * tl.load(parameter.state[1] + at, mask=mask, other=0.0) + rest2 * g * g
-    tl.store(parameter.state[1] + at, v, mask=mask)
     t = tl.load(parameter.state[2] + row, mask=in_row, other=0.0) + 1
-    tl.store(parameter.state[2] + row, t, mask=in_row)
     mean = m / one_less_power(t, log1)[:, None]
     variance = v / one_less_power(t, log2)[:, None]
     step = -options.learning_rate * mean / (tl.sqrt(variance) + EPSILON)
-    take_step(parameter, at, theta, step, mask, options, 3)
+    step = whole_step(parameter, at, theta, step, mask, options, 3)
+    tl.store(parameter.state[0] + at, m, mask=mask)
+    tl.store(parameter.state[1] + at, v, mask=mask)
+    tl.store(parameter.state[2] + row, t, mask=in_row)
+    tl.store(parameter.theta + at, theta + step, mask=mask)
 
 
 def adam_constants(beta1: float, beta2: float) -> tuple[float, ...]:
     """Each b, 1 - b and log b."""
     return tuple(
-        number
-        for b in (beta1, beta2)
-        for number in (b, 1 - b, math.log(b) if b > 0 else -math.inf)
+        number for b in (beta1, beta2) for number in (b, 1 - b, math.log(b) if b > 0 else -math.inf)
     )
 
 

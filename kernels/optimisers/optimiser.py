@@ -31,6 +31,7 @@ class Update(NamedTuple):
 
 
 def no_constants(*_: float) -> tuple[float, ...]:
+    """Of a rule without numbers of its own."""
     return ()
 
 

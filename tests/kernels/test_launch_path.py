@@ -34,7 +34,9 @@ class Driver:
 
 driver.set_active(Driver())
 small = {"layers": (16,), "batch_size": 4, "n_sample": 8}
-for options in ({"momentum": 0.1}, {"loss": "bpr-max"}, {"constrained_embedding": False}):
+settings = [{"momentum": 0.1}, {"loss": "bpr-max"}, {"constrained_embedding": False}]
+settings += [{**parts, "lmbd": 0.1} for parts in launches.OTHER_PARTS.values()]
+for options in settings:
     for launch in launches.all_launches(launches.Config(**small, **options)):
         compiled = launch.kernel.warmup(**launch.arguments, **launch.options, grid=launch.grid)
         assert compiled.asm["ptx"]
