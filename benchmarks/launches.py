@@ -75,7 +75,11 @@ OTHER_PARTS: dict[str, dict[str, Any]] = {
     "bpr, relu, rmsprop": {"loss": "bpr", "final_act": "relu", "adapt": "rmsprop"},
     "top1, tanh, adadelta": {"loss": "top1", "final_act": "tanh", "adapt": "adadelta"},
     "top1-max, leaky, adam": {"loss": "top1-max", "final_act": "leaky-0.1", "adapt": "adam"},
-    "bpr-max, selu, adagrad-rowwise": {"final_act": "selu-1.05-1.67", "adapt": "adagrad-rowwise"},
+    "bpr-max, selu, adagrad-rowwise": {
+        "loss": "bpr-max",
+        "final_act": "selu-1.05-1.67",
+        "adapt": "adagrad-rowwise",
+    },
 }
 """Losses, score activations and optimisers that no published setting has."""
 

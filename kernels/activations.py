@@ -27,25 +27,25 @@ class ActivationPart:
 
 @triton.jit
 def linear(s, P: tl.constexpr):  # noqa: ARG001
-    """s itself."""
+    """The score itself."""
     return s
 
 
 @triton.jit
 def linear_backward(d, s, P: tl.constexpr):  # noqa: ARG001
-    """d itself."""
+    """The gradient itself."""
     return d
 
 
 @triton.jit
 def relu(s, P: tl.constexpr):  # noqa: ARG001
-    """s, below 0 zero."""
+    """The score, below 0 zero."""
     return tl.maximum(s, 0.0)
 
 
 @triton.jit
 def relu_backward(d, s, P: tl.constexpr):  # noqa: ARG001
-    """d, below 0 zero."""
+    """The gradient, below 0 zero."""
     return tl.where(s > 0, d, 0.0)
 
 
@@ -57,31 +57,31 @@ def tanh_activate(s, P: tl.constexpr):  # noqa: ARG001
 
 @triton.jit
 def tanh_backward(d, s, P: tl.constexpr):  # noqa: ARG001
-    """d times 1 - tanh^2, which is 4 sigma(2 s) sigma(-2 s) and so keeps its digits."""
+    """The gradient times 1 - tanh^2, as 4 sigma(2 s) sigma(-2 s), which loses no digits."""
     return d * 4 * tl.sigmoid(2 * s) * tl.sigmoid(-2 * s)
 
 
 @triton.jit
 def leaky(s, P: tl.constexpr):
-    """s, below 0 times P[0]."""
+    """The score, below 0 times P[0]."""
     return tl.where(s > 0, s, P[0] * s)
 
 
 @triton.jit
 def leaky_backward(d, s, P: tl.constexpr):
-    """d, below 0 times P[0]."""
+    """The gradient, below 0 times P[0]."""
     return tl.where(s > 0, d, P[0] * d)
 
 
 @triton.jit
 def elu(s, P: tl.constexpr):
-    """s, below 0 P[0] (exp(s) - 1)."""
+    """The score, below 0 P[0] (exp(s) - 1)."""
     return tl.where(s > 0, s, P[0] * (tl.exp(tl.minimum(s, 0.0)) - 1))
 
 
 @triton.jit
 def elu_backward(d, s, P: tl.constexpr):
-    """d, below 0 times P[0] exp(s)."""
+    """The gradient, below 0 times P[0] exp(s)."""
     return d * tl.where(s > 0, 1.0, P[0] * tl.exp(tl.minimum(s, 0.0)))
 
 
@@ -93,7 +93,7 @@ def selu(s, P: tl.constexpr):
 
 @triton.jit
 def selu_backward(d, s, P: tl.constexpr):
-    """d times P[0], below 0 also times P[1] exp(s)."""
+    """The gradient times P[0], below 0 also times P[1] exp(s)."""
     return d * P[0] * tl.where(s > 0, 1.0, P[1] * tl.exp(tl.minimum(s, 0.0)))
 
 

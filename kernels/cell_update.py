@@ -11,8 +11,8 @@ sum over lanes stays in registers, and no gradient is written to memory. Element
 is at p * STRIDE_P + q * STRIDE_Q, so both storage orders of weights work; `left` has rows of PITCH
 columns. Dead lanes have gate gradients of zero. The first layer's launch ends the step.
 
-Without UPDATE, for optimisers of whole rows (`row_update`), the kernel stores the gradients instead.
-Each goes to the parameter's only state table; that of the input rows is by unique row.
+Without UPDATE, for optimisers of whole rows (`row_update`), the kernel stores the gradients. Each
+goes to the parameter's only state table; that of the input rows is by unique row.
 
 Numerics: float32, products in PRECISION.
 """
