@@ -76,29 +76,28 @@ def step_costs(config: Config, rows_a_part: int = 64) -> list[Cost]:
     parts = -(-rows // rows_a_part)
     kinds = reference.OPTIMISERS[config.adapt](config).state_kinds
     # parameter and state, each read and written
-    tables = 2 * (1 + list(kinds.values()).count("element"))
+    updated = 2 * (1 + list(kinds.values()).count("element"))
     whole_rows = "row" in kinds.values()
-    updated = tables * (rows * units + weights + state) if whole_rows else 0
-    if whole_rows:  # row_update applies the gradients, which the kernels below write
-        tables = 2
+    # With an optimiser of whole rows these kernels only write gradients; row_update applies them.
+    of_rows, of_weights = (2, 1) if whole_rows else (updated, updated)
     floats_and_operations = {
         "gru_reset_after_fwd": (weights + 2 * state + 7 * state, 2 * lanes * weights),
         "scores": (rows * units + state + scores, 2 * scores * units),
         "lane_loss": ((2 if config.smoothing else 1) * scores, 10 * scores),
         "row_gradients": (
-            tables * rows * units + scores + state + parts * state,
+            of_rows * rows * units + scores + state + parts * state,
             4 * scores * units,
         ),
         "gru_reset_after_gates_bwd": (parts * state + 5 * state + 6 * state, parts * state),
         "gru_reset_after_input_bwd": (weights / 2 + 3 * state + state, lanes * weights),
         "cell_update": (
-            tables * weights + 8 * state + (tables + 2) * state,
+            of_weights * weights + 8 * state + (of_weights + 2) * state,
             2 * lanes * weights,
         ),
     }
     if whole_rows:
         gradients = rows * units + weights + state
-        floats_and_operations["row_update"] = (updated + gradients, 10 * gradients)
+        floats_and_operations["row_update"] = ((updated + 1) * gradients, 10 * gradients)
     no_tensor_cores = ("lane_loss", "gru_reset_after_gates_bwd", "row_update")
     return [
         Cost(kernel, FLOAT * floats, operations, kernel not in no_tensor_cores)
