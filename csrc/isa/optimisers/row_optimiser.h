@@ -43,6 +43,14 @@ class RowOptimiser final : public Optimiser {
     float* const value = p.value;
     StateTable tables[kArray];
     for (int t = 0; t < kTables; ++t) tables[t] = p.state[t];
+    // A step has prefetched the first table and those beside it (state_rows()): not the numbers by
+    // row, or where these are the first table, nothing else.
+    for (int t = 1; kHasRowTable && t < kTables; ++t) {
+      if (kRowTable != 0 && t != kRowTable) continue;
+      for (Index i = 0; i < list.size(); ++i) {
+        prefetch_floats(tables[t].first + list[i] * tables[t].stride, tables[t].columns);
+      }
+    }
     for (Index i = 0; i < list.size(); ++i) {
       const Index row = list[i];
       float* state[kArray];
