@@ -57,8 +57,9 @@ def tanh_activate(s, P: tl.constexpr):  # noqa: ARG001
 
 @triton.jit
 def tanh_backward(d, s, P: tl.constexpr):  # noqa: ARG001
-    """The gradient times 1 - tanh^2, as 4 sigma(2 s) sigma(-2 s), which loses no digits."""
-    return d * 4 * tl.sigmoid(2 * s) * tl.sigmoid(-2 * s)
+    """The gradient times 1 - tanh^2, of which `tanh` has computed sigma already."""
+    sigma = tl.sigmoid(2 * s)
+    return d * 4 * sigma * (1 - sigma)
 
 
 @triton.jit

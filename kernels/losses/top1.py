@@ -22,10 +22,19 @@ def logistic(x):
 
 
 @triton.jit
+def logistic_of_square(y):
+    """The logistic function of y^2, and its derivative by y^2."""
+    z = tl.exp(-y * y)
+    sigma = 1 / (1 + z)
+    return sigma, z * sigma * sigma
+
+
+@triton.jit
 def top1_terms(e, y, positive):
     """`Loss.terms`: sigma(y_j - y_i) + sigma(y_j^2), and the derivative of the first by y_j."""
     sigma, slope = logistic(y - positive)
-    return e * (sigma + tl.sigmoid(y * y)), e * slope
+    square, _ = logistic_of_square(y)
+    return e * (sigma + square), e * slope
 
 
 @triton.jit
@@ -41,7 +50,7 @@ def top1_gradient(y, weight, is_own, statistics, OPTIONS: tl.constexpr):  # noqa
     """`Loss.gradient`."""
     positive, slope, share = statistics
     _, own_slope = logistic(y - positive)
-    _, square_slope = logistic(y * y)
+    _, square_slope = logistic_of_square(y)
     count = weight[:, None]
     d = count * own_slope + (count - is_own) * 2 * y * square_slope
     return d * share - is_own * slope

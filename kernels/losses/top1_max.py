@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels.losses.loss import Loss
-from gru4rec_fast.kernels.losses.top1 import logistic, top1_terms
+from gru4rec_fast.kernels.losses.top1 import logistic, logistic_of_square, top1_terms
 
 
 @triton.jit
@@ -30,7 +30,7 @@ def top1_max_gradient(y, weight, is_own, statistics, OPTIONS: tl.constexpr):  # 
     # A row that is no negative of the lane can score far above the negatives: avoid inf * 0.
     w = tl.where(count > 0, count * tl.exp(tl.where(count > 0, y - log_total, 0.0)), 0.0)
     sigma, sigma_slope = logistic(y - positive)
-    square, square_slope = logistic(y * y)
+    square, square_slope = logistic_of_square(y)
     d = sigma + square - loss + sigma_slope + 2 * y * square_slope
     return w * d - is_own * slope
 

@@ -22,7 +22,7 @@ LOSSES: dict[str, dict[str, Any]] = {
     "bpr-max-elu": {"loss": "bpr-max", "elu_param": 0.8, "bpreg": 0.5},
     "bpr": {"loss": "bpr"},
     "top1": {"loss": "top1"},
-    "top1-max": {"loss": "top1-max", "final_act": "tanh"},
+    "top1-max": {"loss": "top1-max", "final_act": "elu-0.5"},
 }
 
 
