@@ -50,3 +50,11 @@ def test_every_flag_of_train_and_evaluate_arrives(
     assert calls.pop("eval") == evaluated
     assert run("evaluate", model, renamed, *flags) == 0
     assert calls["eval"] == evaluated
+
+
+def test_epochs_given_twice_are_refused(
+    logs: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = ["train", logs[0], "--save", str(tmp_path / "model")]
+    error = error_of(capsys, *train, "--set", "layers=4", "n_epochs=1", "--epochs", "3")
+    assert "given twice, by --set n_epochs=1 and --epochs 3: leave one out" in error
