@@ -13,7 +13,7 @@ import pandas as pd
 
 from gru4rec_fast.data.files import FILE_KINDS
 from gru4rec_fast.data.items import INT64_MAX, INT64_MIN
-from gru4rec_fast.data.origin import Origin, cast, require_columns
+from gru4rec_fast.data.origin import Origin, cast, require_columns, two_of_one_name
 from gru4rec_fast.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,13 +24,15 @@ def select_columns(data: Any, keys: dict[str, str]) -> nw.DataFrame[Any]:
     """The three columns of a caller's table, which is only read.
 
     Raises:
-        DataError: `data` is no table, or lacks a column of `keys` (argument -> column).
+        DataError: `data` is no table, has two columns of one name, or lacks a column of `keys`
+            (argument -> column).
     """
     try:
         frame = nw.from_native(data)
         columns = list(frame.collect_schema().names())
     except nw.exceptions.DuplicateError as error:
-        raise DataError(f"the table has two columns of one name: {error}; rename one") from error
+        names = data.columns if isinstance(data, pd.DataFrame) else data.column_names
+        raise two_of_one_name(list(names)) from error
     except TypeError as error:
         raise DataError(
             f"data is of type {type(data).__name__}: expected a pandas, polars or Arrow table, or "

@@ -7,7 +7,7 @@ import stat
 import zlib
 from typing import TYPE_CHECKING
 
-from gru4rec_fast.data.origin import Origin, require_columns
+from gru4rec_fast.data.origin import Origin, require_columns, two_of_one_name
 from gru4rec_fast.data.text import read_text
 from gru4rec_fast.errors import DataError
 
@@ -44,7 +44,7 @@ def read_log(path: Path, keys: dict[str, str], text_items: bool) -> tuple[pl.Dat
         if separator is not None:
             source = gzip.decompress(path.read_bytes()) if suffixes[-1] == ".gz" else path
             return read_text(source, separator, keys, text_items)
-        require_columns(list(pl.read_parquet_schema(path)), keys)
+        require_columns(_parquet_columns(path), keys)
         frame = pl.read_parquet(path, columns=list(keys.values()), glob=False)
         return frame, Origin(file=True)
     except (pl.exceptions.PolarsError, gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -54,6 +54,16 @@ def read_log(path: Path, keys: dict[str, str], text_items: bool) -> tuple[pl.Dat
         ) from error
     except OSError as error:
         raise _unreadable(error) from error
+
+
+def _parquet_columns(path: Path) -> list[str]:
+    import polars as pl
+    import pyarrow.parquet
+
+    try:
+        return list(pl.read_parquet_schema(path))
+    except pl.exceptions.DuplicateError as error:
+        raise two_of_one_name(pyarrow.parquet.read_schema(path).names) from error
 
 
 def _unreadable(error: Exception) -> DataError:

@@ -46,7 +46,7 @@ def test_iso_times_in_a_text_file(tmp_path: Path, notation: str) -> None:
         ("a.csv", TAB_HEADER, "looks separated by tabs .*name that ends with .tsv"),
         ("a.csv", b"SessionId;ItemId;Time\n", "looks separated by semicolons .*write it with"),
         ("a.tsv", b"1\tx\t3\n1\ty\t4\n", "begins with what looks like data .*expected a header"),
-        ("a.tsv", TAB_HEADER[:-1] + b"\tItemId\n1\t2\t3\t4\n", "two columns of one name: 'ItemId'"),
+        ("a.tsv", TAB_HEADER[:-1] + b"\tItemId\n1\t2\t3\t4\n", "2 columns of one name, 'ItemId'"),
         ("a.tsv", bytes(range(256)), "is a binary file, or text in UTF-16: expected text in UTF-8"),
         ("a.tsv", "SessionId\tItemId".encode("utf-16"), "is a binary file, or text in UTF-16"),
         ("a.tsv", b"\x1b[31m\n", r"columns there: \\x1b\[31m;"),
