@@ -195,7 +195,7 @@ class GRU4Rec:
         on_epoch: Callable[[EpochReport], None] | None = None,
         progress: bool = True,
     ) -> GRU4Rec:
-        """Train on a session log, from new weights.
+        """Train on a session log, from new weights, also where there is a model (with a warning).
 
         Args:
             data: a pandas, polars or Arrow table, or the path of a TSV, CSV or Parquet file, with a
@@ -244,6 +244,12 @@ class GRU4Rec:
             warnings.warn(
                 f"adapt='adadelta' takes learning_rate=1, not {self.config.learning_rate}: pass "
                 "learning_rate=1 to say so",
+                stacklevel=2,
+            )
+        if self._network is not None:
+            warnings.warn(
+                "this GRU4Rec holds a model, which fit does not train further: it starts anew from "
+                "initial weights and replaces that model",
                 stacklevel=2,
             )
         sampler = self._sampler(sessions, negatives)

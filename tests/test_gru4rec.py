@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,23 @@ def test_devices() -> None:
             GRU4Rec(device=device)
         with pytest.raises(ParameterError, match="is not there"):
             gru.to(device)
+
+
+def test_a_second_fit_says_that_it_starts_anew(tmp_path: Path) -> None:
+    log = random_log()
+    gru = GRU4Rec(**SMALL, device="cpu")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gru.fit(log, progress=False)
+    assert not [w for w in caught if "anew" in str(w.message)]
+    gru.savemodel(tmp_path / "model.safetensors")
+    once = gru.model.state_dict()
+    for model in (gru, GRU4Rec.loadmodel(tmp_path / "model.safetensors", device="cpu")):
+        with pytest.warns(UserWarning, match="does not train further: it starts anew") as found:
+            model.fit(log, progress=False)
+        assert {w.filename for w in found} == {__file__}
+        again = model.model.state_dict()
+        assert all(torch.equal(again[name], once[name]) for name in once)
 
 
 def test_a_failed_fit_keeps_the_model_that_was_there() -> None:
