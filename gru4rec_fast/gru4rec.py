@@ -191,6 +191,7 @@ class GRU4Rec:
         session_key: str = "SessionId",
         time_key: str = "Time",
         *,
+        sep: str | None = None,
         negatives: ArrayLike | None = None,
         on_epoch: Callable[[EpochReport], None] | None = None,
         progress: bool = True,
@@ -207,6 +208,7 @@ class GRU4Rec:
             time_key: the time column.
             compatibility_mode: start from the weights that the original starts from, whatever
                 `seed`; False draws them by `seed`.
+            sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
             negatives: item indices (T, n_sample) to use instead of sampling; step t, counted
                 through all epochs, takes row t mod T.
             on_epoch: called after each epoch with its loss and speed; it may evaluate the model.
@@ -231,6 +233,7 @@ class GRU4Rec:
                 item_key=item_key,
                 session_key=session_key,
                 time_key=time_key,
+                sep=sep,
                 time_sort=self.config.time_sort,
             )
             require_pairs(sessions)

@@ -41,6 +41,8 @@ class Baseline(ABC):
         item_key: str = "ItemId",
         session_key: str = "SessionId",
         time_key: str = "Time",
+        *,
+        sep: str | None = None,
     ) -> Self:
         """Learn from a session log; the same object comes back.
 
@@ -50,6 +52,7 @@ class Baseline(ABC):
             item_key: the item column.
             session_key: the session column.
             time_key: the time column.
+            sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
 
         Raises:
             DataError: a column is missing, of the wrong type or has missing values; nothing to
@@ -57,7 +60,9 @@ class Baseline(ABC):
         """
         with naming(log):
             return self.fit_sessions(
-                load_sessions(log, item_key=item_key, session_key=session_key, time_key=time_key)
+                load_sessions(
+                    log, item_key=item_key, session_key=session_key, time_key=time_key, sep=sep
+                )
             )
 
     def fit_sessions(self, sessions: Sessions) -> Self:

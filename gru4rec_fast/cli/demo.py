@@ -130,6 +130,7 @@ def run_demo(
     item_key: str = "ItemId",
     session_key: str = "SessionId",
     time_key: str = "Time",
+    sep: str | None = None,
 ) -> DemoResult:
     """Train and evaluate, print the comparison, and write it down in a folder.
 
@@ -146,6 +147,7 @@ def run_demo(
         item_key: column of item ids in both logs; likewise the other two.
         session_key: column of session ids.
         time_key: column of times.
+        sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
 
     Raises:
         ParameterError: `test` or `preset` without `train`; a folder that cannot be written, or
@@ -164,7 +166,12 @@ def run_demo(
     folder = output_folder.prepare(out, [MODEL, PICTURE, *(LOGS if train is None else ())])
     if train is None:
         return _on_generated_sessions(folder, device, params or {})
-    columns = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
+    columns: dict[str, Any] = {
+        "item_key": item_key,
+        "session_key": session_key,
+        "time_key": time_key,
+        "sep": sep,
+    }
     gru = GRU4Rec(**PRESETS[preset or PRESET] | dict(params or {}), device=device)
     if test is None:
         with naming(train):

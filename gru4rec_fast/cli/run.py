@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gru4rec_fast.checks import closest, whole_number
 from gru4rec_fast.cli.evaluate import check_logs, print_metrics
 from gru4rec_fast.cli.model_file import ModelFile, shows_progress
-from gru4rec_fast.cli.options import keys
+from gru4rec_fast.cli.options import add_separator, keys
 from gru4rec_fast.cli.parameters import parse_assignments, read_parameter_file
 from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.evaluation.metrics import check_cutoffs
@@ -89,6 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="session column (default: SessionId)",
     )
     add("-tk", "--time_key", metavar="NAME", default="Time", help="time column (default: Time)")
+    add_separator(parser)
     add(
         "-pm",
         "--primary_metric",
@@ -115,6 +116,9 @@ def run(options: argparse.Namespace) -> int:
     file = ModelFile(options.save_model, "-s", [options.path, *options.test])
     model_class = _model_class(options.gru4rec_model)
     columns = keys(options)
+    if options.sep is None:
+        # The class of another module need not know it.
+        del columns["sep"]
     check_logs(options.test, **columns)
     if options.load_model:
         print(f"Loading trained model from file: {options.path}")

@@ -16,12 +16,20 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-SEPARATORS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
-FILE_KINDS = ".tsv or .txt (tabs), .csv (commas), each also as .gz, and .parquet"
+USUAL_SEPARATORS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
+FILE_KINDS = ".tsv, .txt or .csv (tabs, commas or semicolons), each also as .gz, and .parquet"
 
 
-def read_log(path: Path, keys: dict[str, str], text_items: bool) -> tuple[pl.DataFrame, Origin]:
-    """The three columns of a file. `text_items` keeps items of digits as text.
+def read_log(
+    path: Path, keys: dict[str, str], sep: str | None, text_items: bool
+) -> tuple[pl.DataFrame, Origin]:
+    """The three columns of a file.
+
+    Args:
+        path: the file.
+        keys: item_key, session_key and time_key, in this order -> name of the column.
+        sep: what separates the fields of a text file; None detects it.
+        text_items: whether items of digits stay text.
 
     Raises:
         DataError: no such file, or one that cannot be read as what its name says.
@@ -37,13 +45,13 @@ def read_log(path: Path, keys: dict[str, str], text_items: bool) -> tuple[pl.Dat
     if is_folder:
         raise DataError(f"is a folder: expected a file, {FILE_KINDS}")
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    separator = SEPARATORS.get("".join(suffixes[-2:]).removesuffix(".gz")[-4:])
-    if separator is None and suffixes[-1:] != [".parquet"]:
+    usual = USUAL_SEPARATORS.get("".join(suffixes[-2:]).removesuffix(".gz")[-4:])
+    if usual is None and suffixes[-1:] != [".parquet"]:
         raise DataError(f"unknown kind of file: expected {FILE_KINDS}")
     try:
-        if separator is not None:
+        if usual is not None:
             source = gzip.decompress(path.read_bytes()) if suffixes[-1] == ".gz" else path
-            return read_text(source, separator, keys, text_items)
+            return read_text(source, sep, usual, keys, text_items)
         require_columns(_parquet_columns(path), keys)
         frame = pl.read_parquet(path, columns=list(keys.values()), glob=False)
         return frame, Origin(file=True)

@@ -7,6 +7,7 @@ changed, or a .tsv, .txt, .csv (each also .gz) or .parquet file.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,7 @@ def load_sessions(
     item_key: str = "ItemId",
     session_key: str = "SessionId",
     time_key: str = "Time",
+    sep: str | None = None,
     itemidmap: pd.Series[int] | None = None,
     time_sort: bool = True,
 ) -> Sessions:
@@ -103,6 +105,8 @@ def load_sessions(
             items also where `itemidmap` holds text.
         session_key: column of session ids, likewise.
         time_key: column of integers, floats, dates or datetimes (in a text file: ISO 8601).
+        sep: what separates the fields of a text file, one character; None detects tabs, commas or
+            semicolons from the header line.
         itemidmap: item id -> item index of a trained model; None to make one from this log.
         time_sort: whether `order` goes by time.
 
@@ -120,13 +124,17 @@ def load_sessions(
             ", ".join(f"{keyword}={name!r}" for keyword, name in keys.items())
             + ": expected three different columns"
         )
+    if sep is not None and not (isinstance(sep, str) and re.fullmatch(r"[ !#-~\t]", sep)):
+        raise DataError(
+            f"sep is {sep!r}: expected one ASCII character that is no quote, as ',', ';' or '\\t'"
+        )
     if not isinstance(data, str | os.PathLike):
         return _sessions(select_columns(data, keys), Origin(), keys, itemidmap, time_sort)
     if not os.fspath(data):
         raise DataError("data is an empty path: expected the path of a session log")
     try:
         text_items = itemidmap is not None and not holds_integers(itemidmap.index)
-        columns, origin = read_log(Path(data), keys, text_items)
+        columns, origin = read_log(Path(data), keys, sep, text_items)
         frame = nw.from_native(columns, eager_only=True)
         return _sessions(frame, origin, keys, itemidmap, time_sort)
     except DataError as error:

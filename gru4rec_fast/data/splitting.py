@@ -21,6 +21,7 @@ def hold_out_latest(
     item_key: str = "ItemId",
     session_key: str = "SessionId",
     time_key: str = "Time",
+    sep: str | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split a log into its earlier sessions and the latest `share` of them, never within a session.
 
@@ -32,6 +33,7 @@ def hold_out_latest(
         item_key: column of item ids; likewise the other two.
         session_key: column of session ids.
         time_key: column of times.
+        sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
 
     Returns:
         Two tables with the log's column names, events in order. An event's time is the place of its
@@ -43,7 +45,9 @@ def hold_out_latest(
     """
     if not 0 < share < 1:
         raise ParameterError(f"share={share}: expected a number between 0 and 1")
-    sessions = load_sessions(data, item_key=item_key, session_key=session_key, time_key=time_key)
+    sessions = load_sessions(
+        data, item_key=item_key, session_key=session_key, time_key=time_key, sep=sep
+    )
     if sessions.n_sessions < 2:
         raise DataError(
             f"column {session_key!r} holds one session, expected at least two to hold some out: "

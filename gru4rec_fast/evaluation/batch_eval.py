@@ -23,6 +23,8 @@ def batch_eval(
     item_key: str = "ItemId",
     session_key: str = "SessionId",
     time_key: str = "Time",
+    *,
+    sep: str | None = None,
 ) -> tuple[dict[int, float], dict[int, float]]:
     """Recall and MRR of the next-item predictions on a test log, over the whole catalogue.
 
@@ -38,6 +40,7 @@ def batch_eval(
         item_key: the item column.
         session_key: the session column.
         time_key: the time column.
+        sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
 
     Returns:
         recall and mrr, each a dict cut-off -> value.
@@ -53,7 +56,12 @@ def batch_eval(
             "batch_eval(gru, test_data)"
         )
     cutoff = check_settings(cutoff, batch_size, mode)
-    keys: dict[str, Any] = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
+    keys: dict[str, Any] = {
+        "item_key": item_key,
+        "session_key": session_key,
+        "time_key": time_key,
+        "sep": sep,
+    }
     sessions, _ = read_sessions(gru, test_data, "drop", keys)
     if sessions.dropped_events:
         total = sessions.n_events + sessions.dropped_events

@@ -47,6 +47,7 @@ def evaluate(
     item_key: str = "ItemId",
     session_key: str = "SessionId",
     time_key: str = "Time",
+    sep: str | None = None,
 ) -> Evaluation:
     """Predict the rest of each session after each of its events, and count how well.
 
@@ -74,6 +75,7 @@ def evaluate(
         item_key: the item column.
         session_key: the session column.
         time_key: the time column.
+        sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
 
     Raises:
         ParameterError: an unknown mode or choice, a value out of range, something else than a
@@ -85,7 +87,12 @@ def evaluate(
     check_bootstrap(n_bootstrap, confidence)
     whole_number("seed", seed, at_least=0)
     scorer = scorer_of(model)
-    keys: dict[str, Any] = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
+    keys: dict[str, Any] = {
+        "item_key": item_key,
+        "session_key": session_key,
+        "time_key": time_key,
+        "sep": sep,
+    }
     with naming(data):
         known, whole = read_sessions(model, data, unknown, keys)
         _require_predictions(whole, known.dropped_events)

@@ -10,7 +10,7 @@ import pandas as pd
 from gru4rec_fast.config import Config
 from gru4rec_fast.presets import PRESETS
 from tests.cli.commands import TINY, error_of, run
-from tests.logs import OTHER_KEYS
+from tests.logs import OTHER_KEYS, random_log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def test_every_flag_of_train_and_evaluate_arrives(
     model = str(tmp_path / "model")
     keys = ["--item-key", "sku", "--session-key", "visit", "--time-key", "at"]
     flags = [*keys, "--cutoffs", "3", "--ties", "median"]
-    evaluated = {**OTHER_KEYS, "cutoff": [3], "mode": "median"}
+    evaluated = {**OTHER_KEYS, "sep": None, "cutoff": [3], "mode": "median"}
     assert run("train", renamed, "--save", model, "--preset", "coveo", "--set", "layers=4",
                "n_epochs=1", "n_sample=4", "--test", renamed, *flags) == 0  # fmt: skip
     changed = {"layers": 4, "n_epochs": 1, "n_sample": 4}
@@ -50,6 +50,23 @@ def test_every_flag_of_train_and_evaluate_arrives(
     assert calls.pop("eval") == evaluated
     assert run("evaluate", model, renamed, *flags) == 0
     assert calls["eval"] == evaluated
+
+
+def test_separators_of_text_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], calls: dict[str, dict[str, Any]]
+) -> None:
+    log, model = tmp_path / "log.csv", str(tmp_path / "model")
+    random_log(n_sessions=60).to_csv(log, sep=";", index=False)
+    train = ["train", str(log), "--save", model, "--test", str(log), "--set", TINY]
+    for text, sep in (([], None), ([";"], ";"), (["semicolon"], ";")):
+        given = ["--sep", *text] if text else []
+        assert run(*train, *given) == 0
+        assert (calls["fit"]["sep"], calls["eval"]["sep"]) == (sep, sep)
+        assert run("evaluate", model, str(log), *given) == 0
+        assert run(str(log), "-ps", TINY, "-t", str(log), *given) == 0
+        assert calls["fit"].get("sep") == calls["eval"].get("sep") == sep
+    for tab in ("tab", "\\t"):
+        assert "has no '\\t' in its header line" in error_of(capsys, *train, "--sep", tab)
 
 
 def test_epochs_given_twice_are_refused(
