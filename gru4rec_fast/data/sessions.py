@@ -104,7 +104,8 @@ def load_sessions(
             is read as integers where each value is one without leading zeros, else as text;
             items also where `itemidmap` holds text.
         session_key: column of session ids, likewise.
-        time_key: column of integers, floats, dates or datetimes (in a text file: ISO 8601).
+        time_key: column of integers, floats, dates, datetimes or text in ISO 8601 (see
+            `times.parsed_times`).
         sep: what separates the fields of a text file, one character; None detects tabs, commas or
             semicolons from the header line.
         itemidmap: item id -> item index of a trained model; None to make one from this log.

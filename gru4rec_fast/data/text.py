@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast.data.lines import line_of, records, why_unreadable
 from gru4rec_fast.data.origin import Origin, require_columns, shortened
+from gru4rec_fast.data.times import parsed_times
 from gru4rec_fast.errors import DataError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def read_text(
     return frame.with_columns(
         frame[item_key] if text_items else _ids(frame[item_key]),
         _ids(frame[session_key]),
-        _times(frame[time_key], origin),
+        parsed_times(frame[time_key], origin),
     ), origin
 
 
@@ -160,29 +161,3 @@ def _ids(text: pl.Series) -> pl.Series:
     # A missing value turned integers into decimals: refused later, as in a table.
     whole = text.str.contains(r"^-?\d+\.0*$").all()
     return text.cast(pl.Float64) if whole else text
-
-
-def _times(text: pl.Series, origin: Origin) -> pl.Series:
-    import polars as pl
-
-    times = text.cast(pl.Int64, strict=False)
-    if times.null_count() == text.null_count():
-        return times
-    text = text.str.strip_chars()
-    for kind in (pl.Int64, pl.Int128, pl.Float64):
-        times = text.cast(kind, strict=False)
-        if times.null_count() == text.null_count():
-            return times
-    # Other notations are refused: 07/04 may be April or July.
-    if re.match(r"\d{4}-\d\d-\d\d", "".join(text.drop_nulls().head(1))):
-        times = text.str.to_datetime(strict=False)
-    wrong = times.is_null() & text.is_not_null()
-    if wrong.any():
-        row = int(wrong.arg_max() or 0)
-        raise DataError(
-            f"column {text.name!r}, {origin.row(row)} holds '{shortened(text[row])}', which is no "
-            f"time, as do {wrong.sum()} rows in all: expected numbers, or dates and times in ISO "
-            "8601 (2014-04-07T10:51:09.277Z) of one form; correct them in the file, or read it "
-            "into a table and convert the column there"
-        )
-    return times
