@@ -21,15 +21,21 @@ FILE_KINDS = ".tsv, .txt or .csv (tabs, commas or semicolons), each also as .gz,
 
 
 def read_log(
-    path: Path, keys: dict[str, str], sep: str | None, text_items: bool
+    path: Path,
+    keys: dict[str, str],
+    sep: str | None,
+    text_items: bool,
+    *,
+    all_columns: bool = False,
 ) -> tuple[pl.DataFrame, Origin]:
-    """The three columns of a file.
+    """The columns of a file.
 
     Args:
         path: the file.
         keys: item_key, session_key and time_key, in this order -> name of the column.
         sep: what separates the fields of a text file; None detects it.
         text_items: whether items of digits stay text.
+        all_columns: whether to read the other columns too; those of a text file as text.
 
     Raises:
         DataError: no such file, or one that cannot be read as what its name says.
@@ -51,9 +57,10 @@ def read_log(
     try:
         if usual is not None:
             source = gzip.decompress(path.read_bytes()) if suffixes[-1] == ".gz" else path
-            return read_text(source, sep, usual, keys, text_items)
+            return read_text(source, sep, usual, keys, text_items, all_columns=all_columns)
         require_columns(_parquet_columns(path), keys)
-        frame = pl.read_parquet(path, columns=list(keys.values()), glob=False)
+        columns = None if all_columns else list(keys.values())
+        frame = pl.read_parquet(path, columns=columns, glob=False)
         return frame, Origin(file=True)
     except (pl.exceptions.PolarsError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast.data.lines import line_of, records, why_unreadable
-from gru4rec_fast.data.origin import Origin, require_columns, shortened
+from gru4rec_fast.data.origin import Origin, require_columns, shortened, two_of_one_name
 from gru4rec_fast.data.times import parsed_times
 from gru4rec_fast.errors import DataError
 
@@ -28,9 +28,15 @@ HEAD = 2**20
 
 
 def read_text(
-    source: Path | bytes, sep: str | None, usual: str, keys: dict[str, str], text_items: bool
+    source: Path | bytes,
+    sep: str | None,
+    usual: str,
+    keys: dict[str, str],
+    text_items: bool,
+    *,
+    all_columns: bool = False,
 ) -> tuple[pl.DataFrame, Origin]:
-    """The three columns of a text file, and how its errors name a line.
+    """The columns of a text file, and how its errors name a line.
 
     Args:
         source: the file, or its content.
@@ -38,6 +44,7 @@ def read_text(
         usual: the separator of files of this kind, taken where the header line decides nothing.
         keys: item_key, session_key and time_key, in this order -> name of the column.
         text_items: whether items of digits stay text.
+        all_columns: whether to read the other columns too, as text.
 
     Raises:
         DataError: no UTF-8 text, a wrong header, a line that cannot be read, a time that is none.
@@ -56,7 +63,10 @@ def read_text(
         if not names:
             raise pl.exceptions.ComputeError("the header line cannot be read")
         _require_header(names, sep, separator, keys)
-        places = sorted(names.index(name) for name in keys.values())
+        if all_columns and len(set(names)) < len(names):
+            raise two_of_one_name(names)
+        wanted = names if all_columns else keys.values()
+        places = sorted(names.index(name) for name in wanted)
         frame = _read(source, separator, columns=places)
     except pl.exceptions.PolarsError as error:
         raise DataError(why_unreadable(_content(source), separator)) from error
