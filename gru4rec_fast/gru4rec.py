@@ -189,7 +189,7 @@ class GRU4Rec:
         compatibility_mode: bool = True,
         item_key: str = "ItemId",
         session_key: str = "SessionId",
-        time_key: str = "Time",
+        time_key: str | None = "Time",
         *,
         sep: str | None = None,
         negatives: ArrayLike | None = None,
@@ -205,7 +205,7 @@ class GRU4Rec:
                 least one step, and up to three blocks are planned ahead.
             item_key: the item column.
             session_key: the session column.
-            time_key: the time column.
+            time_key: the time column; None where the rows are in the order of time.
             compatibility_mode: start from the weights that the original starts from, whatever
                 `seed`; False draws them by `seed`.
             sep: what separates the fields of a text file; None detects tabs, commas or semicolons.

@@ -40,7 +40,7 @@ class Baseline(ABC):
         log: Any,
         item_key: str = "ItemId",
         session_key: str = "SessionId",
-        time_key: str = "Time",
+        time_key: str | None = "Time",
         *,
         sep: str | None = None,
     ) -> Self:
@@ -51,7 +51,7 @@ class Baseline(ABC):
                 row (session, item, time) for each event, as for `GRU4Rec.fit`.
             item_key: the item column.
             session_key: the session column.
-            time_key: the time column.
+            time_key: the time column; None where the rows are in the order of time.
             sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
 
         Raises:

@@ -129,7 +129,7 @@ def run_demo(
     params: Mapping[str, Any] | None = None,
     item_key: str = "ItemId",
     session_key: str = "SessionId",
-    time_key: str = "Time",
+    time_key: str | None = "Time",
     sep: str | None = None,
 ) -> DemoResult:
     """Train and evaluate, print the comparison, and write it down in a folder.
@@ -146,7 +146,7 @@ def run_demo(
         params: hyper-parameters instead of those of the settings.
         item_key: column of item ids in both logs; likewise the other two.
         session_key: column of session ids.
-        time_key: column of times.
+        time_key: column of times; None where the rows are in the order of time.
         sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
 
     Raises:

@@ -60,11 +60,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     handler: Callable[[argparse.Namespace], int] = options.handler
     formatwarning = warnings.formatwarning
     # Warnings as one line each, without the source line that raised them.
-    warnings.formatwarning = lambda message, *_, **__: f"gru4rec-fast: warning: {message}\n"
+    of_run = arguments[0] == "run"
+    warnings.formatwarning = lambda message, *_, **__: (
+        f"gru4rec-fast: warning: {_with_flags(str(message), of_run)}\n"
+    )
     try:
         status = handler(options)
     except (DataError, ParameterError, CheckpointError, ArithmeticError, MemoryError) as error:
-        message = _with_flags(str(error) or "not enough memory", arguments[0] == "run")
+        message = _with_flags(str(error) or "not enough memory", of_run)
         print(f"gru4rec-fast: error: {message}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt as interrupt:
@@ -92,6 +95,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[str]]:
 
 def _with_flags(message: str, of_run: bool) -> str:
     """A message of the library in the words of the command line: item_key=... is --item-key."""
+    message = message.replace("time_key=None", "--rows-in-order")
 
     def flag(match: re.Match[str]) -> str:
         name = f"-{match[1][0]}k" if of_run else f"--{match[1]}-key"

@@ -1,13 +1,14 @@
-"""Flags that several commands have: the device, and the columns of a log."""
+"""Flags that several commands have: the device, and how a log is read."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import argparse
+from typing import Any
 
 from gru4rec_fast.data.text import SEPARATORS
 
-if TYPE_CHECKING:
-    import argparse
+READING = ("item_key", "session_key", "time_key", "sep")
+"""Arguments of the library that say how a log is read."""
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -16,30 +17,37 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def add_keys(parser: argparse.ArgumentParser) -> None:
-    """The flags that say how a log is read: its columns, and the separator of a text file."""
-    add = parser.add_argument
-    add("--item-key", default="ItemId", help="item column (default: ItemId)")
-    add("--session-key", default="SessionId", help="session column (default: SessionId)")
-    add("--time-key", default="Time", help="time column (default: Time)")
-    add_separator(parser)
+    """The flags that name the columns of a log, and those of `add_reading`."""
+    for key, name in (("item", "ItemId"), ("session", "SessionId"), ("time", "Time")):
+        parser.add_argument(
+            f"--{key}-key",
+            metavar="NAME",
+            default=argparse.SUPPRESS,
+            help=f"{key} column (default: {name})",
+        )
+    add_reading(parser)
 
 
-def add_separator(parser: argparse.ArgumentParser) -> None:
-    """The flag --sep."""
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """The flags of the order of rows and of the separator, in addition to those of columns."""
+    parser.add_argument(
+        "--rows-in-order",
+        dest="time_key",
+        action="store_const",
+        const=None,
+        default=argparse.SUPPRESS,
+        help="rows are in the order of time: read no time column",
+    )
     parser.add_argument(
         "--sep",
         type=lambda text: SEPARATORS.get(text, text.replace("\\t", "\t")),
         metavar="CHARACTER",
+        default=argparse.SUPPRESS,
         help="what separates the fields of a text file: one character, or tab, comma, semicolon "
         "(default: as in the header line)",
     )
 
 
 def keys(options: argparse.Namespace) -> dict[str, Any]:
-    """How a log is read, as keyword arguments of the library."""
-    return {
-        "item_key": options.item_key,
-        "session_key": options.session_key,
-        "time_key": options.time_key,
-        "sep": options.sep,
-    }
+    """How a log is read as far as flags say so, as keyword arguments of the library."""
+    return {name: getattr(options, name) for name in READING if hasattr(options, name)}

@@ -32,7 +32,7 @@ def read_log(
 
     Args:
         path: the file.
-        keys: item_key, session_key and time_key, in this order -> name of the column.
+        keys: item_key, session_key and, unless rows are in order, time_key -> name of the column.
         sep: what separates the fields of a text file; None detects it.
         text_items: whether items of digits stay text.
         all_columns: whether to read the other columns too; those of a text file as text.

@@ -20,7 +20,7 @@ def hold_out_latest(
     *,
     item_key: str = "ItemId",
     session_key: str = "SessionId",
-    time_key: str = "Time",
+    time_key: str | None = "Time",
     sep: str | None = None,
 ) -> tuple[Any, Any]:
     """Split a log into its earlier sessions and the latest `share` of them, never within a session.
@@ -33,7 +33,7 @@ def hold_out_latest(
         share: of the sessions that is held out, between 0 and 1.
         item_key: column of item ids; likewise the other two.
         session_key: column of session ids.
-        time_key: column of times.
+        time_key: column of times; None where the rows are in the order of time.
         sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
 
     Returns:
@@ -47,10 +47,12 @@ def hold_out_latest(
     """
     if not 0 < share < 1:
         raise ParameterError(f"share={share}: expected a number between 0 and 1")
-    keys: dict[str, Any] = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
+    keys: dict[str, Any] = {"item_key": item_key, "session_key": session_key}
+    if time_key is not None:
+        keys["time_key"] = time_key
     if nw.dependencies.is_polars_lazyframe(data):
         data = data.collect()
-    sessions = load_sessions(data, **keys, sep=sep)
+    sessions = load_sessions(data, **{"time_key": None, **keys}, sep=sep)
     if sessions.n_sessions < 2:
         raise DataError(
             f"column {session_key!r} holds one session, expected at least two to hold some out: "

@@ -42,7 +42,7 @@ def read_text(
         source: the file, or its content.
         sep: what separates the fields of a line; None detects it from the header line.
         usual: the separator of files of this kind, taken where the header line decides nothing.
-        keys: item_key, session_key and time_key, in this order -> name of the column.
+        keys: item_key, session_key and, unless rows are in order, time_key -> name of the column.
         text_items: whether items of digits stay text.
         all_columns: whether to read the other columns too, as text.
 
@@ -73,12 +73,11 @@ def read_text(
     frame.columns = [names[place] for place in places]
     frame = _unquoted(frame, separator)
     origin = Origin(file=True, line_of=lambda row: line_of(_content(source), separator, row))
-    item_key, session_key, time_key = keys.values()
-    return frame.with_columns(
-        frame[item_key] if text_items else _ids(frame[item_key]),
-        _ids(frame[session_key]),
-        parsed_times(frame[time_key], origin),
-    ), origin
+    items, time_key = frame[keys["item_key"]], keys.get("time_key")
+    typed = [items if text_items else _ids(items), _ids(frame[keys["session_key"]])]
+    if time_key is not None:
+        typed.append(parsed_times(frame[time_key], origin))
+    return frame.with_columns(typed), origin
 
 
 def _read(source: Path | bytes, separator: str, **how: Any) -> pl.DataFrame:

@@ -22,7 +22,7 @@ def batch_eval(
     mode: str = "conservative",
     item_key: str = "ItemId",
     session_key: str = "SessionId",
-    time_key: str = "Time",
+    time_key: str | None = "Time",
     *,
     sep: str | None = None,
 ) -> tuple[dict[int, float], dict[int, float]]:
@@ -39,7 +39,7 @@ def batch_eval(
             'tiebreaking'.
         item_key: the item column.
         session_key: the session column.
-        time_key: the time column.
+        time_key: the time column; None where the rows are in the order of time.
         sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
 
     Returns:

@@ -46,7 +46,7 @@ def evaluate(
     confidence: float = 0.95,
     item_key: str = "ItemId",
     session_key: str = "SessionId",
-    time_key: str = "Time",
+    time_key: str | None = "Time",
     sep: str | None = None,
 ) -> Evaluation:
     """Predict the rest of each session after each of its events, and count how well.
@@ -74,7 +74,7 @@ def evaluate(
         confidence: of the intervals.
         item_key: the item column.
         session_key: the session column.
-        time_key: the time column.
+        time_key: the time column; None where the rows are in the order of time.
         sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
 
     Raises:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -41,7 +44,7 @@ def test_every_flag_of_train_and_evaluate_arrives(
     model = str(tmp_path / "model")
     keys = ["--item-key", "sku", "--session-key", "visit", "--time-key", "at"]
     flags = [*keys, "--cutoffs", "3", "--ties", "median"]
-    evaluated = {**OTHER_KEYS, "sep": None, "cutoff": [3], "mode": "median"}
+    evaluated = {**OTHER_KEYS, "cutoff": [3], "mode": "median"}
     assert run("train", renamed, "--save", model, "--preset", "coveo", "--set", "layers=4",
                "n_epochs=1", "n_sample=4", "--test", renamed, *flags) == 0  # fmt: skip
     changed = {"layers": 4, "n_epochs": 1, "n_sample": 4}
@@ -61,12 +64,31 @@ def test_separators_of_text_files(
     for text, sep in (([], None), ([";"], ";"), (["semicolon"], ";")):
         given = ["--sep", *text] if text else []
         assert run(*train, *given) == 0
-        assert (calls["fit"]["sep"], calls["eval"]["sep"]) == (sep, sep)
+        assert calls["fit"].get("sep") == calls["eval"].get("sep") == sep
         assert run("evaluate", model, str(log), *given) == 0
         assert run(str(log), "-ps", TINY, "-t", str(log), *given) == 0
         assert calls["fit"].get("sep") == calls["eval"].get("sep") == sep
     for tab in ("tab", "\\t"):
         assert "has no '\\t' in its header line" in error_of(capsys, *train, "--sep", tab)
+
+
+def test_rows_in_order(
+    tmp_path: Path,
+    calls: dict[str, dict[str, Any]],
+) -> None:
+    log, model = tmp_path / "log.csv", str(tmp_path / "model")
+    random_log(n_sessions=60).assign(Time=0).to_csv(log, index=False)
+    train = ["train", str(log), "--save", model, "--set", TINY]
+    command = [sys.executable, "-m", "gru4rec_fast", *train, "--test", str(log)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    (line,) = re.findall(".*order of its rows.*", printed)
+    assert line.startswith(f"gru4rec-fast: warning: {log}: ")
+    assert "or pass --rows-in-order where all rows are in order" in line
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*order of its rows")
+        for arguments in (train, [str(log), "-ps", TINY]):
+            assert run(*arguments, "--rows-in-order") == 0
+            assert calls["fit"]["time_key"] is None
 
 
 def test_epochs_given_twice_are_refused(

@@ -19,6 +19,8 @@ from tests.logs import ITEM, SESSION, SMALL, TIME, assert_is_small_log, small_lo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*the time of the event before them")
+
 
 def table_of(columns: dict[str, Any]) -> Any:
     kinds = {type(column).__module__.partition(".")[0] for column in columns.values()}

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tests.data.conftest import Refuse
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*the time of the event before them")
+
 
 @pytest.mark.parametrize("kind", ["tsv", "txt", "csv", "tsv.gz", "txt.gz", "csv.gz", "TSV"])
 @pytest.mark.parametrize("text", [False, True])

@@ -15,6 +15,8 @@ from tests.logs import assert_is_small_log, small_log
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*the time of the event before them")
+
 
 def test_a_late_text_id_makes_the_whole_column_text(tmp_path: Path) -> None:
     path = tmp_path / "log.tsv"

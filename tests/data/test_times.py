@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Read = Callable[[list[str]], Sessions]
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*the time of the event before them")
+
 
 def nanoseconds(times: list[str]) -> list[int]:
     parsed = parsed_times(pl.Series("Time", times), Origin())
