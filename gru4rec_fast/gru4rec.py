@@ -60,7 +60,8 @@ class GRU4Rec:
 
     Attributes:
         model: the trained `Network`, with the `config` that it was trained with.
-        data_iterator: `itemidmap`, the items that the model knows.
+        data_iterator: `itemidmap`, the items that the model knows, and `columns`, the names of
+            the training log's columns, which an evaluation takes by default.
         error_during_train: whether the last `fit` ended early by a loss that is not finite.
         engine_: the name of the engine that the last `fit` ran on.
 
@@ -270,7 +271,7 @@ class GRU4Rec:
             trainer = engine.trainer(network.spec, p, optimiser, config, support)
             self._network = network
             self.engine_ = engine.name
-            self._data_iterator = DataIterator(sessions.itemidmap)
+            self._data_iterator = DataIterator(sessions.itemidmap, sessions.columns)
             self._forget_predictors()
             self.error_during_train = False
             train(
@@ -305,7 +306,13 @@ class GRU4Rec:
             CheckpointError: the path cannot be written.
         """
         network, items = self._fitted()
-        checkpoint.save(path, network.parameter_dict(), network.config, items.itemidmap)
+        checkpoint.save(
+            path,
+            network.parameter_dict(),
+            network.config,
+            items.itemidmap,
+            columns=items.columns,
+        )
 
     @classmethod
     def loadmodel(
@@ -352,7 +359,7 @@ class GRU4Rec:
                 "the model that was trained"
             ) from error
         gru._network = network.to(gru.device).eval()
-        gru._data_iterator = DataIterator(items)
+        gru._data_iterator = DataIterator(items, saved.columns)
         return gru
 
     def to(self, device: torch.device | str) -> GRU4Rec:

@@ -16,14 +16,14 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda:0, ... (default: the GPU where there is one)")
 
 
-def add_keys(parser: argparse.ArgumentParser) -> None:
-    """The flags that name the columns of a log, and those of `add_reading`."""
+def add_keys(parser: argparse.ArgumentParser, *, of_model: bool = False) -> None:
+    """The flags that name the columns of a log (by default a model's); also `add_reading`."""
     for key, name in (("item", "ItemId"), ("session", "SessionId"), ("time", "Time")):
         parser.add_argument(
             f"--{key}-key",
             metavar="NAME",
             default=argparse.SUPPRESS,
-            help=f"{key} column (default: {name})",
+            help=f"{key} column (default: {'that of the training log' if of_model else name})",
         )
     add_reading(parser)
 

@@ -15,6 +15,7 @@ from gru4rec_fast.cli.evaluate import check_logs, print_metrics
 from gru4rec_fast.cli.model_file import ModelFile, shows_progress
 from gru4rec_fast.cli.options import add_reading, keys
 from gru4rec_fast.cli.parameters import parse_assignments, read_parameter_file
+from gru4rec_fast.data.column_names import known_columns
 from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.evaluation.metrics import check_cutoffs
 from gru4rec_fast.gru4rec import batch_eval
@@ -118,13 +119,14 @@ def run(options: argparse.Namespace) -> int:
     file = ModelFile(options.save_model, "-s", [options.path, *options.test])
     model_class = _model_class(options.gru4rec_model)
     columns = keys(options)
-    check_logs(options.test, **columns)
     if options.load_model:
         print(f"Loading trained model from file: {options.path}")
         gru = model_class.loadmodel(options.path, device=options.device)
         if options.save_model is None and not options.test:
             raise ParameterError("-l loads a model, and then there is nothing to do: add -t LOG")
+        check_logs(options.test, **known_columns(gru) | columns)
     else:
+        check_logs(options.test, **columns)
         params = (
             parse_assignments(options.parameter_string.split(","))
             if options.parameter_string is not None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,8 @@ class Sessions:
     """(E,) row of the log, counted from 0, that each event came from."""
     dropped_events: int = 0
     """Events left out because the given itemidmap does not know their item."""
+    columns: dict[str, str | None] = field(default_factory=dict)
+    """item_key, session_key and time_key, by which the log was read."""
 
     @property
     def n_sessions(self) -> int:
@@ -218,6 +220,7 @@ def _sessions(
         session_ids=pd.Index(session_ids, name=session_key),
         rows=store.rows if kept is None else kept[store.rows],
         dropped_events=0 if kept is None else len(frame) - len(kept),
+        columns={"item_key": item_key, "session_key": session_key, "time_key": time_key},
     )
 
 

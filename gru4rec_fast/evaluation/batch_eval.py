@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from gru4rec_fast.data.column_names import ITEM_KEY, SESSION_KEY, TIME_KEY
 from gru4rec_fast.data.origin import naming
 from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.evaluation.evaluate import check_settings, evaluate
@@ -20,9 +21,9 @@ def batch_eval(
     cutoff: Iterable[int] | int = (20,),
     batch_size: int = 512,
     mode: str = "conservative",
-    item_key: str = "ItemId",
-    session_key: str = "SessionId",
-    time_key: str | None = "Time",
+    item_key: str = ITEM_KEY,
+    session_key: str = SESSION_KEY,
+    time_key: str | None = TIME_KEY,
     *,
     sep: str | None = None,
 ) -> tuple[dict[int, float], dict[int, float]]:
@@ -37,9 +38,10 @@ def batch_eval(
         batch_size: sessions evaluated side by side; the answer does not depend on it.
         mode: what a tie with the target counts: 'standard', 'conservative', 'median',
             'tiebreaking'.
-        item_key: the item column.
-        session_key: the session column.
-        time_key: the time column; None where the rows are in the order of time.
+        item_key: the item column; by default that of the model's training log, or 'ItemId' where
+            the model does not know it. Likewise the other two.
+        session_key: the session column, likewise ('SessionId').
+        time_key: the time column, likewise ('Time'); None where the rows are in the order of time.
         sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
 
     Returns:

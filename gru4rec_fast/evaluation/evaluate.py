@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from gru4rec_fast.checks import closest, whole_number
+from gru4rec_fast.data.column_names import ITEM_KEY, SESSION_KEY, TIME_KEY
 from gru4rec_fast.data.origin import naming
 from gru4rec_fast.errors import DataError, ParameterError
 from gru4rec_fast.evaluation import metrics, predictions
@@ -44,9 +45,9 @@ def evaluate(
     lists: bool = True,
     n_bootstrap: int = 1000,
     confidence: float = 0.95,
-    item_key: str = "ItemId",
-    session_key: str = "SessionId",
-    time_key: str | None = "Time",
+    item_key: str = ITEM_KEY,
+    session_key: str = SESSION_KEY,
+    time_key: str | None = TIME_KEY,
     sep: str | None = None,
 ) -> Evaluation:
     """Predict the rest of each session after each of its events, and count how well.
@@ -72,9 +73,10 @@ def evaluate(
             much as the ranks. `targets='all'` needs them.
         n_bootstrap: resamples of sessions for the intervals, 0 for none.
         confidence: of the intervals.
-        item_key: the item column.
-        session_key: the session column.
-        time_key: the time column; None where the rows are in the order of time.
+        item_key: the item column; by default that of the model's training log, or 'ItemId' where
+            the model does not know it. Likewise the other two.
+        session_key: the session column, likewise ('SessionId').
+        time_key: the time column, likewise ('Time'); None where the rows are in the order of time.
         sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
 
     Raises:

@@ -55,6 +55,23 @@ def test_every_flag_of_train_and_evaluate_arrives(
     assert calls["eval"] == evaluated
 
 
+def test_the_training_logs_columns_are_the_default_of_an_evaluation(
+    renamed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(tmp_path / "model")
+    keys = ["--item-key", "sku", "--session-key", "visit", "--time-key", "at"]
+    train = ["train", renamed, "--save", model, "--set", TINY, "--test", renamed, "--quiet"]
+    assert run(*train, *keys) == 0
+    trained = re.findall(r"^Recall@.*$", capsys.readouterr().out, re.MULTILINE)
+    assert run("evaluate", model, renamed) == 0
+    assert re.findall(r"^Recall@.*$", capsys.readouterr().out, re.MULTILINE) == trained
+    assert run(model, "-l", "-t", renamed, "-m", "20", "-e", "conservative") == 0
+    assert re.findall(r"^Recall@.*$", capsys.readouterr().out, re.MULTILINE) == trained[-1:]
+    assert "no column 'ItemId'" in error_of(
+        capsys, "evaluate", model, renamed, "--item-key", "ItemId"
+    )
+
+
 def test_separators_of_text_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], calls: dict[str, dict[str, Any]]
 ) -> None:
