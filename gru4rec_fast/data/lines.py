@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,9 @@ def records(content: bytes, separator: str) -> Iterator[tuple[int, bytes]]:
     A record that cannot be read comes as an empty text, and is the last one.
     """
     record = _record(separator)
-    position = len(content) - len(content.lstrip(b"\r\n"))
+    # A quote after a byte order mark begins a field.
+    unmarked = content.removeprefix(codecs.BOM_UTF8)
+    position = len(content) - len(unmarked.lstrip(b"\r\n"))
     line = 1 + content.count(b"\n", 0, position)
     while position < len(content):
         found = record.match(content, position)

@@ -74,6 +74,15 @@ def test_the_separator_is_detected_from_the_header_line_or_said(
         assert_is_small_log(load_sessions(path, sep=sep))
 
 
+@pytest.mark.parametrize("separator", ["\t", ",", ";"])
+def test_a_quoted_header_after_a_byte_order_mark(tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "log.csv"
+    small_log().to_csv(
+        path, sep=separator, index=False, quoting=csv.QUOTE_ALL, encoding="utf-8-sig"
+    )
+    assert_is_small_log(load_sessions(path))
+
+
 def test_a_separator_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("SessionId;ItemId;Time\n1;2;3\n")
