@@ -60,7 +60,8 @@ class GRU4Rec:
 
     Attributes:
         model: the trained `Network`, with the `config` that it was trained with.
-        data_iterator: `itemidmap`, the items that the model knows.
+        data_iterator: `itemidmap`, the items that the model knows, and `columns`, the names of
+            the training log's columns, which an evaluation takes by default.
         error_during_train: whether the last `fit` ended early by a loss that is not finite.
         engine_: the name of the engine that the last `fit` ran on.
 
@@ -189,13 +190,14 @@ class GRU4Rec:
         compatibility_mode: bool = True,
         item_key: str = "ItemId",
         session_key: str = "SessionId",
-        time_key: str = "Time",
+        time_key: str | None = "Time",
         *,
+        sep: str | None = None,
         negatives: ArrayLike | None = None,
         on_epoch: Callable[[EpochReport], None] | None = None,
         progress: bool = True,
     ) -> GRU4Rec:
-        """Train on a session log, from new weights.
+        """Train on a session log, from new weights, also where there is a model (with a warning).
 
         Args:
             data: a pandas, polars or Arrow table, or the path of a TSV, CSV or Parquet file, with a
@@ -204,9 +206,10 @@ class GRU4Rec:
                 least one step, and up to three blocks are planned ahead.
             item_key: the item column.
             session_key: the session column.
-            time_key: the time column.
+            time_key: the time column; None where the rows are in the order of time.
             compatibility_mode: start from the weights that the original starts from, whatever
                 `seed`; False draws them by `seed`.
+            sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
             negatives: item indices (T, n_sample) to use instead of sampling; step t, counted
                 through all epochs, takes row t mod T.
             on_epoch: called after each epoch with its loss and speed; it may evaluate the model.
@@ -231,6 +234,7 @@ class GRU4Rec:
                 item_key=item_key,
                 session_key=session_key,
                 time_key=time_key,
+                sep=sep,
                 time_sort=self.config.time_sort,
             )
             require_pairs(sessions)
@@ -244,6 +248,12 @@ class GRU4Rec:
             warnings.warn(
                 f"adapt='adadelta' takes learning_rate=1, not {self.config.learning_rate}: pass "
                 "learning_rate=1 to say so",
+                stacklevel=2,
+            )
+        if self._network is not None:
+            warnings.warn(
+                "this GRU4Rec holds a model, which fit does not train further: it starts anew from "
+                "initial weights and replaces that model",
                 stacklevel=2,
             )
         sampler = self._sampler(sessions, negatives)
@@ -261,7 +271,7 @@ class GRU4Rec:
             trainer = engine.trainer(network.spec, p, optimiser, config, support)
             self._network = network
             self.engine_ = engine.name
-            self._data_iterator = DataIterator(sessions.itemidmap)
+            self._data_iterator = DataIterator(sessions.itemidmap, sessions.columns)
             self._forget_predictors()
             self.error_during_train = False
             train(
@@ -296,7 +306,13 @@ class GRU4Rec:
             CheckpointError: the path cannot be written.
         """
         network, items = self._fitted()
-        checkpoint.save(path, network.parameter_dict(), network.config, items.itemidmap)
+        checkpoint.save(
+            path,
+            network.parameter_dict(),
+            network.config,
+            items.itemidmap,
+            columns=items.columns,
+        )
 
     @classmethod
     def loadmodel(
@@ -344,7 +360,7 @@ class GRU4Rec:
                 "the model that was trained"
             ) from error
         gru._network = network.to(gru.device).eval()
-        gru._data_iterator = DataIterator(items)
+        gru._data_iterator = DataIterator(items, saved.columns)
         return gru
 
     def to(self, device: torch.device | str) -> GRU4Rec:

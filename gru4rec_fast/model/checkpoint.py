@@ -1,9 +1,10 @@
 """A model in one safetensors file, with the hyper-parameters and further values as JSON.
 
 The header's metadata holds `format` and `format_version`, and under `meta` a JSON object: `config`,
-`item_key`, `extra`. The tensors are the model's, by the names of `NetworkSpec.parameters`, and the
-item ids (see `item_ids`). More tensors of any other name and more JSON in `extra` are kept as they
-are: optimiser state and the position in training can be saved too.
+`item_key`, `columns` (names of the training log's columns; older files lack it), `extra`.
+The tensors are the model's, by the names of `NetworkSpec.parameters`, and the item ids (see
+`item_ids`). More tensors of any other name and more JSON in `extra` are kept as they are: optimiser
+state and the position in training can be saved too.
 
 Plain state_dicts with the same names can be loaded as well (see `state_dict`).
 """
@@ -54,6 +55,9 @@ class Checkpoint:
     itemidmap: pd.Series[int] | None
     """Index: item ids, named by the item column; values 0..V-1."""
     extra: dict[str, Any]
+    columns: dict[str, str | None]
+    """item_key, session_key and time_key of the training log; only the first in an older file, none
+    for a plain state_dict."""
 
 
 def save(
@@ -62,6 +66,8 @@ def save(
     config: Config,
     itemidmap: pd.Series[int],
     extra: Mapping[str, Any] | None = None,
+    *,
+    columns: Mapping[str, str | None] | None = None,
 ) -> None:
     """Write a model to `path`, replacing what is there only once the new file is complete on disk.
 
@@ -72,6 +78,7 @@ def save(
         config: hyper-parameters.
         itemidmap: item id (integer or text) -> item index, 0..V-1.
         extra: JSON values (keys are text; tuples come back as lists).
+        columns: item_key, session_key and time_key of the training log, if they are known.
 
     Raises:
         CheckpointError: the file cannot be written, and then nothing is left behind; `extra` is
@@ -80,7 +87,12 @@ def save(
     for name in tensors:
         if name in item_ids.NAMES:
             raise CheckpointError(f"tensor name {name!r} is reserved: choose another")
-    meta = {"config": config.to_dict(), "item_key": itemidmap.index.name, "extra": extra or {}}
+    meta = {
+        "config": config.to_dict(),
+        "item_key": itemidmap.index.name,
+        "columns": dict(columns or {}),
+        "extra": extra or {},
+    }
     try:
         text = json.dumps(meta)
     except (TypeError, ValueError) as error:
@@ -135,7 +147,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         if head.startswith((b"PK\x03\x04", b"\x80")):
             tensors = load_torch(source, head)
             infer_config(tensors)
-            return Checkpoint(tensors, None, None, {})
+            return Checkpoint(tensors, None, None, {}, {})
         if len(head) <= 8:
             raise CheckpointError("is empty or cut off: copy or save the model again")
         raise foreign()
@@ -193,10 +205,11 @@ def _load_safetensors(path: Path) -> Checkpoint:
         raise damaged(error) from error
     if metadata.get("format") != FORMAT:
         infer_config(tensors)
-        return Checkpoint(tensors, None, None, {})
+        return Checkpoint(tensors, None, None, {}, {})
     try:
         meta = json.loads(metadata["meta"])
         config, extra = meta["config"], dict(meta["extra"])
+        columns = _columns(meta)
         itemidmap = item_ids.from_tensors(tensors, meta["item_key"])
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(error) from error
@@ -212,7 +225,17 @@ def _load_safetensors(path: Path) -> Checkpoint:
     if rows and rows[0] != n_items:
         raise damaged(f"{n_items} item ids for {rows[0]} items")
     _require_fit(tensors, hyper_parameters, n_items)
-    return Checkpoint(tensors, hyper_parameters, itemidmap, extra)
+    return Checkpoint(tensors, hyper_parameters, itemidmap, extra, columns)
+
+
+def _columns(meta: dict[str, Any]) -> dict[str, str | None]:
+    """The names of columns, as in `Checkpoint`."""
+    older = {} if meta["item_key"] is None else {"item_key": meta["item_key"]}
+    columns = dict(meta.get("columns") or older)
+    for key, name in columns.items():
+        if not isinstance(name, str) and (name is not None or key != "time_key"):
+            raise ValueError(f"{key} is {name!r}")
+    return columns
 
 
 def _require_fit(tensors: Mapping[str, torch.Tensor], config: Config, n_items: int) -> None:

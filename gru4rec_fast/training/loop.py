@@ -89,7 +89,7 @@ def train(
                 events += int(block.live.sum())
                 bar.set_postfix_str(
                     f"loss {loss_sum / events:.4f}, "
-                    f"{(step - first_step) / (time.perf_counter() - started):.0f} mb/s",
+                    f"{(step - first_step) / (time.perf_counter() - started):.0f} steps/s",
                     refresh=False,
                 )
                 bar.update(int(block.live.sum()))
