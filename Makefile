@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test kill-test lint format bench bench-report bench-against daily-update sanitize kernels gpu-report gpu-report-check wheel clean
+.PHONY: help setup demo test kill-test lint format bench bench-report bench-against daily-update experiment sanitize kernels gpu-report gpu-report-check wheel clean
 
 help:  ## this list
 	@echo 'make TARGET [ARGS="more arguments"] [PYTHON=python3.12]'
@@ -54,6 +54,9 @@ bench-against: $(STAMP)  ## a step's time beside that of REV=<commit>, interleav
 
 daily-update: $(STAMP)  ## what an update with a day's sessions is worth; ARGS="--data LOG --days 7"
 	@OMP_NUM_THREADS=2 $(BIN)/python -W ignore -m benchmarks.daily_update $(ARGS)
+
+experiment: $(STAMP)  ## papers' claims, one factor at a time, 40 minutes; DATA=folder of real sessions
+	@$(BIN)/python -m benchmarks.experiment $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 sanitize: $(STAMP)  ## the engine's C++ tests under the address, undefined and thread sanitizers
 	@for kind in address undefined thread; do \

@@ -86,7 +86,7 @@ class Model:
         self.network = network.to(device)
         self.p = self.network.parameter_dict()
         self.support = torch.from_numpy(self.log.support).to(device)
-        optimiser = reference.Adagrad(config)
+        optimiser = reference.OPTIMISERS[config.adapt](config)
         self.trainer = ENGINES[engine].trainer(
             self.network.spec, self.p, optimiser, config, self.support
         )

@@ -16,11 +16,12 @@ import torch
 from triton.runtime.jit import JITFunction
 
 from gru4rec_fast.config import Config
-from gru4rec_fast.kernels.optimisers import OPTIMISERS
+from gru4rec_fast.engines.contract import new_state
 from gru4rec_fast.kernels.rank_counts import rank_counts
 from gru4rec_fast.kernels.top_k import top_k
 from gru4rec_fast.kernels.training_step import TrainingStep
 from gru4rec_fast.presets import PRESETS
+from gru4rec_fast.reference import OPTIMISERS
 from gru4rec_fast.spec import NetworkSpec
 
 if TYPE_CHECKING:
@@ -69,20 +70,35 @@ def one_hot_config() -> Config:
     return preset_config("rsc15").replace(constrained_embedding=False)
 
 
+OTHER_PARTS: dict[str, dict[str, Any]] = {
+    "smoothing, sgd": {"loss": "cross-entropy", "logq": 1.0, "smoothing": 0.1, "adapt": "sgd"},
+    "bpr, relu, rmsprop": {"loss": "bpr", "final_act": "relu", "adapt": "rmsprop"},
+    "top1, tanh, adadelta": {"loss": "top1", "final_act": "tanh", "adapt": "adadelta"},
+    "top1-max, leaky, adam": {"loss": "top1-max", "final_act": "leaky-0.1", "adapt": "adam"},
+    "bpr-max, selu, adagrad-rowwise": {
+        "loss": "bpr-max",
+        "final_act": "selu-1.05-1.67",
+        "adapt": "adagrad-rowwise",
+    },
+}
+"""Losses, score activations and optimisers that no published setting has."""
+
+
 def configs() -> dict[str, Config]:
-    """The published settings, and one for the kernels that they leave out."""
-    return {name: preset_config(name) for name in PRESETS} | {"one-hot": one_hot_config()}
+    """The published settings, and others of their sizes for the kernels that they leave out."""
+    largest = preset_config("diginetica").replace(elu_param=0.5, momentum=0.1, lmbd=1e-5)
+    others = {name: largest.replace(**parts) for name, parts in OTHER_PARTS.items()}
+    presets = {name: preset_config(name) for name in PRESETS}
+    return presets | {"one-hot": one_hot_config()} | others
 
 
 def record(config: Config, precision: str = "tf32") -> list[Launch]:
     """The launches of one training step, in order."""
     spec = NetworkSpec.of(config, N_ITEMS)
-    tables = [
-        {name: torch.zeros(shape) for name, shape in spec.parameters.items()}
-        for _ in ("parameter", *OPTIMISERS["adagrad"].state_names(config))
-    ]
+    p = {name: torch.zeros(shape) for name, shape in spec.parameters.items()}
+    state = new_state(OPTIMISERS[config.adapt](config), p)
     engine = TrainingStep(
-        spec, tables[0], tables[1:], config, torch.ones(N_ITEMS, dtype=torch.int64),
+        spec, p, list(state.values()), config, torch.ones(N_ITEMS, dtype=torch.int64),
         block_steps=1, precision=precision,
     )  # fmt: skip
     with recording() as launches:

@@ -10,6 +10,7 @@ costs 1 to 2 microseconds on an H100; seven of them bound a small step more than
 Model: one GRU layer, shared embedding, every lane alive, every sampled item another one, float32
 everywhere, products in tf32. Buffers between kernels count as if they went to memory, though the
 L2 cache holds them at these sizes: the floor is one of the kernels as they are, not of the maths.
+State of one number a row counts as nothing.
 Rates are from the makers' datasheets, dense, without sparsity.
 """
 
@@ -20,6 +21,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from gru4rec_fast import reference
 from gru4rec_fast.config import Config
 from gru4rec_fast.presets import PRESETS
 
@@ -72,24 +74,31 @@ def step_costs(config: Config, rows_a_part: int = 64) -> list[Cost]:
     rows = lanes + config.n_sample
     state, scores, weights = lanes * units, lanes * rows, 6 * units * units
     parts = -(-rows // rows_a_part)
-    # parameter and accumulator, and with momentum a third, each read and written
-    tables = 2 * (3 if config.momentum else 2)
+    kinds = reference.OPTIMISERS[config.adapt](config).state_kinds
+    # parameter and state, each read and written
+    updated = 2 * (1 + list(kinds.values()).count("element"))
+    whole_rows = "row" in kinds.values()
+    # With an optimiser of whole rows these kernels only write gradients; row_update applies them.
+    of_rows, of_weights = (2, 1) if whole_rows else (updated, updated)
     floats_and_operations = {
         "gru_reset_after_fwd": (weights + 2 * state + 7 * state, 2 * lanes * weights),
         "scores": (rows * units + state + scores, 2 * scores * units),
-        "lane_loss": (scores, 10 * scores),
+        "lane_loss": ((2 if config.smoothing else 1) * scores, 10 * scores),
         "row_gradients": (
-            tables * rows * units + scores + state + parts * state,
+            of_rows * rows * units + scores + state + parts * state,
             4 * scores * units,
         ),
         "gru_reset_after_gates_bwd": (parts * state + 5 * state + 6 * state, parts * state),
         "gru_reset_after_input_bwd": (weights / 2 + 3 * state + state, lanes * weights),
         "cell_update": (
-            tables * weights + 8 * state + (tables + 2) * state,
+            of_weights * weights + 8 * state + (of_weights + 2) * state,
             2 * lanes * weights,
         ),
     }
-    no_tensor_cores = ("lane_loss", "gru_reset_after_gates_bwd")
+    if whole_rows:
+        gradients = rows * units + weights + state
+        floats_and_operations["row_update"] = ((updated + 1) * gradients, 10 * gradients)
+    no_tensor_cores = ("lane_loss", "gru_reset_after_gates_bwd", "row_update")
     return [
         Cost(kernel, FLOAT * floats, operations, kernel not in no_tensor_cores)
         for kernel, (floats, operations) in floats_and_operations.items()

@@ -66,10 +66,11 @@ class GeneratedSessions:
 
 
 class Workload:
-    """A setting with V items and T planned steps."""
+    """A setting, by its name or its options, with V items and T planned steps."""
 
-    def __init__(self, name: str, n_items: int, steps: int) -> None:
-        self.config = config = WORKLOADS[name]
+    def __init__(self, setting: str | Config, n_items: int, steps: int) -> None:
+        config = WORKLOADS[setting] if isinstance(setting, str) else setting
+        self.config = config
         self.n_items = n_items
         sessions = GeneratedSessions.draw(n_items, 3 * steps * config.batch_size + 1000)
         self.support = torch.from_numpy(sessions.support)
@@ -90,7 +91,7 @@ class Workload:
 
     def engine(self, name: str = "cpu") -> Callable[[], None]:
         """Trains all steps by an engine."""
-        optimiser = reference.Adagrad(self.config)
+        optimiser = reference.OPTIMISERS[self.config.adapt](self.config)
         trainer = ENGINES[name].trainer(
             self.network.spec, self.p, optimiser, self.config, self.support
         )

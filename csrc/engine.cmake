@@ -3,17 +3,31 @@
 find_package(Threads REQUIRED)
 
 set(KERNEL_SOURCES
+  ${CMAKE_CURRENT_LIST_DIR}/isa/activation.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/cells/cell.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/cells/gru_reset_after.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/cells/gru_reset_before.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/cells/input_product.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/cells/lstm.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/cells/rnn.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/input_rows.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/item_rows.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/item_scores.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/kernels.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/layer.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/losses/bpr.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/losses/bpr_max.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/losses/cross_entropy.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/losses/loss.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/losses/top1.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/losses/top1_max.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/adadelta.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/adagrad.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/adagrad_rowwise.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/adam.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/gradient_cap.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/rmsprop.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/sgd.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/rank_counts.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/top_k.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/training_step.cpp)

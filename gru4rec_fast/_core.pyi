@@ -143,6 +143,32 @@ class DropoutSite(Protocol):
     def rate(self) -> float:
         """Probability that an element is dropped; 0 for no dropout."""
 
+class Activation(Protocol):
+    """A function of one number."""
+
+    @property
+    def name(self) -> str:
+        """'linear', 'relu', 'tanh', 'leaky', 'elu' or 'selu'."""
+    @property
+    def parameters(self) -> Sequence[float]:
+        """Nothing; a of leaky and elu; lambda and alpha of selu."""
+
+class FeedForwardSpec(Protocol):
+    """A feed-forward layer."""
+
+    @property
+    def inputs(self) -> int: ...
+    @property
+    def units(self) -> int: ...
+    @property
+    def dropout(self) -> DropoutSite:
+        """Of what the layer hands on."""
+    @property
+    def activation(self) -> Activation: ...
+    @property
+    def weights(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of its weight (units, inputs) and its bias (units,)."""
+
 class LayerSpec(Protocol):
     """A recurrent layer."""
 
@@ -150,15 +176,22 @@ class LayerSpec(Protocol):
     def cell(self) -> str:
         """One of `cells()`."""
     @property
-    def inputs(self) -> int: ...
+    def inputs(self) -> int:
+        """Of a one-hot input the columns of its table, gates * units."""
     @property
     def units(self) -> int: ...
     @property
     def dropout(self) -> DropoutSite:
         """Of the new state."""
     @property
+    def activation(self) -> Activation:
+        """Of the candidate state, where the cell lets one choose it."""
+    @property
     def weights(self) -> dict[str, tuple[int, ...]]:
-        """Name -> shape of its weights, in the order that the cell takes them."""
+        """Name -> shape of its weights, in the order that the cell takes them.
+
+        That of the input is the first; a one-hot input has none.
+        """
 
 class NetworkSpec(Protocol):
     """The structure of a network; `gru4rec_fast.spec.NetworkSpec` is one."""
@@ -179,6 +212,9 @@ class NetworkSpec(Protocol):
     @property
     def one_hot(self) -> bool:
         """Whether an input selects a row of gates of the first layer."""
+    @property
+    def feed_forward(self) -> Sequence[FeedForwardSpec]:
+        """The layers between the last recurrent one and the scores."""
 
 class StepBlock(Protocol):
     """T planned steps: arrays of `LaneBlock` and `MergedRows`, where each is described."""
@@ -218,21 +254,27 @@ class Trainer:
         parameters: contiguous arrays by name: Wy.weight (V, H), By.weight (V, 1), the input table
             (V, inputs of the first layer) and the weights of every layer.
         optimiser: one of `optimisers()`.
-        optimiser_options: the values that it needs; adagrad: "learning_rate" and "momentum".
+        optimiser_options: the values that it needs: "learning_rate", "momentum" and "lmbd";
+            rmsprop and adadelta also "rho", adam "beta1" and "beta2".
         state: one dict for each state table that the optimiser keeps with its options, in its
-            order, with an array for each parameter and of its shape. adagrad: the accumulators,
-            and with momentum > 0 the momenta. The rows of a matrix must be contiguous, but may lie
-            apart, as those of a view; a vector must be contiguous.
+            order, with an array for each parameter: of its shape, or of a table by row (V, 1) for a
+            matrix and (n,) for a vector. The last table, with momentum > 0, has the momenta. The
+            rows of a matrix must be contiguous, but may lie apart, as those of a view; a vector
+            must be contiguous.
         loss: one of `losses()`.
-        loss_options: the values that it needs; cross-entropy: "logq" and "sample_alpha"; bpr-max:
-            "bpreg" and "elu_param". The options of other losses are ignored.
+        loss_options: the values that it needs; cross-entropy: "logq", "sample_alpha" and
+            "smoothing"; bpr-max: "bpreg". The options of other losses are ignored.
+        activation: of the scores before the loss: one of `activations()`, and its parameters, as
+            ("elu", (0.5,)).
+        grad_cap: the largest norm over all gradients of a step, rows of tables summed over their
+            occurrences; if a step reaches it, all are scaled by cap / norm. 0 for none.
         batch_size: the B that a step's loss is divided by, and the most lanes of a block.
         seed: of the dropout masks, 0..2^64-1.
         support: (V,) events per item; borrowed.
 
     Raises:
-        ValueError: for an unknown cell, loss, optimiser or option, a missing option or array, and
-            an array that does not fit.
+        ValueError: for an unknown cell, loss, activation, optimiser or option, a missing option or
+            array, other parameters than the activation takes, and an array that does not fit.
     """
 
     def __init__(
@@ -245,6 +287,8 @@ class Trainer:
         state: list[dict[str, Float32]],
         loss: str,
         loss_options: dict[str, float],
+        activation: tuple[str, Sequence[float]],
+        grad_cap: float,
         batch_size: int,
         seed: int,
         support: Int64,
@@ -259,7 +303,7 @@ class Trainer:
         """
     @property
     def states(self) -> list[Float32]:
-        """Copies of each layer's carried state (M, width) after the last step.
+        """Copies of each recurrent layer's carried state (M, width) after the last step.
 
         The columns are the H of the hidden state, then those of the cell's further states. There
         are all B lanes at first, and after `start_epoch`. Setting them restores a run: (rows,
@@ -270,6 +314,9 @@ class Trainer:
 
 def losses() -> list[str]:
     """The losses that the engine has."""
+
+def activations() -> list[str]:
+    """The activations that the engine has, by the names of `gru4rec_fast.activation`."""
 
 def cells() -> list[str]:
     """The cells that the engine has."""
@@ -287,7 +334,8 @@ def update_rows(
 ) -> None:
     """Update unique `rows` (n,) of theta (V, H) or (V,) by g (n, H) or (n,), in place; for tests.
 
-    `state` has an array like theta for each state table. All rows if None.
+    `state` has an array like theta for each state table, (V, 1) or (V,) for one by row. All rows if
+    None.
     """
 
 def rank_counts(
@@ -314,7 +362,10 @@ def use_instruction_set(name: str) -> None:
     """Use one of `instruction_sets()` from now on; ValueError for any other."""
 
 def vector_math(function: str, x: Float32) -> Float32:
-    """exp, logistic, tanh, log or reciprocal_root of x (n,), as the engine has them; for tests."""
+    """A function of x (n,) as the engine has it; for tests.
+
+    exp, logistic, tanh, log, reciprocal_root, log_one_plus or exp_minus_one.
+    """
 
 def advise_huge_pages(array: Float32) -> None:
     """Ask the system to back the array's memory by huge pages, now if it can; advice only."""

@@ -15,6 +15,7 @@ import torch
 
 from gru4rec_fast.checks import whole_number
 from gru4rec_fast.config import Config
+from gru4rec_fast.data.column_names import ITEM_KEY, SESSION_KEY, TIME_KEY, resolved
 from gru4rec_fast.data.data_iterator import DataIterator
 from gru4rec_fast.engines import choice
 from gru4rec_fast.engines.device import resolve_device
@@ -75,7 +76,8 @@ class GRU4Rec:
 
     Attributes:
         model: the trained `Network`, with the `config` that it was trained with.
-        data_iterator: `itemidmap`, the items that the model knows.
+        data_iterator: `itemidmap`, the items that the model knows, and `columns`, the names of
+            the training log's columns, which an evaluation takes by default.
         error_during_train: whether the last `fit` ended early by a loss that is not finite.
         engine_: the name of the engine that the last `fit` ran on.
 
@@ -211,8 +213,9 @@ class GRU4Rec:
         compatibility_mode: bool = True,
         item_key: str = "ItemId",
         session_key: str = "SessionId",
-        time_key: str = "Time",
+        time_key: str | None = "Time",
         *,
+        sep: str | None = None,
         negatives: ArrayLike | None = None,
         validation: Any = None,
         metric: str = "recall@20",
@@ -225,7 +228,7 @@ class GRU4Rec:
         on_block: Callable[[BlockReport], object] | None = None,
         progress: bool = True,
     ) -> GRU4Rec:
-        """Train on a session log, from new weights.
+        """Train on a session log, from new weights, also where there is a model (with a warning).
 
         Args:
             data: a pandas, polars or Arrow table, or the path of a TSV, CSV or Parquet file, with a
@@ -234,9 +237,10 @@ class GRU4Rec:
                 least one step, and up to three blocks are planned ahead.
             item_key: the item column.
             session_key: the session column.
-            time_key: the time column.
+            time_key: the time column; None where the rows are in the order of time.
             compatibility_mode: start from the weights that the original starts from, whatever
                 `seed`; False draws them by `seed`.
+            sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
             negatives: item indices (T, n_sample) to use instead of sampling; step t, counted
                 through all epochs, takes row t mod T.
             validation: a log to evaluate on after each epoch, or the share of the sessions, the
@@ -280,7 +284,7 @@ class GRU4Rec:
         hooks = Hooks(on_epoch, on_block, stopping=stopping)
         interval = Interval(checkpoint_every)
         keys: dict[str, Any] = {
-            "item_key": item_key, "session_key": session_key, "time_key": time_key
+            "item_key": item_key, "session_key": session_key, "time_key": time_key, "sep": sep
         }  # fmt: skip
         with ExitStack() as stack:
             folder = stack.enter_context(locked_folder(checkpoint, resume))
@@ -292,6 +296,7 @@ class GRU4Rec:
             network.initialise(compatibility_mode)
             network.to(self.device).eval()
             trainer, engine = trainer_of(network, sessions.support, self._engine, self.device)
+            items = DataIterator(sessions.itemidmap, sessions.columns)
             position = Progress()
             if folder is not None:
                 identity = identity_of(
@@ -299,13 +304,17 @@ class GRU4Rec:
                     compatibility_mode=bool(compatibility_mode), metric=metric,
                     patience=stopping and stopping.patience, restore_best=bool(restore_best),
                 )  # fmt: skip
-                saver = TrainingSaver(
-                    folder, interval, network, trainer, sessions.itemidmap, stopping, identity
-                )
+                saver = TrainingSaver(folder, interval, network, trainer, items, stopping, identity)
                 position = saver.restore()
                 hooks = replace(hooks, saver=saver)
+            if self._network is not None and position.first_step + position.steps == 0:
+                warnings.warn(
+                    "this GRU4Rec holds a model, which fit does not train further: it starts anew "
+                    "from initial weights and replaces that model",
+                    stacklevel=2,
+                )
             self.engine_ = engine
-            self._become(network, DataIterator(sessions.itemidmap))
+            self._become(network, items)
             if validated is not None:
                 hooks = replace(hooks, validate=lambda: figures(self.scorer(), validated, cutoff))
             self._train(
@@ -328,9 +337,10 @@ class GRU4Rec:
         *,
         support: str | float = "both",
         forget: float | None = None,
-        item_key: str = "ItemId",
-        session_key: str = "SessionId",
-        time_key: str = "Time",
+        item_key: str = ITEM_KEY,
+        session_key: str = SESSION_KEY,
+        time_key: str | None = TIME_KEY,
+        sep: str | None = None,
         sample_cache_max_size: int = 10_000_000,
         on_epoch: Callable[[EpochReport], object] | None = None,
         on_block: Callable[[BlockReport], object] | None = None,
@@ -350,9 +360,10 @@ class GRU4Rec:
                 in [0, 1], rounded up.
             forget: drop the items without an event among the last so many events of all logs, or
                 the last such share of them (below 1). Items of the new log stay. None drops none.
-            item_key: the item column.
-            session_key: the session column.
-            time_key: the time column.
+            item_key: the item column, by default of the name that the model knows.
+            session_key: the session column, likewise.
+            time_key: the time column, likewise; None where the rows are in the order of time.
+            sep: as for `fit`.
             sample_cache_max_size: as for `fit`.
             on_epoch: as for `fit`; epochs are counted on.
             on_block: as for `fit`.
@@ -367,9 +378,10 @@ class GRU4Rec:
         n_epochs = self.config.n_epochs if n_epochs is None else whole_number("n_epochs", n_epochs)
         whole_number("sample_cache_max_size", sample_cache_max_size, at_least=0)
         hooks = Hooks(on_epoch, on_block)
-        keys: dict[str, Any] = {
-            "item_key": item_key, "session_key": session_key, "time_key": time_key
+        given = {
+            "item_key": item_key, "session_key": session_key, "time_key": time_key, "sep": sep
         }  # fmt: skip
+        keys = resolved(items.columns, given)
         config = self.config
         log, _ = training_and_validation(data, None, keys, config.time_sort)
         warn_of_pitfalls(log, config, stacklevel=3)
@@ -384,7 +396,8 @@ class GRU4Rec:
             counts = np.maximum(sessions.support, 1)
             trainer, self.engine_ = trainer_of(network, counts, self._engine, self.device)
             update.restore(trainer)
-            self._become(network, DataIterator(sessions.itemidmap))
+            columns = log.columns | items.columns
+            self._become(network, DataIterator(sessions.itemidmap, columns))
             position = Progress(state.epochs + 1, state.steps, history=self.history)
             self._train(
                 trainer,
@@ -420,7 +433,7 @@ class GRU4Rec:
                 )
             tensors |= self._training_state.tensors()
             extra["update"] = self._training_state.to_json()
-        save(path, tensors, network.config, items.itemidmap, extra)
+        save(path, tensors, network.config, items.itemidmap, extra, columns=items.columns)
 
     @classmethod
     def loadmodel(
@@ -434,7 +447,8 @@ class GRU4Rec:
         """Read a saved model, or a plain state_dict (safetensors, or torch.save of tensors only).
 
         A state_dict names neither items nor hyper-parameters: pass the `itemidmap` of its
-        training, else items are known by their index; layers and embedding follow from the shapes.
+        training, else items are known by their index. Layers, cell and embedding follow from names
+        and shapes; activations are those of the defaults.
 
         Raises:
             CheckpointError: no such file, or not a model that this version reads.
@@ -467,7 +481,7 @@ class GRU4Rec:
                 "the model that was trained"
             ) from error
         gru._network = network.to(gru.device).eval()
-        gru._data_iterator = DataIterator(items)
+        gru._data_iterator = DataIterator(items, saved.columns)
         gru._history = History.from_json(saved.extra.get("history", []))
         if "update" in saved.extra:
             gru._training_state = TrainingState.from_file(saved.tensors, saved.extra["update"])

@@ -9,7 +9,10 @@ compile-time function UPDATE. The input rows (`input_rows`) belong to the first 
 three needs another's result, so they are one launch. A program owns a tile of one of the three: the
 sum over lanes stays in registers, and no gradient is written to memory. Element (p, q) of a matrix
 is at p * STRIDE_P + q * STRIDE_Q, so both storage orders of weights work; `left` has rows of PITCH
-columns. Dead lanes have gate gradients of zero. The first layer's launch is the last of a step.
+columns. Dead lanes have gate gradients of zero. The first layer's launch ends the step.
+
+Without UPDATE, for optimisers of whole rows (`row_update`), the kernel stores the gradients. Each
+goes to the parameter's only state table; that of the input rows is by unique row.
 
 Numerics: float32, products in PRECISION.
 """
@@ -40,7 +43,10 @@ def _update_tile(
     STRIDE_P: tl.constexpr, STRIDE_Q: tl.constexpr, UPDATE: tl.constexpr,
     PRECISION: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_B: tl.constexpr,
 ):  # fmt: skip
-    """Update one tile of a matrix; the programs of its first column of tiles update the bias."""
+    """Update one tile of a matrix; the programs of its first column of tiles update the bias.
+
+    Without UPDATE, store their gradients.
+    """
     # tile: BLOCK_P gates, BLOCK_Q inputs
     tiles_q: tl.constexpr = (Q + BLOCK_Q - 1) // BLOCK_Q
     p = tile // tiles_q * BLOCK_P + tl.arange(0, BLOCK_P)
@@ -62,11 +68,16 @@ def _update_tile(
     # store
     mask = (p < P)[:, None] & (q < Q)[None, :]
     at = p[:, None] * STRIDE_P + q[None, :] * STRIDE_Q
-    theta = tl.load(weight.theta + at, mask=mask, other=0.0)
-    UPDATE(weight, at, theta, g, mask, update_options)
-    mask = (p < P) & (tile % tiles_q == 0)
-    theta = tl.load(bias.theta + p, mask=mask, other=0.0)
-    UPDATE(bias, p, theta, tl.sum(lefts, axis=1), mask, update_options)
+    if UPDATE is not None:
+        theta = tl.load(weight.theta + at, mask=mask, other=0.0)
+        UPDATE(weight, at, theta, g, mask, update_options)
+        mask = (p < P) & (tile % tiles_q == 0)
+        theta = tl.load(bias.theta + p, mask=mask, other=0.0)
+        UPDATE(bias, p, theta, tl.sum(lefts, axis=1), mask, update_options)
+    else:
+        tl.store(weight.state[0] + at, g, mask=mask)
+        mask = (p < P) & (tile % tiles_q == 0)
+        tl.store(bias.state[0] + p, tl.sum(lefts, axis=1), mask=mask)
 
 
 @triton.jit
@@ -137,8 +148,9 @@ class MatrixUpdate:
 class InputRows:
     """The rows of `table` (V, K) that the step's lanes read as inputs.
 
-    d (B, K): gradient of each lane's row. deferred (B, K): where the table is the output's table
-    too, the gradient of the row as a scored row, at the lane that owns it; else None.
+    d (B, K): gradient of each lane's row. deferred: None, or where the table is the output's table
+    too, the gradient of the row as a scored row. It is (B, K), at the lane that owns the row, or
+    without an update (U, K), by unique row.
     """
 
     table: Parameter
@@ -149,13 +161,12 @@ class InputRows:
 def cell_update(
     context: StepContext, first: MatrixUpdate, second: MatrixUpdate, rows: InputRows | None
 ) -> None:
-    """Update both matrices, their biases and the rows in place.
+    """Update both matrices, their biases and the rows in place, or store their gradients.
 
     The left sides of both matrices have the same pitch. `rows` belong to the first layer, whose
-    update is the last launch of a step: with them the step ends.
+    update comes last: with them the step ends.
     """
     block, tiles, update = context.block, context.tiles, context.update
-    assert update is not None  # noqa: S101 - a step that trains has an optimiser
     (p0, q0), (p1, q1) = first.shape, second.shape
     block_p, block_b = tiles.columns, 32
     block_q0, block_q1 = width_block(q0, tiles.columns), width_block(q1, tiles.columns)
@@ -173,12 +184,13 @@ def cell_update(
         block.records, block.current,
         first.left, first.right, first.weight, first.bias,
         second.left, second.right, second.weight, second.bias,
-        table, d, d if deferred is None else deferred, update.options,
+        table, d, d if deferred is None else deferred,
+        () if update is None else update.options,
         B=block.lanes, U=block.rows, PITCH=first.left.stride(0),
         P0=p0, Q0=q0, STRIDE_P0=first.strides[0], STRIDE_Q0=first.strides[1],
         P1=p1, Q1=q1, STRIDE_P1=second.strides[0], STRIDE_Q1=second.strides[1],
         K=width, FIRST_LAYER=rows is not None, SHARED=deferred is not None,
-        UPDATE=update.function, PRECISION=context.precision,
+        UPDATE=None if update is None else update.function, PRECISION=context.precision,
         BLOCK_P=block_p, BLOCK_Q0=block_q0, BLOCK_Q1=block_q1, BLOCK_B=block_b, BLOCK_K=block_k,
         num_warps=tiles.warps, num_stages=tiles.stages,
     )  # fmt: skip

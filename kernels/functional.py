@@ -105,19 +105,20 @@ class _SampledLoss(torch.autograd.Function):
         context = StepContext(block, 0, tiles_for(lanes, precision), precision)
         buffers = LossBuffers.empty(block, options.loss, units, context.tiles)
         state = torch.stack([h, h])
-        launch_sampled_loss(context, state, w, b, log_support, buffers, options)
+        correction = options.correction(log_support)
+        launch_sampled_loss(context, state, w, b, correction, buffers, options)
         ctx.save_for_backward(w, b, rows)
-        ctx.rest = context, state, buffers, options, sparse
+        ctx.rest = context, state, correction, buffers, options, sparse
         return buffers.losses.sum() / lanes
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         w, b, rows = ctx.saved_tensors
-        context, state, buffers, options, sparse = ctx.rest
+        context, state, correction, buffers, options, sparse = ctx.rest
         g_w = torch.zeros((context.block.rows, w.shape[1]), device=w.device)
         g_b = torch.zeros((context.block.rows, 1), device=w.device)
         row_gradients(
-            context, state, Parameter(w), Parameter(b), buffers, options,
+            context, state, Parameter(w), Parameter(b), correction, buffers, options,
             deferred=g_w, deferred_bias=g_b,
         )  # fmt: skip
         parts = -(-len(rows) // context.tiles.rows)

@@ -6,7 +6,8 @@ The gradients of a row that several lanes read are summed before the update squa
 lanes owns the row (`device_block`). Its program sums over all lanes by a product with a 0/1 matrix,
 exact in float32, and is the only one to write the row, so there are no atomics. If the table is the
 output's table too, the row can have a gradient as a scored row. `row_gradients` computed it earlier
-in the step and left it in `deferred` (B, K), at the lane that owns the row.
+in the step and left it in `deferred` (B, K), at the lane that owns the row. Without UPDATE,
+`deferred` and the stored gradients are (U, K), by unique row.
 """
 
 from __future__ import annotations
@@ -53,10 +54,16 @@ def update_input_rows(
         g = tl.dot(same, d, g, input_precision="ieee")
     if SHARED:
         scored = mask & (row < tl.load(record + SCORED))[:, None]
-        g += tl.load(deferred_ptr + lane[:, None] * K + column[None, :], mask=scored, other=0.0)
-    item = tl.load(lane_field(record, ITEM, B) + lane, mask=lane < live, other=0).to(tl.int64)
-    at = item[:, None] * K + column[None, :]
-    theta = tl.load(table.theta + at, mask=mask, other=0.0)
+        place = lane
+        if UPDATE is None:
+            place = row
+        g += tl.load(deferred_ptr + place[:, None] * K + column[None, :], mask=scored, other=0.0)
 
-    # maths and store
-    UPDATE(table, at, theta, g, mask, update_options)
+    # store
+    if UPDATE is None:
+        tl.store(table.state[0] + row[:, None] * K + column[None, :], g, mask=mask)
+    else:
+        item = tl.load(lane_field(record, ITEM, B) + lane, mask=lane < live, other=0).to(tl.int64)
+        at = item[:, None] * K + column[None, :]
+        theta = tl.load(table.theta + at, mask=mask, other=0.0)
+        UPDATE(table, at, theta, g, mask, update_options)

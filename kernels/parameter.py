@@ -18,7 +18,8 @@ class Parameter(NamedTuple):
     theta: Tensor
     """Values, float32, contiguous."""
     state: tuple[Tensor, ...] = ()
-    """The optimiser's state tables in its order, each with the shape of theta."""
+    """The optimiser's state tables in its order; each has the shape of theta, or one number a row:
+    (V, 1) of a table, (n,) of a vector."""
 
     def part(self, elements: slice) -> Parameter:
         """The given elements of the first dimension; the storage is shared."""

@@ -23,7 +23,6 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels._tile import appended, width_block
-from gru4rec_fast.kernels.activations import elu, elu_backward
 from gru4rec_fast.kernels.device_block import (
     INPUT_LANE,
     LIVE,
@@ -34,10 +33,12 @@ from gru4rec_fast.kernels.device_block import (
     row_field,
     step_record,
 )
+from gru4rec_fast.kernels.logq import row_columns
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gru4rec_fast.kernels.logq import Correction
     from gru4rec_fast.kernels.parameter import Parameter
     from gru4rec_fast.kernels.sampled_loss import LossBuffers, LossOptions
     from gru4rec_fast.kernels.step_context import StepContext
@@ -46,9 +47,11 @@ if TYPE_CHECKING:
 @triton.jit
 def row_gradients_kernel(
     block_ptr, counter_ptr, state_ptr, scores_ptr, weights_ptr, statistics_ptr,
-    table, bias, deferred_ptr, deferred_bias_ptr, d_state_ptr, update_options,
+    table, bias, deferred_ptr, deferred_bias_ptr, d_state_ptr, correction, update_options,
     B: tl.constexpr, U: tl.constexpr, H: tl.constexpr,
-    GRADIENT: tl.constexpr, N_STATISTICS: tl.constexpr, OPTIONS: tl.constexpr, ELU: tl.constexpr,
+    GRADIENT: tl.constexpr, N_STATISTICS: tl.constexpr, OPTIONS: tl.constexpr,
+    COLUMN_GRADIENT: tl.constexpr, CORRECT: tl.constexpr,
+    ACTIVATE: tl.constexpr, BACKWARD: tl.constexpr, ACTIVATION: tl.constexpr,
     UPDATE: tl.constexpr, SHARED: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_U: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_B: tl.constexpr,
 ):  # fmt: skip
@@ -69,6 +72,9 @@ def row_gradients_kernel(
     weight = tl.load(weights_ptr + u, mask=in_u, other=0.0)
     at = item[:, None] * H + column[None, :]
     w = tl.load(table.theta + at, mask=mask, other=0.0)
+    if COLUMN_GRADIENT is not None:
+        columns = row_columns(record, u, in_u, correction, CORRECT, B, U)
+        targets, of_targets, samples, of_samples = columns
 
     # maths: gradient of the rows, and their share of the state's, BLOCK_B lanes at a time
     g = tl.zeros((BLOCK_U, BLOCK_H), dtype=tl.float32)
@@ -84,8 +90,15 @@ def row_gradients_kernel(
         for i in tl.static_range(N_STATISTICS):
             value = tl.load(statistics_ptr + i * B + lane, mask=alive, other=0.0)
             statistics = appended(statistics, value[None, :])
-        d = GRADIENT(elu(s, ELU), weight, is_own, statistics, OPTIONS)
-        d = tl.where(pair, elu_backward(d, s, ELU) / B, 0.0)
+        y = ACTIVATE(s, ACTIVATION)
+        d = GRADIENT(y, weight, is_own, statistics, OPTIONS)
+        if COLUMN_GRADIENT is not None:
+            of_column = COLUMN_GRADIENT(y - of_targets[:, None], statistics, OPTIONS)
+            d += targets[:, None] * of_column
+            if CORRECT:
+                of_column = COLUMN_GRADIENT(y - of_samples[:, None], statistics, OPTIONS)
+                d += samples[:, None] * of_column
+        d = tl.where(pair, BACKWARD(d, s, ACTIVATION) / B, 0.0)
         hidden = alive[:, None] & in_h[None, :]
         h = state_ptr + (state + lane[:, None]) * H + column[None, :]
         g = tl.dot(d, tl.load(h, mask=hidden, other=0.0), g, input_precision=PRECISION)
@@ -115,6 +128,7 @@ def row_gradients(
     state: Tensor,
     w: Parameter,
     bias: Parameter,
+    correction: Correction,
     buffers: LossBuffers,
     options: LossOptions,
     *,
@@ -126,18 +140,20 @@ def row_gradients(
 
     state (2, B, H), of which the new slot is read; w (V, H); bias (V, 1). With `shared`, rows that
     are inputs of the step too are not updated: their gradient goes to `deferred` (B, H), at the
-    lane that owns the row. If the context has no optimiser, the gradients of all rows go to
-    `deferred` (U, H) and `deferred_bias` (U,) instead.
+    lane that owns the row. If the context has no update, the gradients of all rows go to `deferred`
+    (U, H) and `deferred_bias` (U,) instead.
     """
     block, tiles, update, units = context.block, context.tiles, context.update, w.theta.shape[1]
     block_h = width_block(units, tiles.columns)
     row_gradients_kernel[(triton.cdiv(block.rows, tiles.rows), triton.cdiv(units, block_h))](
         block.records, block.current, state, buffers.scores, buffers.weights, buffers.statistics,
         w, bias, deferred, deferred if deferred_bias is None else deferred_bias,
-        buffers.d_state, () if update is None else update.options,
+        buffers.d_state, correction, () if update is None else update.options,
         B=block.lanes, U=block.rows, H=units,
         GRADIENT=options.loss.gradient, N_STATISTICS=options.loss.n_statistics,
-        OPTIONS=options.values, ELU=options.elu,
+        OPTIONS=options.values, COLUMN_GRADIENT=options.loss.column_gradient,
+        CORRECT=options.corrects, ACTIVATE=options.activation.activate,
+        BACKWARD=options.activation.backward, ACTIVATION=options.activation_parameters,
         UPDATE=None if update is None else update.function, SHARED=shared,
         PRECISION=context.precision,
         BLOCK_U=tiles.rows, BLOCK_H=block_h, BLOCK_B=tiles.loss_lanes,

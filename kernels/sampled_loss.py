@@ -6,14 +6,15 @@
 An item that occurs several times among the N columns has equal scores. So the softmax over columns
 is one over unique rows, each with a weight: how often the item occurs, and with logq the sum of
 q^-logq over its occurrences. This is exact. A loss over negatives only (BPR-max) takes the lane's
-own target out by one less in the weight of its row. `reference.scores`, `correct_logq`, `elu` and
-`losses/`.
+own target out by one less in the weight of its row. A loss without a softmax (BPR, TOP1) sums over
+the same rows with the same weights. `reference.scores`, `correct_logq`, `activate` and `losses/`.
 
 There are two kernels. The scores between them, (B, U), are 0.3 MB at rsc15 and 2.4 MB at rees46 and
 stay in the L2 cache:
 `scores_kernel`     a tile of rows x lanes: the product, the bias, and the weight of each row;
 `lane_loss_kernel`  a few lanes: online softmax over all their rows -> loss and lane statistics,
-    from which `row_gradients` computes the gradient of every score.
+    from which `row_gradients` computes the gradient of every score. Label smoothing sums a function
+    of the softmax itself over all columns, which takes a second pass over the lane's scores.
 
 Numerics: float32; running maximum over the rows with weight > 0; products in PRECISION.
 """
@@ -29,7 +30,7 @@ import triton.language as tl
 from torch import Tensor
 
 from gru4rec_fast.kernels._tile import LOWEST, appended, width_block
-from gru4rec_fast.kernels.activations import elu
+from gru4rec_fast.kernels.activations import ACTIVATIONS, ActivationPart
 from gru4rec_fast.kernels.device_block import (
     LIVE,
     ROW_ITEM,
@@ -41,6 +42,7 @@ from gru4rec_fast.kernels.device_block import (
     row_field,
     step_record,
 )
+from gru4rec_fast.kernels.logq import Correction, row_columns
 from gru4rec_fast.kernels.losses import LOSSES, Loss
 
 if TYPE_CHECKING:
@@ -52,8 +54,7 @@ if TYPE_CHECKING:
 
 @triton.jit
 def scores_kernel(
-    block_ptr, counter_ptr, state_ptr, w_ptr, bias_ptr, log_support_ptr, scores_ptr, weights_ptr,
-    logq, alpha,
+    block_ptr, counter_ptr, state_ptr, w_ptr, bias_ptr, scores_ptr, weights_ptr, correction,
     B: tl.constexpr, U: tl.constexpr, H: tl.constexpr, CORRECT: tl.constexpr,
     PRECISION: tl.constexpr,
     BLOCK_U: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_K: tl.constexpr,
@@ -86,8 +87,9 @@ def scores_kernel(
         s = tl.dot(w, tl.trans(h), s, input_precision=PRECISION)
     weight = targets.to(tl.float32) + samples.to(tl.float32)
     if CORRECT:
-        log_q = tl.load(log_support_ptr + item, mask=in_u, other=0.0)
-        weight = targets * tl.exp(-logq * log_q) + samples * tl.exp(-logq * alpha * log_q)
+        log_q = tl.load(correction.log_support + item, mask=in_u, other=0.0)
+        weight = targets * tl.exp(-correction.logq * log_q)
+        weight += samples * tl.exp(-correction.logq * correction.alpha * log_q)
 
     # store
     mask = in_u[:, None] & alive[None, :]
@@ -96,12 +98,23 @@ def scores_kernel(
 
 
 @triton.jit
+def _add_terms(sums, terms, count, mask):
+    """The sums over rows, with the next rows' terms (lanes, rows), count (rows,) times each."""
+    added = ()
+    for i in tl.static_range(len(sums)):
+        term = tl.where(mask, count[None, :] * terms[i], 0.0)
+        added = appended(added, sums[i] + tl.sum(term, axis=1))
+    return added
+
+
+@triton.jit
 def lane_loss_kernel(
-    block_ptr, counter_ptr, scores_ptr, weights_ptr, log_support_ptr, statistics_ptr, losses_ptr,
-    logq,
-    B: tl.constexpr, U: tl.constexpr, CORRECT: tl.constexpr, ELU: tl.constexpr,
+    block_ptr, counter_ptr, scores_ptr, weights_ptr, statistics_ptr, losses_ptr, correction,
+    B: tl.constexpr, U: tl.constexpr, CORRECT: tl.constexpr,
+    ACTIVATE: tl.constexpr, ACTIVATION: tl.constexpr,
     TERMS: tl.constexpr, N_TERMS: tl.constexpr, VALUE: tl.constexpr, OPTIONS: tl.constexpr,
-    NEGATIVES_ONLY: tl.constexpr,
+    SOFTMAX: tl.constexpr, NEGATIVES_ONLY: tl.constexpr,
+    COLUMN_TERMS: tl.constexpr, N_COLUMN_TERMS: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_U: tl.constexpr,
 ):  # fmt: skip
     """A program computes the loss and the statistics of a few lanes."""
@@ -113,10 +126,12 @@ def lane_loss_kernel(
 
     # load: score of the positive; with CORRECT also its support
     own = tl.load(lane_field(record, TARGET_ROW, B) + lane, mask=alive, other=0)
-    positive = elu(tl.load(scores_ptr + lane * U + own, mask=alive, other=0.0), ELU)
+    positive = tl.load(scores_ptr + lane * U + own, mask=alive, other=0.0)
+    positive = ACTIVATE(positive, ACTIVATION)
     if CORRECT:
         item = tl.load(row_field(record, ROW_ITEM, B, U) + own, mask=alive, other=0)
-        positive -= logq * tl.load(log_support_ptr + item, mask=alive, other=0.0)
+        log_q = tl.load(correction.log_support + item, mask=alive, other=0.0)
+        positive -= correction.logq * log_q
 
     # maths: running maximum, sum of e = weight * exp(y - maximum), and sums of the loss's terms
     top = tl.full((BLOCK_B,), LOWEST, dtype=tl.float32)
@@ -127,13 +142,18 @@ def lane_loss_kernel(
         mask = alive[:, None] & (u < scored)[None, :]
         s = tl.load(scores_ptr + lane[:, None] * U + u[None, :], mask=mask, other=0.0)
         weight = tl.load(weights_ptr + u, mask=u < scored, other=0.0)[None, :]
-        y = elu(s, ELU)
+        y = ACTIVATE(s, ACTIVATION)
         if NEGATIVES_ONLY:
             weight = weight - (u[None, :] == own[:, None]).to(tl.float32)
         counted = mask & (weight > 0)
-        new_top = tl.maximum(top, tl.max(tl.where(counted, y, LOWEST), axis=1))
-        e = weight * tl.exp(tl.where(counted, y - new_top[:, None], LOWEST))
-        shrink = tl.exp(top - new_top)
+        if SOFTMAX:
+            new_top = tl.maximum(top, tl.max(tl.where(counted, y, LOWEST), axis=1))
+            e = weight * tl.exp(tl.where(counted, y - new_top[:, None], LOWEST))
+            shrink = tl.exp(top - new_top)
+            top = new_top
+        else:
+            e = tl.where(counted, weight, 0.0)
+            shrink = 1.0
         total = total * shrink + tl.sum(e, axis=1)
         if N_TERMS > 0:
             terms = TERMS(e, y, positive[:, None])
@@ -141,13 +161,31 @@ def lane_loss_kernel(
             for i in tl.static_range(N_TERMS):
                 new_sums = appended(new_sums, sums[i] * shrink + tl.sum(terms[i], axis=1))
             sums = new_sums
-        top = new_top
     total = tl.where(alive, total, 1.0)
-    log_total = tl.where(alive, top, 0.0) + tl.log(total)
     means = ()
     for i in tl.static_range(N_TERMS):
         means = appended(means, sums[i] / total)
-    loss, statistics = VALUE(positive, log_total, means, OPTIONS)
+    if SOFTMAX:
+        total = tl.where(alive, top, 0.0) + tl.log(total)
+
+    # maths: sums over all columns, those of an item in one row
+    if COLUMN_TERMS is not None:
+        sums = (tl.zeros((BLOCK_B,), dtype=tl.float32),) * N_COLUMN_TERMS
+        for u0 in range(0, scored, BLOCK_U):
+            u = u0 + tl.arange(0, BLOCK_U)
+            mask = alive[:, None] & (u < scored)[None, :]
+            s = tl.load(scores_ptr + lane[:, None] * U + u[None, :], mask=mask, other=0.0)
+            y = ACTIVATE(s, ACTIVATION)
+            columns = row_columns(record, u, u < scored, correction, CORRECT, B, U)
+            targets, of_targets, samples, of_samples = columns
+            terms = COLUMN_TERMS(y - of_targets[None, :], total[:, None])
+            sums = _add_terms(sums, terms, targets, mask)
+            if CORRECT:
+                terms = COLUMN_TERMS(y - of_samples[None, :], total[:, None])
+                sums = _add_terms(sums, terms, samples, mask)
+        for i in tl.static_range(N_COLUMN_TERMS):
+            means = appended(means, sums[i])
+    loss, statistics = VALUE(positive, total, means, OPTIONS)
 
     # store; a dead lane's loss is 0
     t = tl.load(counter_ptr)
@@ -163,8 +201,9 @@ class LossOptions:
     loss: Loss
     values: tuple[float, ...]
     """Of `loss.options`."""
-    elu: float
-    """Parameter of the ELU on the scores; 0 means no activation."""
+    activation: ActivationPart
+    """Of the scores."""
+    activation_parameters: tuple[float, ...]
     logq: float
     """0 means no correction."""
     sample_alpha: float
@@ -177,14 +216,21 @@ class LossOptions:
             KeyError: the loss is not in `losses.LOSSES`.
         """
         loss = LOSSES[config.loss]
-        elu_param = config.elu_param if loss.takes_elu else 0.0
+        if config.smoothing > 0 and loss.smoothed is not None:
+            loss = loss.smoothed
         logq = config.logq if loss.takes_logq else 0.0
-        return cls(loss, loss.of(config), elu_param, logq, config.sample_alpha)
+        name, parameters = config.score_activation
+        activation = ACTIVATIONS[name]
+        return cls(loss, loss.of(config), activation, parameters, logq, config.sample_alpha)
 
     @property
     def corrects(self) -> bool:
         """Whether scores are corrected by logq."""
         return self.logq > 0
+
+    def correction(self, log_support: Tensor) -> Correction:
+        """The correction by log_support (V,)."""
+        return Correction(log_support, self.logq, self.sample_alpha)
 
 
 @dataclass(frozen=True)
@@ -221,29 +267,30 @@ def sampled_loss(
     state: Tensor,
     w: Tensor,
     bias: Tensor,
-    log_support: Tensor,
+    correction: Correction,
     buffers: LossBuffers,
     options: LossOptions,
 ) -> None:
     """Scores, losses and statistics of the step's lanes, into `buffers`.
 
-    state (2, B, H), of which the new slot is read; w (V, H); bias (V, 1); log_support (V,).
+    state (2, B, H), of which the new slot is read; w (V, H); bias (V, 1).
     """
     block, tiles, loss, units = context.block, context.tiles, options.loss, w.shape[1]
     grid = (triton.cdiv(block.rows, tiles.rows), triton.cdiv(block.lanes, tiles.loss_lanes))
     scores_kernel[grid](
-        block.records, block.current, state, w, bias, log_support, buffers.scores, buffers.weights,
-        options.logq, options.sample_alpha,
+        block.records, block.current, state, w, bias, buffers.scores, buffers.weights, correction,
         B=block.lanes, U=block.rows, H=units, CORRECT=options.corrects,
         PRECISION=context.precision,
         BLOCK_U=tiles.rows, BLOCK_B=tiles.loss_lanes, BLOCK_K=width_block(units, tiles.depth),
         num_warps=tiles.warps, num_stages=tiles.stages,
     )  # fmt: skip
     lane_loss_kernel[(triton.cdiv(block.lanes, tiles.softmax_lanes),)](
-        block.records, block.current, buffers.scores, buffers.weights, log_support,
-        buffers.statistics, buffers.losses, options.logq,
-        B=block.lanes, U=block.rows, CORRECT=options.corrects, ELU=options.elu,
+        block.records, block.current, buffers.scores, buffers.weights,
+        buffers.statistics, buffers.losses, correction,
+        B=block.lanes, U=block.rows, CORRECT=options.corrects,
+        ACTIVATE=options.activation.activate, ACTIVATION=options.activation_parameters,
         TERMS=loss.terms, N_TERMS=loss.n_terms, VALUE=loss.value, OPTIONS=options.values,
-        NEGATIVES_ONLY=loss.negatives_only,
-        BLOCK_B=tiles.softmax_lanes, BLOCK_U=1024, num_warps=4,
+        SOFTMAX=loss.softmax, NEGATIVES_ONLY=loss.negatives_only,
+        COLUMN_TERMS=loss.column_terms, N_COLUMN_TERMS=loss.n_column_terms,
+        BLOCK_B=tiles.softmax_lanes, BLOCK_U=1024 if loss.softmax else 512, num_warps=4,
     )  # fmt: skip

@@ -22,4 +22,4 @@ class StepContext:
     precision: str
     """Of the products, 'tf32' or 'ieee'."""
     update: Update | None = None
-    """The optimiser; None where gradients are computed but not applied."""
+    """The optimiser; None where kernels write gradients and do not apply them."""

@@ -6,7 +6,8 @@ A step of one GRU layer is seven kernels, none of which waits for the host:
         -> gru_reset_after_input_bwd -> cell_update
 
 Each further layer adds its two backward kernels, its forward kernel and a cell_update. The one-hot
-layer has two kernels forward and two backward and no input gradient, which makes eight.
+layer has two kernels forward and two backward and no input gradient, which makes eight. An
+optimiser of whole rows adds a `row_update` for each parameter.
 
 `TrainingStep.train_block` packs a planned block into pinned memory and uploads it on a side stream
 while the block before it still trains. Then it replays a CUDA graph of several steps until the
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from gru4rec_fast import reference
 from gru4rec_fast.kernels._tile import check
 from gru4rec_fast.kernels._tuning import tiles_for
 from gru4rec_fast.kernels.block_upload import BlockUpload
@@ -32,6 +34,7 @@ from gru4rec_fast.kernels.losses import LOSSES
 from gru4rec_fast.kernels.optimisers import OPTIMISERS
 from gru4rec_fast.kernels.parameter import Parameter
 from gru4rec_fast.kernels.row_gradients import row_gradients
+from gru4rec_fast.kernels.row_update import RowUpdate
 from gru4rec_fast.kernels.sampled_loss import LossBuffers, LossOptions, sampled_loss
 from gru4rec_fast.kernels.step_context import StepContext
 
@@ -56,18 +59,19 @@ class TrainingStep:
     Args:
         spec: the network.
         p: parameters by the names of `spec.parameters`, float32, contiguous, on one device.
-        state: the optimiser's state tables in its order; each has a tensor like the parameter for
-            every name. Parameters and state are updated in place.
-        config: of it the loss, the optimiser's options, the batch size, n_sample and the seed.
+        state: the optimiser's state tables in the order of its `state_kinds`; each has a tensor for
+            every name, like the parameter or with one number a row. Parameters and state are
+            updated in place.
+        config: of it the loss, the batch size, n_sample and the seed.
         support: (V,) events per item.
         block_steps: most steps of a block.
         precision: of the products, 'tf32' or 'ieee'.
-        optimiser: a key of OPTIMISERS.
+        optimiser: its class has the name of a key of OPTIMISERS; None for that of `config`.
 
     Raises:
         ValueError: a loss, cell, optimiser or precision that the kernels do not have; a wrong
-        number
-            of state tables; a tensor that is missing or has another dtype, shape, layout or device.
+            number of state tables; a tensor that is missing or has another dtype, shape, layout or
+            device.
     """
 
     def __init__(
@@ -80,27 +84,42 @@ class TrainingStep:
         *,
         block_steps: int,
         precision: str = "tf32",
-        optimiser: str = "adagrad",
+        optimiser: reference.Optimiser | None = None,
     ) -> None:
+        optimiser = optimiser or reference.OPTIMISERS[config.adapt](config)
         _known("loss", config.loss, LOSSES)
-        _known("optimiser", optimiser, OPTIMISERS)
+        _known("optimiser", optimiser.name, OPTIMISERS)
         _known("precision", precision, ("tf32", "ieee"))
         for layer in spec.layers:
             _known("cell", layer.cell, CELLS)
-        parameters = _parameters(spec, p, state, OPTIMISERS[optimiser].state_names(config))
+        parameters = _parameters(spec, p, state, optimiser.state_kinds)
         self.w, self.bias = parameters["Wy.weight"], parameters["By.weight"]
         self.table, self.shared = parameters[spec.input_table], spec.shared
         device, units = self.w.theta.device, spec.layers[-1].units
         lanes = config.batch_size
         tiles = tiles_for(lanes, precision)
         self.block = DeviceBlock.empty(block_steps, lanes, 2 * lanes + config.n_sample, device)
-        update = OPTIMISERS[optimiser].of(config)
-        self.context = StepContext(self.block, config.seed, tiles, precision, update)
+        rule = OPTIMISERS[optimiser.name]
+        self.update = rule.of(optimiser)
+        self.row_updates: dict[str, RowUpdate] = {}
+        if rule.whole_rows:
+            self.row_updates = _row_updates(spec, parameters, self.block.rows)
+            parameters = {
+                name: Parameter(each.parameter.theta, (each.gradient,))
+                for name, each in self.row_updates.items()
+            }
+            self.table = parameters[spec.input_table]
+        fused = None if rule.whole_rows else self.update
+        self.context = StepContext(self.block, config.seed, tiles, precision, fused)
         self.layers = _layers(self.context, spec, parameters)
         self.options = LossOptions.of(config)
         self.loss = LossBuffers.empty(self.block, self.options.loss, units, tiles)
-        self.log_support = torch.log(support.to(device, torch.float64).clamp(min=1)).float()
-        self.deferred = torch.zeros((lanes, units), device=device)
+        log_support = torch.log(support.to(device, torch.float64).clamp(min=1)).float()
+        self.correction = self.options.correction(log_support)
+        self.deferred, self.deferred_bias = torch.zeros((lanes, units), device=device), None
+        if rule.whole_rows:
+            self.deferred = self.row_updates["Wy.weight"].gradient
+            self.deferred_bias = self.row_updates["By.weight"].gradient
         self.upload = BlockUpload(self.block) if device.type == "cuda" else None
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
         self.warm = False
@@ -190,11 +209,11 @@ class TrainingStep:
         for layer in self.layers:
             layer.forward()
         sampled_loss(
-            context, top.state, self.w.theta, self.bias.theta, self.log_support, loss, self.options
+            context, top.state, self.w.theta, self.bias.theta, self.correction, loss, self.options
         )
         row_gradients(
-            context, top.state, self.w, self.bias, loss, self.options,
-            deferred=self.deferred, shared=self.shared,
+            context, top.state, self.w, self.bias, self.correction, loss, self.options,
+            deferred=self.deferred, deferred_bias=self.deferred_bias, shared=self.shared,
         )  # fmt: skip
         d_state, rows_a_part = loss.d_state, context.tiles.rows
         for layer in reversed(self.layers):
@@ -203,6 +222,8 @@ class TrainingStep:
         rows = InputRows(self.table, d_state, self.deferred if self.shared else None)
         for layer in reversed(self.layers):
             layer.update(rows if layer is self.layers[0] else None)
+        for each in self.row_updates.values():
+            each.launch(self.block, self.update)
 
 
 def _known(what: str, name: str, known: Collection[str]) -> None:
@@ -217,23 +238,41 @@ def _parameters(
     spec: NetworkSpec,
     p: dict[str, Tensor],
     state: list[dict[str, Tensor]],
-    state_names: tuple[str, ...],
+    state_kinds: dict[str, str],
 ) -> dict[str, Parameter]:
     """Every parameter of the network with its state, all checked."""
-    if len(state) != len(state_names):
-        raise ValueError(f"there are {len(state)} state tables; expected {', '.join(state_names)}")
-    found = dict(zip(("parameter", *state_names), (p, *state), strict=True))
+    if len(state) != len(state_kinds):
+        names = ", ".join(state_kinds) or "none"
+        raise ValueError(f"there are {len(state)} state tables; expected {names}")
+    found = dict(zip(("parameter", *state_kinds), (p, *state), strict=True))
     for kind, tensors in found.items():
         if missing := spec.parameters.keys() - tensors.keys():
             raise ValueError(f"{kind} of {', '.join(sorted(missing))} is missing; expected it")
     device = p["Wy.weight"].device
     for kind, tensors in found.items():
         for name, shape in spec.parameters.items():
+            if state_kinds.get(kind) == "row":
+                shape = (*shape[:1], 1)[: len(shape)]
             check(f"{kind} {name}", tensors[name], shape, torch.float32, device)
     return {
         name: Parameter(p[name].detach(), tuple(table[name].detach() for table in state))
         for name in spec.parameters
     }
+
+
+def _row_updates(
+    spec: NetworkSpec, parameters: dict[str, Parameter], rows: int
+) -> dict[str, RowUpdate]:
+    """The update of each parameter by whole rows, with room for its gradient."""
+    updates = {}
+    for name, parameter in parameters.items():
+        shape = tuple(parameter.theta.shape)
+        if name in spec.tables:
+            shape = (rows, *shape[1:])
+        scored, inputs = name in ("Wy.weight", "By.weight"), name == spec.input_table
+        gradient = parameter.theta.new_zeros(shape)
+        updates[name] = RowUpdate(parameter, gradient, scored, inputs)
+    return updates
 
 
 def _layers(

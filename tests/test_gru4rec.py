@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,18 @@ import pytest
 import safetensors.torch
 import torch
 
-from gru4rec_fast import CheckpointError, DataError, GRU4Rec, ParameterError, batch_eval
-from tests.logs import random_log
+from gru4rec_fast import (
+    CheckpointError,
+    DataError,
+    GRU4Rec,
+    ParameterError,
+    batch_eval,
+    compare,
+    evaluate,
+)
+from gru4rec_fast.baselines import Markov
+from tests.evaluation.models import Table
+from tests.logs import OTHER_KEYS, OTHER_NAMES, random_log
 
 SMALL: dict[str, Any] = {"layers": [12], "batch_size": 8, "n_sample": 16, "n_epochs": 1}
 
@@ -127,6 +138,47 @@ def test_other_column_names(tmp_path: Path) -> None:
     assert gru.recommend([log.ItemId[0]], 2).columns[0] == "sku"
 
 
+@pytest.mark.parametrize("model", ["gru", "loaded", "baseline"])
+def test_the_names_of_the_training_logs_columns_are_the_default(tmp_path: Path, model: str) -> None:
+    log = random_log()
+    renamed = log.rename(columns=OTHER_NAMES)
+    named: Any = GRU4Rec(**SMALL, device="cpu") if model != "baseline" else Markov()
+    plain = Markov().fit(log) if model == "baseline" else trained(log)
+    named.fit(renamed, **OTHER_KEYS)
+    if model == "loaded":
+        named.savemodel(tmp_path / "model.safetensors")
+        named = GRU4Rec.loadmodel(tmp_path / "model.safetensors", device="cpu")
+    assert named.data_iterator.columns == OTHER_KEYS
+    assert batch_eval(named, renamed) == batch_eval(plain, log)
+    assert evaluate(named, renamed, n_bootstrap=0) == evaluate(plain, log, n_bootstrap=0)
+    # A name that is given wins, also one that is the default of others.
+    half = log.rename(columns={"ItemId": "sku", "SessionId": "visit"})
+    assert batch_eval(named, half, time_key="Time") == batch_eval(plain, log)
+    with pytest.raises(DataError, match="no column 'at'"):
+        batch_eval(named, half)
+    keys: dict[str, Any] = {"item_key": "ItemId", "session_key": "SessionId", "time_key": "Time"}
+    assert batch_eval(named, log, **keys) == batch_eval(plain, log)
+    assert "item_key: 'str' = <the model's, else 'ItemId'>" in str(inspect.signature(batch_eval))
+
+
+def test_a_model_of_rows_in_order_is_evaluated_so() -> None:
+    log = random_log().sort_values(["SessionId", "Time"]).drop(columns="Time")
+    gru = GRU4Rec(**SMALL, device="cpu").fit(log, time_key=None, progress=False)
+    assert batch_eval(gru, log) == batch_eval(gru, log.assign(at=range(len(log))), time_key="at")
+
+
+def test_compared_models_read_the_log_by_the_names_that_one_knows() -> None:
+    renamed = random_log().rename(columns=OTHER_NAMES)
+    named = Markov().fit(renamed, **OTHER_KEYS)
+    unnamed = Table(
+        named.data_iterator.itemidmap, np.ones((len(named.data_iterator.itemidmap),) * 2)
+    )
+    models = {"unnamed": unnamed, "named": named}
+    found = compare(models, renamed, n_bootstrap=0)
+    assert found.results == compare(models, random_log(), n_bootstrap=0, item_key="ItemId",
+                                    session_key="SessionId", time_key="Time").results  # fmt: skip
+
+
 def test_items_are_numbered_by_first_appearance() -> None:
     log = random_log()
     itemidmap = trained(log).data_iterator.itemidmap
@@ -225,6 +277,23 @@ def test_devices() -> None:
             GRU4Rec(device=device)
         with pytest.raises(ParameterError, match="is not there"):
             gru.to(device)
+
+
+def test_a_second_fit_says_that_it_starts_anew(tmp_path: Path) -> None:
+    log = random_log()
+    gru = GRU4Rec(**SMALL, device="cpu")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gru.fit(log, progress=False)
+    assert not [w for w in caught if "anew" in str(w.message)]
+    gru.savemodel(tmp_path / "model.safetensors")
+    once = gru.model.state_dict()
+    for model in (gru, GRU4Rec.loadmodel(tmp_path / "model.safetensors", device="cpu")):
+        with pytest.warns(UserWarning, match="does not train further: it starts anew") as found:
+            model.fit(log, progress=False)
+        assert {w.filename for w in found} == {__file__}
+        again = model.model.state_dict()
+        assert all(torch.equal(again[name], once[name]) for name in once)
 
 
 def test_a_failed_fit_keeps_the_model_that_was_there() -> None:

@@ -343,7 +343,7 @@ def test_the_bar_has_room_on_eighty_columns(
     monkeypatch.setenv("COLUMNS", "80")
     GRU4Rec(**K).fit(random_log(n_sessions=300))
     line = capsys.readouterr().err.split("\r")[-1]
-    assert re.search(r"\|.{8,}\| .* e/s, loss \d\.\d{4}, \d+ mb/s", line), line
+    assert re.search(r"\|.{8,}\| .* e/s, loss \d\.\d{4}, \d+ steps/s", line), line
     assert len(line.rstrip("\n")) <= 80
 
 

@@ -28,12 +28,13 @@ void bind_instruction_sets(py::module_& m) {
       "vector_math",
       [](const std::string& function, const py::array& x) {
         const auto in = array_of<float>("x", x, 1);
-        const std::vector<std::string> names = {"exp", "logistic", "tanh", "log",
-                                                "reciprocal_root"};
+        const std::vector<std::string> names = {
+            "exp", "logistic", "tanh", "log", "reciprocal_root", "log_one_plus", "exp_minus_one"};
         const auto found = std::find(names.begin(), names.end(), function);
         if (found == names.end()) {
           throw std::invalid_argument("function is '" + function +
-                                      "'; expected exp, logistic, tanh, log or reciprocal_root");
+                                      "'; expected exp, logistic, tanh, log, reciprocal_root, "
+                                      "log_one_plus or exp_minus_one");
         }
         std::vector<float> out(static_cast<std::size_t>(in.size()));
         unlocked([&] {

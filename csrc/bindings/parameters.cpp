@@ -40,9 +40,9 @@ float* borrow_value(const std::string& name, const py::array& array) {
   return first_float(array);
 }
 
-StateTable borrow_state(const std::string& name, const std::string& parameter,
+StateTable borrow_state(const StateTableKind& kind, const std::string& parameter,
                         const py::array& array, MatrixSize size) {
-  const std::string what = name + " of " + parameter;
+  const std::string what = std::string(kind.name) + " of " + parameter;
   expect_size(what, array, size);
   const bool apart = array.shape(0) > 1;  // otherwise the first stride is arbitrary
   const std::ptrdiff_t columns = array.ndim() == 1 ? 1 : array.shape(1);
@@ -59,27 +59,29 @@ StateTable borrow_state(const std::string& name, const std::string& parameter,
     throw std::invalid_argument(what + " has elements " + std::to_string(stride) +
                                 " floats apart; expected a contiguous vector");
   }
-  return {first_float(array), stride};
+  return {first_float(array), stride, size.columns};
 }
 
 }  // namespace
 
 Parameter borrow_parameter(const std::string& name, const py::array& value,
-                           const std::vector<NamedState>& state, MatrixSize size) {
+                           const std::vector<StateArray>& state, MatrixSize size) {
   Parameter p;
   p.rows = size.rows;
   p.columns = size.columns;
   expect_size(name, value, size);
   p.value = borrow_value(name, value);
   for (std::size_t k = 0; k < state.size(); ++k) {
-    p.state[k] = borrow_state(state[k].name, name, state[k].array, size);
+    const bool by_row = state[k].kind.by_row && value.ndim() == 2;
+    p.state[k] =
+        borrow_state(state[k].kind, name, state[k].array, by_row ? MatrixSize{size.rows, 1} : size);
   }
   return p;
 }
 
 ParameterArrays::ParameterArrays(py::dict values, std::vector<py::dict> state,
-                                 std::vector<std::string> table_names)
-    : values_(std::move(values)), state_(std::move(state)), table_names_(std::move(table_names)) {}
+                                 std::vector<StateTableKind> tables)
+    : values_(std::move(values)), state_(std::move(state)), tables_(std::move(tables)) {}
 
 Parameter ParameterArrays::get(const std::string& name, MatrixSize size) {
   const auto array_in = [&](const py::dict& arrays, const std::string& what) {
@@ -91,27 +93,28 @@ Parameter ParameterArrays::get(const std::string& name, MatrixSize size) {
     return owners_.back();
   };
   const py::array value = array_in(values_, "parameters");
-  std::vector<NamedState> state;
+  std::vector<StateArray> state;
   for (std::size_t k = 0; k < state_.size(); ++k) {
-    state.push_back({table_names_[k], array_in(state_[k], "state, " + table_names_[k] + ",")});
+    const std::string what = "state, " + std::string(tables_[k].name) + ",";
+    state.push_back({tables_[k], array_in(state_[k], what)});
   }
   return borrow_parameter(name, value, state, size);
 }
 
-std::vector<std::string> state_table_names(const OptimiserKind& kind, const OptionValues& options,
-                                           std::size_t given) {
-  std::vector<std::string> names;
+std::vector<StateTableKind> state_tables(const OptimiserKind& kind, const OptionValues& options,
+                                         std::size_t given) {
+  std::vector<StateTableKind> tables;
   std::string expected;
   for (int k = 0; k < kind.count_tables(options); ++k) {
-    names.emplace_back(kind.tables[k]);
-    expected += (expected.empty() ? "" : ", ") + names.back();
+    tables.push_back(kind.tables[k]);
+    expected += (expected.empty() ? "" : ", ") + std::string(kind.tables[k].name);
   }
-  if (given != names.size()) {
+  if (given != tables.size()) {
     throw std::invalid_argument("state has " + std::to_string(given) + " tables; expected " +
-                                std::to_string(names.size()) + ", " + expected + ": " + kind.name +
-                                " keeps these with its options");
+                                std::to_string(tables.size()) + (tables.empty() ? "" : ", ") +
+                                expected + ": " + kind.name + " keeps these with its options");
   }
-  return names;
+  return tables;
 }
 
 }  // namespace gru4rec_fast

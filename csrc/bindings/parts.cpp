@@ -55,13 +55,13 @@ OptionValues values_of(const char* what, Table<Kind> table, const Kind& kind,
     }
   }
   OptionValues values;
-  float* value = values.value;
+  double* value = values.value;
   for (const char* const* name = kind.options; *name != nullptr; ++name) {
     if (!options.contains(*name)) {
       throw std::invalid_argument(std::string(what) + "_options holds no '" + *name + "', which '" +
                                   kind.name + "' needs");
     }
-    *value++ = static_cast<float>(options[*name].cast<double>());
+    *value++ = options[*name].cast<double>();
   }
   return values;
 }
@@ -80,6 +80,22 @@ Part<OptimiserKind> find_optimiser(const std::string& name) {
   return find("optimiser", kernels().optimiser, name);
 }
 
+ActivationSettings find_activation(const std::string& name, const std::vector<double>& parameters) {
+  const auto part = find("activation", kernels().activation, name);
+  const auto expected = static_cast<std::size_t>(part.kind->parameters);
+  if (parameters.size() != expected) {
+    throw std::invalid_argument("activation '" + name + "' has " +
+                                std::to_string(parameters.size()) + " parameters; expected " +
+                                std::to_string(expected));
+  }
+  ActivationSettings settings;
+  settings.kind = part.index;
+  for (std::size_t k = 0; k < expected; ++k) {
+    settings.parameters[k] = static_cast<float>(parameters[k]);
+  }
+  return settings;
+}
+
 OptionValues loss_options(const LossKind& kind, const py::dict& options) {
   return values_of("loss", kernels().loss, kind, options);
 }
@@ -90,13 +106,20 @@ OptionValues optimiser_options(const OptimiserKind& kind, const py::dict& option
 
 void bind_parts(py::module_& m) {
   m.def("losses", [] { return names(kernels().loss); });
-  m.def("cells", [] { return names(kernels().cell); });
+  m.def("activations", [] { return names(kernels().activation); });
+  m.def("cells", [] {
+    std::vector<std::string> recurrent;
+    for (int i = 0; kernels().cell(i) != nullptr; ++i) {
+      if (kernels().cell(i)->states > 0) recurrent.emplace_back(kernels().cell(i)->name);
+    }
+    return recurrent;
+  });
   m.def("optimisers", [] {
     std::map<std::string, int> tables;
     for (int i = 0; kernels().optimiser(i) != nullptr; ++i) {
       const OptimiserKind& kind = *kernels().optimiser(i);
       int n = 0;
-      while (kind.tables[n] != nullptr) ++n;
+      while (kind.tables[n].name != nullptr) ++n;
       tables[kind.name] = n;
     }
     return tables;

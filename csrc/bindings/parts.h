@@ -1,7 +1,8 @@
-// Losses, cells and optimisers by name, with their options.
+// Losses, activations, cells and optimisers by name, with their options.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "bindings/arrays.h"
 #include "engine/parts.h"
@@ -19,6 +20,10 @@ struct Part {
 Part<LossKind> find_loss(const std::string& name);
 Part<CellKind> find_cell(const std::string& name);
 Part<OptimiserKind> find_optimiser(const std::string& name);
+
+// The activation of this name; throws std::invalid_argument for any other number of parameters than
+// it takes.
+ActivationSettings find_activation(const std::string& name, const std::vector<double>& parameters);
 
 // The values of the part's options. Throws std::invalid_argument where one is missing, and for an
 // option that no part of its kind has; options of other parts are ignored.

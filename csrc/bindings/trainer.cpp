@@ -24,48 +24,77 @@ DropoutSite dropout_site(const py::object& site) {
   return {site.attr("number").cast<int>(), site.attr("rate").cast<double>()};
 }
 
-Layer make_layer(const py::object& spec, ParameterArrays& parameters) {
-  const auto cell = find_cell(spec.attr("cell").cast<std::string>());
+ActivationSettings activation_of(const py::object& spec) {
+  const py::object activation = spec.attr("activation");
+  return find_activation(activation.attr("name").cast<std::string>(),
+                         activation.attr("parameters").cast<std::vector<double>>());
+}
+
+// The weights of a layer: the input's, unless it is one-hot, and those beside it.
+void add_weights(const py::object& spec, const CellKind& kind, Layer& layer,
+                 ParameterArrays& parameters) {
+  const auto weights = spec.attr("weights").cast<py::dict>();
+  const int expected = kind.weights + (layer.one_hot ? 0 : 1);
+  if (weights.size() != static_cast<std::size_t>(expected)) {
+    throw std::invalid_argument("a layer of " + std::string(kind.name) + " has " +
+                                std::to_string(weights.size()) + " weights; expected " +
+                                std::to_string(expected));
+  }
+  MatrixSize sizes[kMaxWeights];
+  kind.weight_sizes(layer.units, sizes);
+  int i = layer.one_hot ? 0 : -1;
+  for (const auto& weight : weights) {
+    const auto name = weight.first.cast<std::string>();
+    if (i < 0) {
+      layer.input_weight = parameters.get(name, {kind.gates * layer.units, layer.inputs});
+    } else {
+      layer.weights[i] = parameters.get(name, sizes[i]);
+    }
+    ++i;
+  }
+}
+
+Layer make_layer(const py::object& spec, const std::string& cell_name, bool one_hot,
+                 ParameterArrays& parameters) {
+  const auto cell = find_cell(cell_name);
   Layer layer;
   layer.cell = cell.index;
   layer.inputs = spec.attr("inputs").cast<std::ptrdiff_t>();
   layer.units = spec.attr("units").cast<std::ptrdiff_t>();
+  layer.one_hot = one_hot;
   layer.dropout = dropout_site(spec.attr("dropout"));
-  MatrixSize sizes[kMaxWeights];
-  cell.kind->weight_sizes(layer.inputs, layer.units, sizes);
-  const auto weights = spec.attr("weights").cast<py::dict>();
-  if (weights.size() != static_cast<std::size_t>(cell.kind->weights)) {
-    throw std::invalid_argument("a layer of " + std::string(cell.kind->name) + " has " +
-                                std::to_string(weights.size()) + " weights; expected " +
-                                std::to_string(cell.kind->weights));
-  }
-  int i = 0;
-  for (const auto& weight : weights) {
-    layer.weights[i] = parameters.get(weight.first.cast<std::string>(), sizes[i]);
-    ++i;
-  }
+  layer.activation = activation_of(spec);
+  add_weights(spec, *cell.kind, layer, parameters);
   return layer;
+}
+
+// What layer l, without an input weight of its own, must get as input.
+std::ptrdiff_t expected_inputs(const std::vector<Layer>& layers, std::size_t l) {
+  const Layer& layer = layers[l];
+  if (layer.one_hot) return kernels().cell(layer.cell)->gates * layer.units;
+  return l > 0 ? layers[l - 1].units : layer.inputs;
 }
 
 std::vector<Layer> make_layers(const py::object& spec, ParameterArrays& parameters) {
   std::vector<Layer> layers;
+  const bool one_hot = spec.attr("one_hot").cast<bool>();
   for (const auto& layer : spec.attr("layers")) {
-    layers.push_back(make_layer(py::reinterpret_borrow<py::object>(layer), parameters));
+    layers.push_back(make_layer(py::reinterpret_borrow<py::object>(layer),
+                                layer.attr("cell").cast<std::string>(), one_hot && layers.empty(),
+                                parameters));
   }
   if (layers.empty()) throw std::invalid_argument("the network has no layers; expected one");
-  const bool one_hot = spec.attr("one_hot").cast<bool>();
+  for (const auto& layer : spec.attr("feed_forward")) {
+    layers.push_back(
+        make_layer(py::reinterpret_borrow<py::object>(layer), "feed-forward", false, parameters));
+  }
   for (std::size_t l = 0; l < layers.size(); ++l) {
-    const CellKind& kind = *kernels().cell(layers[l].cell);
-    if (kind.one_hot_input != (one_hot && l == 0)) {
-      throw std::invalid_argument("layer " + std::to_string(l) + " is a " + kind.name +
-                                  ", which the CPU engine has for " +
-                                  (kind.one_hot_input ? "one-hot" : "dense") + " inputs only");
-    }
-    if (l > 0 && layers[l].inputs != layers[l - 1].units) {
-      throw std::invalid_argument("layer " + std::to_string(l) + " takes " +
-                                  std::to_string(layers[l].inputs) + " inputs; expected " +
-                                  std::to_string(layers[l - 1].units) +
-                                  ", the units of the layer below");
+    const std::ptrdiff_t expected = expected_inputs(layers, l);
+    if (layers[l].inputs != expected) {
+      throw std::invalid_argument(
+          "layer " + std::to_string(l) + " takes " + std::to_string(layers[l].inputs) +
+          " inputs; expected " + std::to_string(expected) +
+          (l == 0 ? ", its units times its cell's gates" : ", the units of the layer below"));
     }
   }
   return layers;
@@ -86,12 +115,16 @@ Network make_network(const py::object& spec, ParameterArrays& parameters,
   return network;
 }
 
+// A name, and the activation's parameters.
+using NamedActivation = std::pair<std::string, std::vector<double>>;
+
 // Trains one network; keeps the arrays that it borrows alive, and the states between blocks.
 class Trainer {
  public:
   Trainer(const py::object& spec, const py::dict& parameters, const std::string& optimiser,
           const py::dict& optimiser_options_of, std::vector<py::dict> state,
-          const std::string& loss, const py::dict& loss_options_of, std::ptrdiff_t batch_size,
+          const std::string& loss, const py::dict& loss_options_of,
+          const NamedActivation& activation, double grad_cap, std::ptrdiff_t batch_size,
           const py::object& seed, const py::array& support);
 
   void start_epoch();
@@ -108,10 +141,10 @@ class Trainer {
   Network network_;
   Array<std::int64_t> support_;
 
-  // One entry for each layer:
-  std::vector<std::ptrdiff_t> widths_;      // columns of its state
+  std::vector<LayerState> states_;  // of every layer
+  // Of the recurrent ones, which are the first.
+  std::vector<std::ptrdiff_t> widths_;      // columns of the state
   std::vector<std::vector<float>> floats_;  // (B x width)
-  std::vector<LayerState> states_;
 
   mutable std::mutex mutex_;  // train_block works without the GIL
   std::unique_ptr<TrainingStep> step_;
@@ -121,7 +154,8 @@ class Trainer {
 Trainer::Trainer(const py::object& spec, const py::dict& parameters, const std::string& optimiser,
                  const py::dict& optimiser_options_of, std::vector<py::dict> state,
                  const std::string& loss, const py::dict& loss_options_of,
-                 std::ptrdiff_t batch_size, const py::object& seed, const py::array& support)
+                 const NamedActivation& activation, double grad_cap, std::ptrdiff_t batch_size,
+                 const py::object& seed, const py::array& support)
     : support_(array_of<std::int64_t>("support", support, 1)) {
   if (batch_size < 1) {
     throw std::invalid_argument("batch_size is " + std::to_string(batch_size) +
@@ -130,33 +164,36 @@ Trainer::Trainer(const py::object& spec, const py::dict& parameters, const std::
   const auto loss_part = find_loss(loss);
   settings_.loss = loss_part.index;
   settings_.loss_options = loss_options(*loss_part.kind, loss_options_of);
+  settings_.activation = find_activation(activation.first, activation.second);
   const auto optimiser_part = find_optimiser(optimiser);
   settings_.optimiser = optimiser_part.index;
   settings_.optimiser_options = optimiser_options(*optimiser_part.kind, optimiser_options_of);
+  settings_.grad_cap = grad_cap;
   settings_.batch_size = batch_size;
   settings_.seed = unsigned_of("seed", seed);
   settings_.support = support_.data();
 
-  auto tables = state_table_names(*optimiser_part.kind, settings_.optimiser_options, state.size());
+  auto tables = state_tables(*optimiser_part.kind, settings_.optimiser_options, state.size());
   arrays_ = std::make_unique<ParameterArrays>(parameters, std::move(state), std::move(tables));
   layers_ = make_layers(spec, *arrays_);
   network_ = make_network(spec, *arrays_, layers_);
   expect(support_.shape(0) == network_.wy.rows, "support", support_, network_.wy.rows, 1);
 
   for (const Layer& layer : layers_) {
-    widths_.push_back(kernels().cell(layer.cell)->states * layer.units);
-    floats_.emplace_back(static_cast<std::size_t>(batch_size * widths_.back()));
-    states_.push_back({floats_.back().data(), batch_size});
+    const std::ptrdiff_t width = kernels().cell(layer.cell)->states * layer.units;
+    states_.push_back({nullptr, batch_size});
+    if (width == 0) continue;
+    widths_.push_back(width);
+    floats_.emplace_back(static_cast<std::size_t>(batch_size * width));
+    states_.back().value = floats_.back().data();
   }
 }
 
 void Trainer::start_epoch() {
   unlocked([&] {
     const std::lock_guard<std::mutex> lock(mutex_);
-    for (std::size_t s = 0; s < states_.size(); ++s) {
-      std::fill(floats_[s].begin(), floats_[s].end(), 0.0f);
-      states_[s].rows = settings_.batch_size;
-    }
+    for (std::vector<float>& floats : floats_) std::fill(floats.begin(), floats.end(), 0.0f);
+    for (LayerState& state : states_) state.rows = settings_.batch_size;
   });
 }
 
@@ -191,7 +228,7 @@ py::list Trainer::states() const {
   const auto copies = unlocked([&] {
     const std::lock_guard<std::mutex> lock(mutex_);
     std::vector<std::vector<float>> values;
-    for (std::size_t s = 0; s < states_.size(); ++s) {
+    for (std::size_t s = 0; s < floats_.size(); ++s) {
       values.emplace_back(floats_[s].begin(), floats_[s].begin() + states_[s].rows * widths_[s]);
     }
     return values;
@@ -205,10 +242,10 @@ py::list Trainer::states() const {
 }
 
 void Trainer::set_states(const std::vector<py::array>& states) {
-  if (states.size() != states_.size()) {
+  if (states.size() != floats_.size()) {
     throw std::invalid_argument("there are " + std::to_string(states.size()) +
                                 " states; expected one for each of " +
-                                std::to_string(states_.size()) + " layers");
+                                std::to_string(floats_.size()) + " layers");
   }
   std::vector<Array<float>> arrays;
   for (std::size_t s = 0; s < states.size(); ++s) {
@@ -220,7 +257,7 @@ void Trainer::set_states(const std::vector<py::array>& states) {
   }
   unlocked([&] {
     const std::lock_guard<std::mutex> lock(mutex_);
-    for (std::size_t s = 0; s < states_.size(); ++s) {
+    for (std::size_t s = 0; s < floats_.size(); ++s) {
       std::copy_n(arrays[s].data(), arrays[s].size(), floats_[s].begin());
       states_[s].rows = arrays[s].shape(0);
     }
@@ -232,11 +269,11 @@ void update_rows(const std::string& optimiser, const py::dict& options, const py
                  const std::vector<py::array>& state, const py::object& rows, const py::array& g) {
   const auto part = find_optimiser(optimiser);
   const OptionValues values = optimiser_options(*part.kind, options);
-  const auto tables = state_table_names(*part.kind, values, state.size());
-  std::vector<NamedState> named;
-  for (std::size_t k = 0; k < state.size(); ++k) named.push_back({tables[k], state[k]});
+  const auto tables = state_tables(*part.kind, values, state.size());
+  std::vector<StateArray> arrays;
+  for (std::size_t k = 0; k < state.size(); ++k) arrays.push_back({tables[k], state[k]});
   const MatrixSize size = {theta.shape(0), theta.ndim() == 2 ? theta.shape(1) : 1};
-  const Parameter p = borrow_parameter("theta", theta, named, size);
+  const Parameter p = borrow_parameter("theta", theta, arrays, size);
   std::vector<std::int32_t> chosen;
   std::ptrdiff_t n = p.rows;
   if (!rows.is_none()) {
@@ -263,11 +300,13 @@ void update_rows(const std::string& optimiser, const py::dict& options, const py
 void bind_trainer(py::module_& m) {
   py::class_<Trainer>(m, "Trainer")
       .def(py::init<const py::object&, const py::dict&, const std::string&, const py::dict&,
-                    std::vector<py::dict>, const std::string&, const py::dict&, std::ptrdiff_t,
-                    const py::object&, const py::array&>(),
+                    std::vector<py::dict>, const std::string&, const py::dict&,
+                    const NamedActivation&, double, std::ptrdiff_t, const py::object&,
+                    const py::array&>(),
            py::kw_only(), py::arg("spec"), py::arg("parameters"), py::arg("optimiser"),
            py::arg("optimiser_options"), py::arg("state"), py::arg("loss"), py::arg("loss_options"),
-           py::arg("batch_size"), py::arg("seed"), py::arg("support"))
+           py::arg("activation"), py::arg("grad_cap"), py::arg("batch_size"), py::arg("seed"),
+           py::arg("support"))
       .def("start_epoch", &Trainer::start_epoch)
       .def("train_block", &Trainer::train_block, py::arg("block"), py::arg("threads"))
       .def_property("states", &Trainer::states, &Trainer::set_states);

@@ -40,7 +40,15 @@ using UpdateRows = void(int optimiser, const OptionValues& options, const Parame
                         const std::int32_t* rows, std::ptrdiff_t n, const float* g);
 
 // out[i] = f(x[i]) by the vectorised mathematics; for tests.
-enum class Function { kExponential, kLogistic, kTanh, kLogarithm, kReciprocalRoot };
+enum class Function {
+  kExponential,
+  kLogistic,
+  kTanh,
+  kLogarithm,
+  kReciprocalRoot,
+  kLogOnePlus,
+  kExpMinusOne,
+};
 using Evaluate = void(Function function, const float* x, float* out, std::ptrdiff_t n);
 
 // loss(i), cell(i) and optimiser(i) are the parts by index, equal for every instruction set. They
@@ -48,6 +56,7 @@ using Evaluate = void(Function function, const float* x, float* out, std::ptrdif
 struct Kernels {
   const char* name;
   const LossKind* (*loss)(int index);
+  const ActivationKind* (*activation)(int index);
   const CellKind* (*cell)(int index);
   const OptimiserKind* (*optimiser)(int index);
   MakeTrainingStep* make_training_step;

@@ -12,10 +12,12 @@
 namespace gru4rec_fast {
 
 // One state table of an optimiser, as the accumulators of a parameter: row i begins at
-// first + i * stride. `first` is null where the optimiser keeps fewer tables.
+// first + i * stride. It has the parameter's columns, or one number for a row of a matrix.
+// `first` is null where the optimiser keeps fewer tables.
 struct StateTable {
   float* first = nullptr;
   std::ptrdiff_t stride = 0;
+  std::ptrdiff_t columns = 0;
 };
 
 // A parameter (rows x columns) with its optimiser state. A vector of n that is updated as a whole
@@ -33,18 +35,21 @@ struct DropoutSite {
   double rate = 0;
 };
 
-// A recurrent layer. `cell` is an index into the cells of kernels.h; the weights have the order
-// and the shapes of that cell's CellKind.
+// A recurrent layer, or a feed-forward layer after the last of them. `cell` is an index into the
+// cells of kernels.h; the weights have the order and the shapes of that cell's CellKind.
 struct Layer {
   int cell = 0;
-  std::ptrdiff_t inputs = 0;
+  std::ptrdiff_t inputs = 0;  // K; of a one-hot input the columns of its table
   std::ptrdiff_t units = 0;
-  DropoutSite dropout;  // of the new state, which is handed on and carried
+  bool one_hot = false;  // whether an input is a row of a table of products with the gates' weights
+  DropoutSite dropout;   // of the new state, which is handed on and carried
+  ActivationSettings activation;  // where the cell lets one choose it
+  Parameter input_weight;         // unless the input is one-hot
   Parameter weights[kMaxWeights];
 };
 
 // Output table wy (V x H) and biases by (V x 1); `input` is the table that inputs are read from,
-// (V x K) of the first layer: wy itself when `shared`.
+// (V x K) of the first layer: wy itself when `shared`. Layers from the input up.
 struct Network {
   Parameter wy, by, input;
   bool shared = false;

@@ -15,15 +15,18 @@ namespace gru4rec_fast {
 struct TrainingSettings {
   int loss = 0;
   OptionValues loss_options;
+  ActivationSettings activation;  // of the scores before the loss
   int optimiser = 0;
   OptionValues optimiser_options;
+  double grad_cap = 0;                    // the largest norm of all gradients of a step, 0 for none
   std::ptrdiff_t batch_size = 0;          // the B that a step's loss is divided by
   std::uint64_t seed = 0;                 // of the dropout masks
   const std::int64_t* support = nullptr;  // (V,) events per item
 };
 
 // What a layer carries from step to step: `value` has room for (B x width) and holds `rows` rows. A
-// row has the H numbers of each of the cell's states, one after the other: width = states * H.
+// row has the H numbers of each of the cell's states, one after the other: width = states * H, 0
+// for a feed-forward layer.
 struct LayerState {
   float* value = nullptr;
   std::ptrdiff_t rows = 0;

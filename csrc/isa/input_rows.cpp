@@ -44,7 +44,7 @@ void InputRows::read(const PlannedStep& step, std::uint64_t seed, CellBuffers& f
 void InputRows::update(const PlannedStep& step, bool one_hot, CellBuffers& first,
                        const Optimiser& optimiser) {
   const Index K = network_.input.columns;
-  float* d = first.d_x.data();
+  float* d = first.d_wx_rows.data();
   if (!one_hot) {
     d = d_x_.data();
     transpose(K, step.live, first.d_x_t.data(), first.lane_stride, d, stride_);

@@ -38,9 +38,10 @@ ItemRows::ItemRows(const Network& network, const TrainingSettings& settings, Ind
       group_(is_large(network, max_lanes) ? kLargeGroup : kSmallGroup),
       packed_(is_large(network, max_lanes)),
       row_stride_(row_stride(network.wy.columns)),
-      loss_(kLosses[settings.loss]->make({network.wy, network.by, settings.loss_options,
-                                          settings.support, settings.batch_size, max_lanes,
-                                          max_rows, tile_rows_})),
+      loss_(kLosses[settings.loss]->make(
+          {network.wy, network.by, settings.loss_options, settings.support, settings.batch_size,
+           max_lanes, max_rows, tile_rows_},
+          make_activation(settings.activation))),
       shares_(kShares * network.wy.columns * row_stride(max_lanes)) {}
 
 Index ItemRows::strips_scratch() const {

@@ -1,5 +1,6 @@
 #include "engine/kernels.h"
 
+#include "isa/activation.h"
 #include "isa/cells/cells.h"
 #include "isa/item_scores.h"
 #include "isa/losses/losses.h"
@@ -53,6 +54,10 @@ Vec apply(Function function, Vec x) {
       return logarithm(x);
     case Function::kReciprocalRoot:
       return reciprocal_root(x);
+    case Function::kLogOnePlus:
+      return log_one_plus(x);
+    case Function::kExpMinusOne:
+      return exp_minus_one(x);
   }
   return x;
 }
@@ -67,6 +72,7 @@ void evaluate(Function function, const float* x, float* out, Index n) {
 
 const Kernels kernels = {GRU4REC_FAST_STRING(GRU4REC_FAST_ISA),
                          loss,
+                         activation_kind,
                          cell,
                          optimiser,
                          make_training_step,

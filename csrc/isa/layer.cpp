@@ -9,6 +9,7 @@ LayerStep::LayerStep(const Layer& layer, Index max_lanes)
     : layer_(layer),
       entry_(*kCells[layer.cell]),
       b_(layer, entry_.kind, max_lanes),
+      input_(layer_, entry_.kind),
       cell_(entry_.make(layer, max_lanes)) {}
 
 void LayerStep::load_state(const LayerState& state) {
@@ -62,12 +63,45 @@ void LayerStep::forward(const PlannedStep& step, std::uint64_t seed, ThreadPool&
     transpose(lanes, H, state.before.data(), b_.unit_stride, state.before_t.data(), b_.lane_stride);
   }
   make_mask(step, seed);
-  transpose(lanes, layer_.inputs, b_.x.data(), b_.input_stride, b_.x_t.data(), b_.lane_stride);
-  cell_->forward(b_, lanes, pool);
-  for (int s = 0; s < entry_.kind.states; ++s) {
-    CellState& state = b_.state[s];
+  input_.begin(b_, lanes);
+  cell_->forward(b_, input_, lanes, pool);
+  for (CellState& state : b_.state) {
+    if (state.after.data() == nullptr) continue;
     transpose(H, lanes, state.after_t.data(), b_.lane_stride, state.after.data(), b_.unit_stride);
   }
+}
+
+// The gradient of the input is computed before W changes.
+void LayerStep::backward(const PlannedStep& step, const BackwardContext& context) {
+  const Index lanes = step.live, G = entry_.kind.gates * layer_.units;
+  cell_->backward(b_, lanes, context.pool);
+  input_.backward(b_, lanes, context.pool);
+  if (layer_.one_hot || entry_.reads_gradient_rows) {
+    transpose(G, lanes, b_.d_wx_t.data(), b_.lane_stride, b_.d_wx_rows.data(), b_.gate_stride);
+  }
+  update_weights(lanes, context);
+}
+
+// Weights are updated in blocks of rows, all of them in one shared loop.
+void LayerStep::update_weights(Index lanes, const BackwardContext& context) {
+  WeightGradient weights[kMaxWeightGradients + 1];
+  int n = cell_->weight_gradients(b_, weights);
+  if (!layer_.one_hot) weights[n++] = input_.weight_gradient(b_);
+  Index blocks = 0, work = 0;
+  for (int k = 0; k < n; ++k) {
+    blocks += unit_blocks(weights[k].rows);
+    work += weights[k].rows * weights[k].weight->columns * lanes;
+  }
+  context.pool.run(blocks, work > kWorthSharing, [&](Index block, int thread) {
+    const WeightGradient* w = weights;
+    for (; block >= unit_blocks(w->rows); ++w) block -= unit_blocks(w->rows);
+    const Index first = block * kUnitBlock, rows = at_most(w->rows - first, kUnitBlock);
+    update_rows(*w->weight, w->first + first, rows, lanes, w->d + first * b_.lane_stride,
+                b_.lane_stride, w->y, w->y_stride, context.optimiser, context.scratch[thread]);
+  });
+  BiasGradient biases[kMaxWeights];
+  n = cell_->bias_gradients(biases);
+  for (int k = 0; k < n; ++k) update_bias(*biases[k].bias, biases[k].d, context.optimiser);
 }
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

@@ -1,8 +1,9 @@
-// A recurrent layer over the steps of a block: its cell, the states that it carries, and dropout.
+// A layer over the steps of a block: its cell, the states that it carries, and dropout.
 #pragma once
 
 #include "engine/training_step.h"
 #include "isa/cells/cell.h"
+#include "isa/cells/input_product.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
@@ -17,11 +18,9 @@ class LayerStep {
   // Computes the new state from `buffers().x`.
   void forward(const PlannedStep& step, std::uint64_t seed, ThreadPool& pool);
   // Computes the gradient of x from the one of the new state, and updates the weights.
-  void backward(const PlannedStep& step, const BackwardContext& context) {
-    cell_->backward(b_, step.live, context);
-  }
+  void backward(const PlannedStep& step, const BackwardContext& context);
 
-  bool one_hot_input() const { return entry_.kind.one_hot_input; }
+  bool one_hot_input() const { return layer_.one_hot; }
   Index scratch() const { return weight_scratch(layer_); }  // floats of Scratch::gradient
   CellBuffers& buffers() { return b_; }
   float* output() { return b_.state[0].after.data(); }  // (B x H)
@@ -29,10 +28,12 @@ class LayerStep {
  private:
   void carry(const PlannedStep& step, CellState& state);
   void make_mask(const PlannedStep& step, std::uint64_t seed);
+  void update_weights(Index lanes, const BackwardContext& context);
 
   Layer layer_;
   const CellEntry& entry_;
   CellBuffers b_;
+  InputProduct input_;
   std::unique_ptr<Cell> cell_;
 };
 

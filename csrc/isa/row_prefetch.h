@@ -38,11 +38,11 @@ inline MatrixRows value_rows(const Parameter& p, const RowList& list) {
 inline MatrixRows state_rows(const Parameter& p, const RowList& list) {
   const StateTable& first = p.state[0];
   if (first.first == nullptr) return {nullptr, 0, 0, {nullptr, 0, 0}};
-  Index tables = 1;
-  while (tables < kMaxStateTables && p.state[tables].first == first.first + tables * p.columns) {
-    ++tables;
+  Index columns = first.columns;
+  for (const StateTable& table : p.state) {
+    if (table.first == first.first + columns) columns += table.columns;
   }
-  return {first.first, tables * p.columns, first.stride, list};
+  return {first.first, columns, first.stride, list};
 }
 
 // GCC 12 takes a function that only prefetches for one without effect and drops the call; so the
@@ -62,7 +62,7 @@ __attribute__((always_inline)) inline void prefetch_floats(const float* first, I
 __attribute__((always_inline)) inline void prefetch_row(const Parameter& p, Index row) {
   prefetch_floats(p.value + row * p.columns, p.columns);
   for (const StateTable& table : p.state) {
-    if (table.first != nullptr) prefetch_floats(table.first + row * table.stride, p.columns);
+    if (table.first != nullptr) prefetch_floats(table.first + row * table.stride, table.columns);
   }
 }
 

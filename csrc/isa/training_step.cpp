@@ -8,6 +8,7 @@
 #include "isa/input_rows.h"
 #include "isa/item_rows.h"
 #include "isa/layer.h"
+#include "isa/optimisers/gradient_cap.h"
 #include "isa/optimisers/optimisers.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
@@ -26,8 +27,11 @@ class Workspace {
   float train(const PlannedStep& step, ThreadPool& pool);
 
  private:
+  void collect_gradients(const Network& network, const Optimiser& optimiser);
+
   TrainingSettings settings_;
-  const Optimiser& optimiser_;
+  std::unique_ptr<GradientCap> cap_;  // null without a cap
+  const Optimiser* optimiser_;        // what takes the gradients
   Index lanes_, rows_;
   InputRows inputs_;
   ItemRows items_;
@@ -38,7 +42,7 @@ class Workspace {
 Workspace::Workspace(const Network& network, const TrainingSettings& settings,
                      const Optimiser& optimiser, Index lanes, Index rows)
     : settings_(settings),
-      optimiser_(optimiser),
+      optimiser_(&optimiser),
       lanes_(lanes),
       rows_(rows),
       inputs_(network, lanes, rows),
@@ -47,6 +51,24 @@ Workspace::Workspace(const Network& network, const TrainingSettings& settings,
   for (int l = 0; l < network.n_layers; ++l) {
     layers_.push_back(LayerStep(network.layers[l], lanes));
   }
+  if (settings.grad_cap > 0) collect_gradients(network, optimiser);
+}
+
+void Workspace::collect_gradients(const Network& network, const Optimiser& optimiser) {
+  cap_.reset(new GradientCap(optimiser, settings_.grad_cap));
+  optimiser_ = cap_.get();
+  for (int l = 0; l < network.n_layers; ++l) {
+    const Layer& layer = network.layers[l];
+    if (!layer.one_hot) {
+      cap_->add(layer.input_weight, RowOrigin::kWeights, layer.input_weight.rows);
+    }
+    for (const Parameter& weight : layer.weights) {
+      if (weight.value != nullptr) cap_->add(weight, RowOrigin::kWeights, weight.rows);
+    }
+  }
+  cap_->add(network.wy, RowOrigin::kWeights, rows_);
+  cap_->add(network.by, RowOrigin::kWeights, rows_);
+  cap_->add(network.input, RowOrigin::kInputs, lanes_);
 }
 
 void Workspace::reserve_scratch(int threads) {
@@ -79,13 +101,14 @@ float Workspace::train(const PlannedStep& step, ThreadPool& pool) {
   }
   const float loss = items_.forward(step, last.buffers(), pool);
 
-  const BackwardContext context{optimiser_, pool, scratch_.data()};
+  const BackwardContext context{*optimiser_, pool, scratch_.data()};
   items_.backward(step, last.buffers(), inputs_, context);
   for (std::size_t l = layers_.size(); l-- > 0;) {
     layers_[l].backward(step, context);
     if (l > 0) layers_[l - 1].buffers().d_after_t.swap(layers_[l].buffers().d_x_t);
   }
-  inputs_.update(step, first.one_hot_input(), first.buffers(), optimiser_);
+  inputs_.update(step, first.one_hot_input(), first.buffers(), *optimiser_);
+  optimiser_->finish_step(pool);
   return loss;
 }
 

@@ -40,7 +40,9 @@ class Baseline(ABC):
         log: Any,
         item_key: str = "ItemId",
         session_key: str = "SessionId",
-        time_key: str = "Time",
+        time_key: str | None = "Time",
+        *,
+        sep: str | None = None,
     ) -> Self:
         """Learn from a session log; the same object comes back.
 
@@ -49,7 +51,8 @@ class Baseline(ABC):
                 row (session, item, time) for each event, as for `GRU4Rec.fit`.
             item_key: the item column.
             session_key: the session column.
-            time_key: the time column.
+            time_key: the time column; None where the rows are in the order of time.
+            sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
 
         Raises:
             DataError: a column is missing, of the wrong type or has missing values; nothing to
@@ -57,7 +60,9 @@ class Baseline(ABC):
         """
         with naming(log):
             return self.fit_sessions(
-                load_sessions(log, item_key=item_key, session_key=session_key, time_key=time_key)
+                load_sessions(
+                    log, item_key=item_key, session_key=session_key, time_key=time_key, sep=sep
+                )
             )
 
     def fit_sessions(self, sessions: Sessions) -> Self:
@@ -67,7 +72,7 @@ class Baseline(ABC):
             DataError: they hold nothing to learn from.
         """
         self._scorer = self._train(sessions)
-        self._data_iterator = DataIterator(sessions.itemidmap)
+        self._data_iterator = DataIterator(sessions.itemidmap, sessions.columns)
         self._predictor = None
         return self
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from gru4rec_fast.checks import closest
 from gru4rec_fast.cli.evaluate import check_logs
 from gru4rec_fast.cli.model_file import shows_progress
 from gru4rec_fast.cli.options import add_device, add_keys, keys
-from gru4rec_fast.cli.parameters import parse_assignments
+from gru4rec_fast.cli.parameters import add_set, set_parameters
 from gru4rec_fast.config import Config
 from gru4rec_fast.data.origin import naming
 from gru4rec_fast.data.sessions import load_sessions
@@ -52,14 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"{', '.join(name for name in baselines.BASELINES if name not in DEFAULT_MODELS)})",
     )
     add("--preset", choices=PRESETS, help="gru4rec with published settings")
-    add(
-        "--set",
-        metavar="NAME=VALUE",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="parameters of gru4rec, as layers=224 batch_size=32",
-    )
+    add_set(parser, "parameters of gru4rec, as layers=224 batch_size=32")
     add(
         "--cutoffs",
         metavar="K",
@@ -106,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
     check_settings(options.cutoffs, 1, options.ties, options.unknown, options.targets)
     check_bootstrap(options.bootstrap, 0.95)
     params: dict[str, Any] = dict(PRESETS[options.preset]) if options.preset else {}
-    params |= parse_assignments(chain.from_iterable(text.split(",") for text in options.set))
+    params |= set_parameters(options)
     Config().replace(**params)
     if params and GRU4REC not in options.models:
         raise ParameterError(f"--preset and --set are of {GRU4REC}: add it to --models")

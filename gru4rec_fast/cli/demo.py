@@ -20,6 +20,7 @@ from gru4rec_fast.cli.comparison import CUTOFFS, Figures, line, table
 from gru4rec_fast.cli.learning_curve import draw
 from gru4rec_fast.cli.model_file import shows_progress
 from gru4rec_fast.cli.options import add_device, add_keys, keys
+from gru4rec_fast.cli.parameters import add_epochs, add_set, set_parameters
 from gru4rec_fast.data.bayes_optimal import best_reachable
 from gru4rec_fast.data.origin import naming
 from gru4rec_fast.data.sessions import load_sessions
@@ -34,6 +35,7 @@ from gru4rec_fast.presets import PRESETS
 if TYPE_CHECKING:
     import argparse
     import os
+    from collections.abc import Mapping
     from pathlib import Path
 
     from gru4rec_fast.evaluation.scorer import Scorer
@@ -87,7 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--test", metavar="LOG", help="test log (default: the latest tenth of the sessions)")
     add("--out", metavar="DIR", default="demo-output", help="folder (default: demo-output)")
     add("--preset", choices=PRESETS, help=f"settings for --data (default: {PRESET})")
-    add("--epochs", metavar="N", type=int, help="passes over the log (default: the settings')")
+    add_set(parser, "parameters instead of the settings', as layers=224 batch_size=32")
+    add_epochs(parser, " (default: the settings')")
     add_device(parser)
     add_keys(parser)
 
@@ -110,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
         options.out,
         options.device,
         preset=options.preset,
-        epochs=options.epochs,
+        params=set_parameters(options),
         **keys(options),
     )
     return 0
@@ -123,10 +126,11 @@ def run_demo(
     device: torch.device | str | None = None,
     *,
     preset: str | None = None,
-    epochs: int | None = None,
+    params: Mapping[str, Any] | None = None,
     item_key: str = "ItemId",
     session_key: str = "SessionId",
-    time_key: str = "Time",
+    time_key: str | None = "Time",
+    sep: str | None = None,
 ) -> DemoResult:
     """Train and evaluate, print the comparison, and write it down in a folder.
 
@@ -139,15 +143,16 @@ def run_demo(
         out: the folder, made if it is not there.
         device: where to train, by default on the GPU where there is one.
         preset: name of published settings for `train` (default: retailrocket).
-        epochs: passes over the log, instead of the settings' own number.
+        params: hyper-parameters instead of those of the settings.
         item_key: column of item ids in both logs; likewise the other two.
         session_key: column of session ids.
-        time_key: column of times.
+        time_key: column of times; None where the rows are in the order of time.
+        sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
 
     Raises:
         ParameterError: `test` or `preset` without `train`; a folder that cannot be written, or
-            holds a file of the same name that is not an earlier demo's; an unknown preset or
-            device.
+            holds a file of the same name that is not an earlier demo's; an unknown preset,
+            parameter or device.
         DataError: a bad log.
         ArithmeticError: the loss became NaN or infinite.
     """
@@ -160,14 +165,14 @@ def run_demo(
         )
     folder = output_folder.prepare(out, [MODEL, PICTURE, *(LOGS if train is None else ())])
     if train is None:
-        return _on_generated_sessions(folder, device, epochs)
+        return _on_generated_sessions(folder, device, params or {})
     columns: dict[str, Any] = {
         "item_key": item_key,
         "session_key": session_key,
         "time_key": time_key,
+        "sep": sep,
     }
-    params = PRESETS[preset or PRESET] | ({} if epochs is None else {"n_epochs": epochs})
-    gru = GRU4Rec(**params, device=device)
+    gru = GRU4Rec(**PRESETS[preset or PRESET] | dict(params or {}), device=device)
     if test is None:
         with naming(train):
             earlier, latest = hold_out_latest(train, HELD_OUT, **columns)
@@ -176,10 +181,10 @@ def run_demo(
 
 
 def _on_generated_sessions(
-    folder: Path, device: torch.device | str | None, epochs: int | None
+    folder: Path, device: torch.device | str | None, params: Mapping[str, Any]
 ) -> DemoResult:
     """The demo without a log. The logs that it writes are there to try the other commands."""
-    gru = GRU4Rec(**SMALL | ({} if epochs is None else {"n_epochs": epochs}), device=device)
+    gru = GRU4Rec(**SMALL | dict(params), device=device)
     log = generate(**GENERATED)
     train, test = hold_out_latest(log.log, HELD_OUT)
     paths = [folder / name for name in LOGS]

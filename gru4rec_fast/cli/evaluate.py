@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("log", help="TSV, CSV or Parquet file of (session, item, time) events")
     add_evaluation(parser)
     add_device(parser)
-    add_keys(parser)
+    add_keys(parser, of_model=True)
 
 
 def run(options: argparse.Namespace) -> int:

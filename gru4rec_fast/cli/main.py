@@ -1,7 +1,8 @@
 """The command line: `gru4rec-fast train | evaluate | recommend | demo`, and `run`.
 
 `run` has the flags of the original's command line. It is also meant when the first word is no
-command: `python -m gru4rec_fast PATH -ps ...` replaces the original's script.
+command: `python -m gru4rec_fast PATH -ps ...` replaces the original's script. A first word that is
+close to a command and is no file is refused as a mistyped command.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import argparse
 import re
 import sys
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from gru4rec_fast import __version__
+from gru4rec_fast.checks import closest
 from gru4rec_fast.cli import compare, demo, evaluate, recommend, run, train
 from gru4rec_fast.errors import CheckpointError, DataError, ParameterError
 
@@ -46,16 +49,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser, commands = build_parser()
     if arguments and arguments[0] not in commands and not arguments[0].startswith("-"):
+        near = closest(arguments[0], commands)
+        if near and not Path(arguments[0]).exists():
+            parser.error(
+                f"{arguments[0]!r} is no command{near} Expected one of {', '.join(commands)}, or "
+                "the path of a log, which is then trained on as by `run`"
+            )
         arguments.insert(0, "run")
     options = parser.parse_args(arguments)
     handler: Callable[[argparse.Namespace], int] = options.handler
     formatwarning = warnings.formatwarning
     # Warnings as one line each, without the source line that raised them.
-    warnings.formatwarning = lambda message, *_, **__: f"gru4rec-fast: warning: {message}\n"
+    of_run = arguments[0] == "run"
+    warnings.formatwarning = lambda message, *_, **__: (
+        f"gru4rec-fast: warning: {_with_flags(str(message), of_run)}\n"
+    )
     try:
         status = handler(options)
     except (DataError, ParameterError, CheckpointError, ArithmeticError, MemoryError) as error:
-        message = _with_flags(str(error) or "not enough memory", arguments[0] == "run")
+        message = _with_flags(str(error) or "not enough memory", of_run)
         print(f"gru4rec-fast: error: {message}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt as interrupt:
@@ -83,6 +95,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[str]]:
 
 def _with_flags(message: str, of_run: bool) -> str:
     """A message of the library in the words of the command line: item_key=... is --item-key."""
+    message = message.replace("time_key=None", "--rows-in-order")
 
     def flag(match: re.Match[str]) -> str:
         name = f"-{match[1][0]}k" if of_run else f"--{match[1]}-key"

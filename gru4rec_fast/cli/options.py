@@ -1,11 +1,14 @@
-"""Flags that several commands have: the device, and the columns of a log."""
+"""Flags that several commands have: the device, and how a log is read."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import argparse
+from typing import Any
 
-if TYPE_CHECKING:
-    import argparse
+from gru4rec_fast.data.text import SEPARATORS
+
+READING = ("item_key", "session_key", "time_key", "sep")
+"""Arguments of the library that say how a log is read."""
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -13,18 +16,38 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda:0, ... (default: the GPU where there is one)")
 
 
-def add_keys(parser: argparse.ArgumentParser) -> None:
-    """The flags that name the columns of a log."""
-    add = parser.add_argument
-    add("--item-key", default="ItemId", help="item column (default: ItemId)")
-    add("--session-key", default="SessionId", help="session column (default: SessionId)")
-    add("--time-key", default="Time", help="time column (default: Time)")
+def add_keys(parser: argparse.ArgumentParser, *, of_model: bool = False) -> None:
+    """The flags that name the columns of a log (by default a model's); also `add_reading`."""
+    for key, name in (("item", "ItemId"), ("session", "SessionId"), ("time", "Time")):
+        parser.add_argument(
+            f"--{key}-key",
+            metavar="NAME",
+            default=argparse.SUPPRESS,
+            help=f"{key} column (default: {'that of the training log' if of_model else name})",
+        )
+    add_reading(parser)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """The flags of the order of rows and of the separator, in addition to those of columns."""
+    parser.add_argument(
+        "--rows-in-order",
+        dest="time_key",
+        action="store_const",
+        const=None,
+        default=argparse.SUPPRESS,
+        help="rows are in the order of time: read no time column",
+    )
+    parser.add_argument(
+        "--sep",
+        type=lambda text: SEPARATORS.get(text, text.replace("\\t", "\t")),
+        metavar="CHARACTER",
+        default=argparse.SUPPRESS,
+        help="what separates the fields of a text file: one character, or tab, comma, semicolon "
+        "(default: as in the header line)",
+    )
 
 
 def keys(options: argparse.Namespace) -> dict[str, Any]:
-    """The names of the columns, as keyword arguments of the library."""
-    return {
-        "item_key": options.item_key,
-        "session_key": options.session_key,
-        "time_key": options.time_key,
-    }
+    """How a log is read as far as flags say so, as keyword arguments of the library."""
+    return {name: getattr(options, name) for name in READING if hasattr(options, name)}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import runpy
 import shutil
 import textwrap
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast.config import Config
@@ -13,6 +15,44 @@ from gru4rec_fast.errors import ParameterError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def add_set(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """The flag --set."""
+    parser.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        type=_assignments,
+        nargs="+",
+        action="extend",
+        default=[],
+        help=help_text,
+    )
+
+
+def add_epochs(parser: argparse.ArgumentParser, default: str = "") -> None:
+    """The flag --epochs."""
+    parser.add_argument(
+        "--epochs", metavar="N", help=f"passes over the log, as --set n_epochs=N{default}"
+    )
+
+
+def set_parameters(options: argparse.Namespace) -> dict[str, str]:
+    """The parameters of --set and, where the command has it, --epochs.
+
+    Raises:
+        ParameterError: a parameter is given twice.
+    """
+    params = parse_assignments(chain.from_iterable(options.set))
+    epochs = getattr(options, "epochs", None)
+    if epochs is None:
+        return params
+    if "n_epochs" in params:
+        raise ParameterError(
+            f"the passes over the log are given twice, by --set n_epochs={params['n_epochs']} and "
+            f"--epochs {epochs}: leave one out"
+        )
+    return params | {"n_epochs": epochs}
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
@@ -67,3 +107,14 @@ def parameter_lines() -> str:
         )
         for assignment, row in rows
     )
+
+
+def _assignments(text: str) -> list[str]:
+    """'a=1' or 'a=1,b=2' as assignments; refuses a log that follows --set."""
+    assignments = text.split(",")
+    for assignment in assignments:
+        if "=" not in assignment:
+            raise argparse.ArgumentTypeError(
+                f"{assignment!r} is no NAME=VALUE (the log comes before the flags)"
+            )
+    return assignments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
 import time
@@ -12,16 +13,15 @@ from typing import TYPE_CHECKING, Any
 from gru4rec_fast.checks import closest, whole_number
 from gru4rec_fast.cli.evaluate import check_logs, print_metrics
 from gru4rec_fast.cli.model_file import ModelFile, shows_progress
-from gru4rec_fast.cli.options import keys
+from gru4rec_fast.cli.options import add_reading, keys
 from gru4rec_fast.cli.parameters import parse_assignments, read_parameter_file
+from gru4rec_fast.data.column_names import known_columns
 from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.evaluation.metrics import check_cutoffs
 from gru4rec_fast.gru4rec import batch_eval
 from gru4rec_fast.reference import RANKS
 
 if TYPE_CHECKING:
-    import argparse
-
     from gru4rec_fast.training.report import EpochReport
 
 METRICS = ("recall", "mrr")
@@ -80,15 +80,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="gru4rec_fast",
         help="module whose GRU4Rec class is used (default: gru4rec_fast)",
     )
-    add("-ik", "--item_key", metavar="NAME", default="ItemId", help="item column (default: ItemId)")
-    add(
-        "-sk",
-        "--session_key",
-        metavar="NAME",
-        default="SessionId",
-        help="session column (default: SessionId)",
-    )
-    add("-tk", "--time_key", metavar="NAME", default="Time", help="time column (default: Time)")
+    for letter, key, name in (
+        ("i", "item", "ItemId"),
+        ("s", "session", "SessionId"),
+        ("t", "time", "Time"),
+    ):
+        add(
+            f"-{letter}k",
+            f"--{key}_key",
+            metavar="NAME",
+            default=argparse.SUPPRESS,
+            help=f"{key} column (default: {name})",
+        )
+    add_reading(parser)
     add(
         "-pm",
         "--primary_metric",
@@ -115,13 +119,14 @@ def run(options: argparse.Namespace) -> int:
     file = ModelFile(options.save_model, "-s", [options.path, *options.test])
     model_class = _model_class(options.gru4rec_model)
     columns = keys(options)
-    check_logs(options.test, **columns)
     if options.load_model:
         print(f"Loading trained model from file: {options.path}")
         gru = model_class.loadmodel(options.path, device=options.device)
         if options.save_model is None and not options.test:
             raise ParameterError("-l loads a model, and then there is nothing to do: add -t LOG")
+        check_logs(options.test, **known_columns(gru) | columns)
     else:
+        check_logs(options.test, **columns)
         params = (
             parse_assignments(options.parameter_string.split(","))
             if options.parameter_string is not None

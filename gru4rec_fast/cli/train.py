@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import nullcontext
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast.cli.evaluate import add_evaluation, check_logs, print_evaluation
 from gru4rec_fast.cli.model_file import ModelFile, shows_progress
 from gru4rec_fast.cli.options import add_device, add_keys, keys
-from gru4rec_fast.cli.parameters import parameter_lines, parse_assignments
+from gru4rec_fast.cli.parameters import add_epochs, add_set, parameter_lines, set_parameters
 from gru4rec_fast.cli.stop_signals import StopSignals
 from gru4rec_fast.gru4rec import GRU4Rec
 from gru4rec_fast.presets import PRESETS
@@ -28,16 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("log", help="TSV, CSV or Parquet file of (session, item, time) events")
     parser.add_argument("--save", metavar="FILE", required=True, help="where the model goes")
     parser.add_argument("--preset", choices=PRESETS, help="start from published settings")
-    parser.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        type=_assignments,
-        nargs="+",
-        action="extend",
-        default=[],
-        help="parameters, as layers=224 batch_size=32",
-    )
-    parser.add_argument("--epochs", metavar="N", help="passes over the log, as --set n_epochs=N")
+    add_set(parser, "parameters, as layers=224 batch_size=32")
+    add_epochs(parser)
     parser.add_argument(
         "--no-compatibility-mode",
         dest="compatibility_mode",
@@ -72,8 +63,7 @@ def run(options: argparse.Namespace) -> int:
     tests = [options.test] if options.test else []
     file = ModelFile(options.save, "--save", [options.log, *tests])
     params: dict[str, Any] = dict(PRESETS[options.preset]) if options.preset else {}
-    params |= parse_assignments(chain.from_iterable(options.set))
-    params |= {"n_epochs": options.epochs} if options.epochs else {}
+    params |= set_parameters(options)
     gru = GRU4Rec(**params, device=options.device)
     check_logs(tests, **keys(options))
 
@@ -119,14 +109,3 @@ def run(options: argparse.Namespace) -> int:
     if options.test:
         print_evaluation(gru, options.test, options)
     return 0
-
-
-def _assignments(text: str) -> list[str]:
-    """'a=1' or 'a=1,b=2' as assignments; refuses a log that follows --set."""
-    assignments = text.split(",")
-    for assignment in assignments:
-        if "=" not in assignment:
-            raise argparse.ArgumentTypeError(
-                f"{assignment!r} is no NAME=VALUE (the log comes before the flags)"
-            )
-    return assignments

@@ -13,7 +13,8 @@ import pandas as pd
 
 from gru4rec_fast.data.files import FILE_KINDS
 from gru4rec_fast.data.items import INT64_MAX, INT64_MIN
-from gru4rec_fast.data.origin import Origin, cast, require_columns
+from gru4rec_fast.data.origin import Origin, cast, require_columns, two_of_one_name
+from gru4rec_fast.data.times import parsed_times
 from gru4rec_fast.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,13 +25,15 @@ def select_columns(data: Any, keys: dict[str, str]) -> nw.DataFrame[Any]:
     """The three columns of a caller's table, which is only read.
 
     Raises:
-        DataError: `data` is no table, or lacks a column of `keys` (argument -> column).
+        DataError: `data` is no table, has two columns of one name, or lacks a column of `keys`
+            (argument -> column).
     """
     try:
         frame = nw.from_native(data)
         columns = list(frame.collect_schema().names())
     except nw.exceptions.DuplicateError as error:
-        raise DataError(f"the table has two columns of one name: {error}; rename one") from error
+        names = data.columns if isinstance(data, pd.DataFrame) else data.column_names
+        raise two_of_one_name(list(names)) from error
     except TypeError as error:
         raise DataError(
             f"data is of type {type(data).__name__}: expected a pandas, polars or Arrow table, or "
@@ -87,11 +90,14 @@ def time_column(series: nw.Series[Any], origin: Origin) -> NDArray[Any]:
     """The times as int64 or float64, contiguous, in any unit.
 
     Raises:
-        DataError: a missing or infinite value, another type, or an integer beyond int64.
+        DataError: a missing or infinite value, another type, a text that is no time, or an integer
+            beyond int64.
     """
     _require_values(series, origin, ids=False)
     if_too_large = "count in a coarser unit of time, or from a later start"
     plain = _unwrapped(series, if_too_large)
+    if plain.dtype == nw.String:
+        plain = nw.from_native(parsed_times(plain.to_polars(), origin), series_only=True)
     if plain.dtype.is_integer():
         return _int64(plain, if_too_large)
     if plain.dtype.is_float():
@@ -117,12 +123,10 @@ def time_column(series: nw.Series[Any], origin: Origin) -> NDArray[Any]:
             "pandas, dt.total_microseconds() in polars"
         )
     else:
-        remedy = (
-            f"convert text with pd.to_datetime(data[{series.name!r}]) or polars' str.to_datetime()"
-        )
+        remedy = "convert it to one of these"
     raise DataError(
         f"column {series.name!r} is of type {_described(plain)}: expected times that are "
-        f"integers, floats, dates or datetimes; {remedy}"
+        f"integers, floats, dates, datetimes or text in ISO 8601; {remedy}"
     )
 
 

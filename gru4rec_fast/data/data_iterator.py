@@ -1,8 +1,8 @@
-"""The items that a model knows, under the name that scripts of the original read them by."""
+"""What a model knows of its training log, under the name that scripts of the original read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ class DataIterator:
 
     itemidmap: pd.Series[int]
     """Index: item ids; values: their index 0..V-1."""
+    columns: dict[str, str | None] = field(default_factory=dict)
+    """item_key, session_key and time_key of the training log, as far as they are known."""
 
     @property
     def n_items(self) -> int:

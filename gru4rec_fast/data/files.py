@@ -7,7 +7,7 @@ import stat
 import zlib
 from typing import TYPE_CHECKING
 
-from gru4rec_fast.data.origin import Origin, require_columns
+from gru4rec_fast.data.origin import Origin, require_columns, two_of_one_name
 from gru4rec_fast.data.text import read_text
 from gru4rec_fast.errors import DataError
 
@@ -16,12 +16,26 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-SEPARATORS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
-FILE_KINDS = ".tsv or .txt (tabs), .csv (commas), each also as .gz, and .parquet"
+USUAL_SEPARATORS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
+FILE_KINDS = ".tsv, .txt or .csv (tabs, commas or semicolons), each also as .gz, and .parquet"
 
 
-def read_log(path: Path, keys: dict[str, str], text_items: bool) -> tuple[pl.DataFrame, Origin]:
-    """The three columns of a file. `text_items` keeps items of digits as text.
+def read_log(
+    path: Path,
+    keys: dict[str, str],
+    sep: str | None,
+    text_items: bool,
+    *,
+    all_columns: bool = False,
+) -> tuple[pl.DataFrame, Origin]:
+    """The columns of a file.
+
+    Args:
+        path: the file.
+        keys: item_key, session_key and, unless rows are in order, time_key -> name of the column.
+        sep: what separates the fields of a text file; None detects it.
+        text_items: whether items of digits stay text.
+        all_columns: whether to read the other columns too; those of a text file as text.
 
     Raises:
         DataError: no such file, or one that cannot be read as what its name says.
@@ -37,15 +51,16 @@ def read_log(path: Path, keys: dict[str, str], text_items: bool) -> tuple[pl.Dat
     if is_folder:
         raise DataError(f"is a folder: expected a file, {FILE_KINDS}")
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    separator = SEPARATORS.get("".join(suffixes[-2:]).removesuffix(".gz")[-4:])
-    if separator is None and suffixes[-1:] != [".parquet"]:
+    usual = USUAL_SEPARATORS.get("".join(suffixes[-2:]).removesuffix(".gz")[-4:])
+    if usual is None and suffixes[-1:] != [".parquet"]:
         raise DataError(f"unknown kind of file: expected {FILE_KINDS}")
     try:
-        if separator is not None:
+        if usual is not None:
             source = gzip.decompress(path.read_bytes()) if suffixes[-1] == ".gz" else path
-            return read_text(source, separator, keys, text_items)
-        require_columns(list(pl.read_parquet_schema(path)), keys)
-        frame = pl.read_parquet(path, columns=list(keys.values()), glob=False)
+            return read_text(source, sep, usual, keys, text_items, all_columns=all_columns)
+        require_columns(_parquet_columns(path), keys)
+        columns = None if all_columns else list(keys.values())
+        frame = pl.read_parquet(path, columns=columns, glob=False)
         return frame, Origin(file=True)
     except (pl.exceptions.PolarsError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(
@@ -54,6 +69,16 @@ def read_log(path: Path, keys: dict[str, str], text_items: bool) -> tuple[pl.Dat
         ) from error
     except OSError as error:
         raise _unreadable(error) from error
+
+
+def _parquet_columns(path: Path) -> list[str]:
+    import polars as pl
+    import pyarrow.parquet
+
+    try:
+        return list(pl.read_parquet_schema(path))
+    except pl.exceptions.DuplicateError as error:
+        raise two_of_one_name(pyarrow.parquet.read_schema(path).names) from error
 
 
 def _unreadable(error: Exception) -> DataError:

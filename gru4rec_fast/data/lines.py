@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RECORDS = {
-    "\t": re.compile(rb"[^\n]*\n?"),
-    ",": re.compile(
-        rb'(?:"[^"]*(?:""[^"]*)*"|[^",\n]*)(?:,(?:"[^"]*(?:""[^"]*)*"|[^",\r\n]*))*\r?(?:\n|\Z)'
-    ),
-}
-"""A line of a .tsv; a record of a .csv, which can go over several lines within quotes."""
+
+def _record(separator: str) -> re.Pattern[bytes]:
+    """A line of fields between tabs; otherwise a record, which can go over lines within quotes."""
+    if separator == "\t":
+        return re.compile(rb"[^\n]*\n?")
+    sep = re.escape(separator).encode()
+    quoted = rb'"[^"]*(?:""[^"]*)*"'
+    return re.compile(
+        rb"(?:%b|[^\"%b\n]*)(?:%b(?:%b|[^\"%b\r\n]*))*\r?(?:\n|\Z)"
+        % (quoted, sep, sep, quoted, sep)
+    )
 
 
 def records(content: bytes, separator: str) -> Iterator[tuple[int, bytes]]:
@@ -22,8 +27,10 @@ def records(content: bytes, separator: str) -> Iterator[tuple[int, bytes]]:
 
     A record that cannot be read comes as an empty text, and is the last one.
     """
-    record = RECORDS[separator]
-    position = len(content) - len(content.lstrip(b"\r\n"))
+    record = _record(separator)
+    # A quote after a byte order mark begins a field.
+    unmarked = content.removeprefix(codecs.BOM_UTF8)
+    position = len(content) - len(unmarked.lstrip(b"\r\n"))
     line = 1 + content.count(b"\n", 0, position)
     while position < len(content):
         found = record.match(content, position)
@@ -58,7 +65,7 @@ def why_unreadable(content: bytes, separator: str) -> str:
                 "field with quotes to be in quotes as a whole, and those within it twice "
                 '("screen 12""")'
             )
-        fields = re.sub(rb'"[^"]*"', b"", record) if separator == "," else record
+        fields = re.sub(rb'"[^"]*"', b"", record) if separator != "\t" else record
         count = fields.count(separator.encode()) + 1
         wanted = wanted or count
         if count > wanted:

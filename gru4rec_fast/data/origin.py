@@ -57,7 +57,7 @@ def require_columns(
     """
     for keyword, name in keys.items():
         if columns.count(name) > 1:
-            raise DataError(f"the table has two columns of one name: {name!r}; rename one")
+            raise two_of_one_name(columns)
         if name in columns:
             continue
         if name in index_names:
@@ -71,6 +71,15 @@ def require_columns(
             f"no column {name!r}{near}; columns there: {', '.join(there + more)}; "
             f"if it has another name, pass {keyword}=..."
         )
+
+
+def two_of_one_name(columns: Sequence[Any]) -> DataError:
+    """The error of a table in which columns have the same name."""
+    name = next(name for name in columns if columns.count(name) > 1)
+    return DataError(
+        f"the table has {columns.count(name)} columns of one name, {name!r}: expected different "
+        "names; rename or drop all but one"
+    )
 
 
 @contextmanager

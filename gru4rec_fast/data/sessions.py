@@ -7,7 +7,10 @@ changed, or a .tsv, .txt, .csv (each also .gz) or .parquet file.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import re
+import warnings
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +37,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Sessions:
-    """Events grouped by session, ordered by time within each; ties keep the order of the log."""
+    """Events grouped by session, ordered by time within each; ties keep the order of the log.
+
+    Without a time column, time is the order of the log.
+    """
 
     items: NDArray[np.int32]
     """(E,) item index of each event, session after session in ascending order of their ids."""
@@ -52,6 +58,8 @@ class Sessions:
     """(E,) row of the log, counted from 0, that each event came from."""
     dropped_events: int = 0
     """Events left out because the given itemidmap does not know their item."""
+    columns: dict[str, str | None] = field(default_factory=dict)
+    """item_key, session_key and time_key, by which the log was read."""
 
     @property
     def n_sessions(self) -> int:
@@ -84,7 +92,8 @@ def load_sessions(
     *,
     item_key: str = "ItemId",
     session_key: str = "SessionId",
-    time_key: str = "Time",
+    time_key: str | None = "Time",
+    sep: str | None = None,
     itemidmap: pd.Series[int] | None = None,
     time_sort: bool = True,
 ) -> Sessions:
@@ -93,7 +102,8 @@ def load_sessions(
     Item indices follow the first appearance of each item in the log as given; with `itemidmap`
     (evaluation) they are those of the map, and events of items that it lacks are dropped.
     `order` is by the time of a session's first event (ties by ascending session id), or by first
-    appearance with `time_sort=False`.
+    appearance with `time_sort=False`. A warning counts the events whose order is decided by the
+    rows alone: tied times in a log that is not sorted by session and time.
 
     Args:
         data: a pandas, polars or Arrow table, or the path of a .tsv, .txt, .csv (each also .gz)
@@ -102,7 +112,10 @@ def load_sessions(
             is read as integers where each value is one without leading zeros, else as text;
             items also where `itemidmap` holds text.
         session_key: column of session ids, likewise.
-        time_key: column of integers, floats, dates or datetimes (in a text file: ISO 8601).
+        time_key: column of integers, floats, dates, datetimes or text in ISO 8601 (see
+            `times.parsed_times`); None where the rows are in the order of time.
+        sep: what separates the fields of a text file, one character; None detects tabs, commas or
+            semicolons from the header line.
         itemidmap: item id -> item index of a trained model; None to make one from this log.
         time_sort: whether `order` goes by time.
 
@@ -111,24 +124,31 @@ def load_sessions(
             column of a wrong type; an id that is not valid Unicode; an empty log; no event of an
             item in `itemidmap`.
     """
-    keys = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
-    for keyword, name in keys.items():
-        if not isinstance(name, str):
-            raise DataError(f"{keyword} is {name!r}: expected the name of a column")
+    given = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
+    for keyword, name in given.items():
+        if not isinstance(name, str) and (name is not None or keyword != "time_key"):
+            or_none = ", or None for rows in the order of time" if keyword == "time_key" else ""
+            raise DataError(f"{keyword} is {name!r}: expected the name of a column{or_none}")
+    keys = {keyword: name for keyword, name in given.items() if name is not None}
     if len(set(keys.values())) < len(keys):
         raise DataError(
             ", ".join(f"{keyword}={name!r}" for keyword, name in keys.items())
             + ": expected three different columns"
         )
+    if sep is not None and not (isinstance(sep, str) and re.fullmatch(r"[ !#-~\t]", sep)):
+        raise DataError(
+            f"sep is {sep!r}: expected one ASCII character that is no quote, as ',', ';' or '\\t'"
+        )
     if not isinstance(data, str | os.PathLike):
-        return _sessions(select_columns(data, keys), Origin(), keys, itemidmap, time_sort)
+        table = select_columns(data, keys)
+        return _sessions(table, Origin(), keys, itemidmap, time_sort, "")
     if not os.fspath(data):
         raise DataError("data is an empty path: expected the path of a session log")
     try:
         text_items = itemidmap is not None and not holds_integers(itemidmap.index)
-        columns, origin = read_log(Path(data), keys, text_items)
+        columns, origin = read_log(Path(data), keys, sep, text_items)
         frame = nw.from_native(columns, eager_only=True)
-        return _sessions(frame, origin, keys, itemidmap, time_sort)
+        return _sessions(frame, origin, keys, itemidmap, time_sort, f"{os.fspath(data)}: ")
     except DataError as error:
         raise DataError(f"{os.fspath(data)}: {error}") from error
 
@@ -153,12 +173,15 @@ def _sessions(
     keys: dict[str, str],
     itemidmap: pd.Series[int] | None,
     time_sort: bool,
+    path: str,
 ) -> Sessions:
-    item_key, session_key, time_key = keys.values()
+    item_key, session_key, time_key = keys["item_key"], keys["session_key"], keys.get("time_key")
     if len(frame) == 0:
         raise DataError("the log has no rows: expected at least one session of two events")
     items, sessions = id_column(frame[item_key], origin), id_column(frame[session_key], origin)
-    times = time_column(frame[time_key], origin)
+    times: NDArray[Any] = (
+        np.arange(len(frame)) if time_key is None else time_column(frame[time_key], origin)
+    )
     kept: NDArray[np.int64] | None = None
     if itemidmap is None:
         codes, ids = distinct_ids(items, item_key)
@@ -180,6 +203,14 @@ def _sessions(
         times,
         len(session_ids),
     )
+    if time_key is not None and (tied := _tied_by_rows(store, times)):
+        warn_once(
+            f"{path}{tied} of {len(times)} events have the time of the event before them in their "
+            f"session ({time_key!r}), and the log is not sorted by session and time: only the "
+            "order of its rows says which came first. If it is the right one, sort the log by "
+            "session and time with a stable sort, or pass time_key=None where all rows are in "
+            "order; else give times that are finer"
+        )
     return Sessions(
         items=store.items,
         offsets=store.offsets,
@@ -189,4 +220,25 @@ def _sessions(
         session_ids=pd.Index(session_ids, name=session_key),
         rows=store.rows if kept is None else kept[store.rows],
         dropped_events=0 if kept is None else len(frame) - len(kept),
+        columns={"item_key": item_key, "session_key": session_key, "time_key": time_key},
     )
+
+
+def _tied_by_rows(store: SessionStore, times: NDArray[Any]) -> int:
+    """Events that tie with another item before them, unless the log is sorted as the store is."""
+    of_one_session = np.ones(max(0, len(times) - 1), dtype=bool)
+    of_one_session[store.offsets[1:-1] - 1] = False
+    if (np.diff(store.rows)[of_one_session] == 1).all():
+        return 0
+    sorted_times = times[store.rows]
+    ties = of_one_session & (sorted_times[1:] == sorted_times[:-1])
+    return int(np.count_nonzero(ties & (store.items[1:] != store.items[:-1])))
+
+
+@cache
+def warn_once(message: str) -> None:
+    """Warn of a log; once, although training and evaluation read a log more than once.
+
+    Python's own record of what it has shown is lost whenever a library changes the filters.
+    """
+    warnings.warn(message, stacklevel=2)

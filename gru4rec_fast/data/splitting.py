@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+from pathlib import Path
+from typing import Any
 
+import narwhals as nw
 import numpy as np
-import pandas as pd
 
-from gru4rec_fast.data.sessions import Sessions, load_sessions
+from gru4rec_fast.data.files import read_log
+from gru4rec_fast.data.sessions import load_sessions
 from gru4rec_fast.errors import DataError, ParameterError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 def hold_out_latest(
@@ -20,27 +20,28 @@ def hold_out_latest(
     *,
     item_key: str = "ItemId",
     session_key: str = "SessionId",
-    time_key: str = "Time",
+    time_key: str | None = "Time",
+    sep: str | None = None,
     time_sort: bool = True,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[Any, Any]:
     """Split a log into its earlier sessions and the latest `share` of them, never within a session.
 
-    Sessions go by the time of their first event, or with `time_sort=False` in the order in which
-    they appear in the log. At least one goes to each side.
+    Sessions go by the time of their first event, ties by ascending id, or with `time_sort=False` in
+    the order in which they appear in the log. At least one goes to each side.
 
     Args:
         data: a table or path as for `GRU4Rec.fit`; it is not changed.
         share: of the sessions that is held out, between 0 and 1.
         item_key: column of item ids.
         session_key: column of session ids.
-        time_key: column of times.
+        time_key: column of times; None where the rows are in the order of time.
+        sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
         time_sort: whether the latest sessions are those of the latest time.
-        session_key: column of session ids.
-        time_key: column of times.
 
     Returns:
-        Two tables with the log's column names, events in order. An event's time is the place of its
-        session in the log (ties keep their order), whatever it was in `data`.
+        Two tables with the log's rows, in its order and with all its columns. They are of the kind
+        of `data`, or pandas DataFrames for a file. Of a text file, ids and times have their types,
+        and the other columns are text as written.
 
     Raises:
         ParameterError: `share` is not between 0 and 1.
@@ -48,32 +49,25 @@ def hold_out_latest(
     """
     if not 0 < share < 1:
         raise ParameterError(f"share={share}: expected a number between 0 and 1")
-    sessions = load_sessions(
-        data, item_key=item_key, session_key=session_key, time_key=time_key, time_sort=time_sort
-    )
+    keys: dict[str, Any] = {"item_key": item_key, "session_key": session_key}
+    if time_key is not None:
+        keys["time_key"] = time_key
+    if nw.dependencies.is_polars_lazyframe(data):
+        data = data.collect()
+    sessions = load_sessions(data, **{"time_key": None, **keys}, sep=sep, time_sort=time_sort)
     if sessions.n_sessions < 2:
         raise DataError(
             f"column {session_key!r} holds one session, expected at least two to hold some out: "
             "pass a test log of its own"
         )
     latest = min(max(1, round(share * sessions.n_sessions)), sessions.n_sessions - 1)
-    keys = (session_key, item_key, time_key)
-    earlier, later = np.split(sessions.order, [sessions.n_sessions - latest])
-    return _table(sessions, earlier, 0, keys), _table(sessions, later, len(earlier), keys)
-
-
-def _table(
-    sessions: Sessions, chosen: NDArray[np.int64], place: int, keys: tuple[str, str, str]
-) -> pd.DataFrame:
-    """The events of the chosen sessions; the first of these has the given place in the log."""
-    length = np.diff(sessions.offsets)[chosen]
-    within = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
-    events = np.repeat(sessions.offsets[chosen], length) + within
-    item_ids = sessions.itemidmap.index[np.argsort(sessions.itemidmap.to_numpy())]
-    columns: tuple[Any, ...] = (
-        sessions.session_ids[np.repeat(chosen, length)],
-        item_ids[sessions.items[events]],
-        place + np.repeat(np.arange(len(chosen)), length),
-    )
-    table: pd.DataFrame = pd.DataFrame(dict(zip(keys, columns, strict=True)))
-    return table
+    held_out = np.zeros(sessions.n_sessions, dtype=bool)
+    held_out[sessions.order[-latest:]] = True
+    is_later = np.empty(sessions.n_events, dtype=bool)
+    is_later[sessions.rows] = np.repeat(held_out, np.diff(sessions.offsets))
+    if isinstance(data, str | os.PathLike):
+        columns, _ = read_log(Path(data), keys, sep, text_items=False, all_columns=True)
+        data = columns.to_pandas()
+    table = nw.from_native(data, eager_only=True)
+    earlier, later = (table[np.flatnonzero(side)].to_native() for side in (~is_later, is_later))
+    return earlier, later

@@ -1,9 +1,9 @@
 """The three columns of a text file, and what their fields mean.
 
 Ids stay as they are written. A column holds integers only if each value is the one notation of an
-integer that fits int64: 00123 and 123 stay two ids. In a .csv, quotes are as in RFC 4180. A .tsv
-or .txt has none, since tabs need no escape: `screen 12"` is an id like any other. Many programs
-write text in quotes even there, so a field that is wholly in quotes is taken out of them.
+integer that fits int64: 00123 and 123 stay two ids. Quotes are as in RFC 4180, except between tabs,
+which need no escape: there `screen 12"` is an id like any other. Many programs write text in quotes
+even there, so a field that is wholly in quotes is taken out of them.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from gru4rec_fast.data.lines import line_of, why_unreadable
-from gru4rec_fast.data.origin import Origin, require_columns, shortened
+from gru4rec_fast.data.lines import line_of, records, why_unreadable
+from gru4rec_fast.data.origin import Origin, require_columns, shortened, two_of_one_name
+from gru4rec_fast.data.times import parsed_times
 from gru4rec_fast.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,23 +21,30 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-WRONG_SEPARATORS = {
-    ",": ("commas", "give it a name that ends with .csv"),
-    "\t": ("tabs", "give it a name that ends with .tsv"),
-    ";": ("semicolons", "write it with commas (.csv) or tabs (.tsv)"),
-}
+SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";"}
+"""Those that a header line is searched for, by name."""
+HEAD = 2**20
+"""Bytes of a file in which its header line ends."""
 
 
 def read_text(
-    source: Path | bytes, separator: str, keys: dict[str, str], text_items: bool
+    source: Path | bytes,
+    sep: str | None,
+    usual: str,
+    keys: dict[str, str],
+    text_items: bool,
+    *,
+    all_columns: bool = False,
 ) -> tuple[pl.DataFrame, Origin]:
-    """The three columns of a text file, and how its errors name a line.
+    """The columns of a text file, and how its errors name a line.
 
     Args:
         source: the file, or its content.
-        separator: between the fields of a line.
-        keys: item_key, session_key and time_key, in this order -> name of the column.
+        sep: what separates the fields of a line; None detects it from the header line.
+        usual: the separator of files of this kind, taken where the header line decides nothing.
+        keys: item_key, session_key and, unless rows are in order, time_key -> name of the column.
         text_items: whether items of digits stay text.
+        all_columns: whether to read the other columns too, as text.
 
     Raises:
         DataError: no UTF-8 text, a wrong header, a line that cannot be read, a time that is none.
@@ -46,47 +54,76 @@ def read_text(
     head = _head(source)
     if b"\0" in head:
         raise DataError("is a binary file, or text in UTF-16: expected text in UTF-8")
-    blank = len(head) - len(head.lstrip(b"\r\n"))
-    if blank == len(head):
+    if not head.strip(b"\r\n"):
         raise DataError("the file is empty: expected a header line and events")
 
-    def read(**how: Any) -> pl.DataFrame:
-        # As text throughout: polars' own guess of types would take 007 for 7.
-        return pl.read_csv(
-            source,
-            separator=separator,
-            quote_char='"' if separator == "," else None,
-            infer_schema=False,
-            glob=False,
-            **how,
-        )
-
+    separator = _detected(head, usual, keys) if sep is None else sep
+    names = _header(head, separator)
     try:
-        header = _unquoted(
-            read(has_header=False, n_rows=1, skip_rows=head.count(b"\n", 0, blank)), separator
-        )
-        names = [name or "" for name in header.row(0)]
-        _require_header(names, separator, keys)
-        places = sorted(names.index(name) for name in keys.values())
-        frame = read(columns=places)
+        if not names:
+            raise pl.exceptions.ComputeError("the header line cannot be read")
+        _require_header(names, sep, separator, keys)
+        if all_columns and len(set(names)) < len(names):
+            raise two_of_one_name(names)
+        wanted = names if all_columns else keys.values()
+        places = sorted(names.index(name) for name in wanted)
+        frame = _read(source, separator, columns=places)
     except pl.exceptions.PolarsError as error:
         raise DataError(why_unreadable(_content(source), separator)) from error
     frame.columns = [names[place] for place in places]
     frame = _unquoted(frame, separator)
     origin = Origin(file=True, line_of=lambda row: line_of(_content(source), separator, row))
-    item_key, session_key, time_key = keys.values()
-    return frame.with_columns(
-        frame[item_key] if text_items else _ids(frame[item_key]),
-        _ids(frame[session_key]),
-        _times(frame[time_key], origin),
-    ), origin
+    items, time_key = frame[keys["item_key"]], keys.get("time_key")
+    typed = [items if text_items else _ids(items), _ids(frame[keys["session_key"]])]
+    if time_key is not None:
+        typed.append(parsed_times(frame[time_key], origin))
+    return frame.with_columns(typed), origin
+
+
+def _read(source: Path | bytes, separator: str, **how: Any) -> pl.DataFrame:
+    import polars as pl
+
+    # As text throughout: polars' own guess of types would take 007 for 7.
+    return pl.read_csv(
+        source,
+        separator=separator,
+        quote_char=None if separator == "\t" else '"',
+        infer_schema=False,
+        glob=False,
+        **how,
+    )
+
+
+def _header(head: bytes, separator: str) -> list[str]:
+    """The names of the columns; none where the header line cannot be read."""
+    import polars as pl
+
+    _, line = next(records(head, separator))
+    try:
+        names = _unquoted(_read(line, separator, has_header=False), separator).row(0)
+    except pl.exceptions.PolarsError:
+        return []
+    return [name or "" for name in names]
+
+
+def _detected(head: bytes, usual: str, keys: dict[str, str]) -> str:
+    """The separator by which the header line has most of the columns asked for, or most columns."""
+    best, most = usual, (0, 0)
+    # The usual one first: it is kept where others are no better.
+    for separator in sorted(SEPARATORS.values(), key=lambda other: other != usual):
+        names = _header(head, separator)
+        found = (len(set(keys.values()).intersection(names)), len(names))
+        if found > most:
+            best, most = separator, found
+    return best
 
 
 def _head(source: Path | bytes) -> bytes:
+    """Enough of the file to hold the header line."""
     if isinstance(source, bytes):
-        return source[:4096]
+        return source[:HEAD]
     with source.open("rb") as file:
-        return file.read(4096)
+        return file.read(HEAD)
 
 
 def _content(source: Path | bytes) -> bytes:
@@ -98,21 +135,22 @@ def _unquoted(frame: pl.DataFrame, separator: str) -> pl.DataFrame:
     import polars as pl
 
     text = pl.all()
-    if separator == "," or not any(frame.select(text.str.starts_with('"').any()).row(0)):
+    if separator != "\t" or not any(frame.select(text.str.starts_with('"').any()).row(0)):
         return frame
     within = text.str.slice(1, text.str.len_chars() - 2).str.replace_all('""', '"', literal=True)
     quoted = text.str.contains('^"(?:[^"]|"")*"$')
     return frame.select(pl.when(quoted).then(within).otherwise(text).name.keep())
 
 
-def _require_header(names: list[str], separator: str, keys: dict[str, str]) -> None:
+def _require_header(
+    names: list[str], sep: str | None, separator: str, keys: dict[str, str]
+) -> None:
     if not set(keys.values()).intersection(names):
-        for other, (kind, remedy) in WRONG_SEPARATORS.items():
-            if other != separator and len(names) == 1 and other in names[0]:
-                raise DataError(
-                    f"looks separated by {kind} (its first line: {shortened(names[0])}), but its "
-                    f"name says {WRONG_SEPARATORS[separator][0]}: {remedy}"
-                )
+        if sep is not None and len(names) == 1:
+            raise DataError(
+                f"has no {sep!r} in its header line ({shortened(names[0])}), but sep={sep!r}: "
+                "expected what separates the names of the columns; leave sep out to detect it"
+            )
         if any(re.fullmatch(r"-?\d+(\.\d*)?", name) for name in names):
             raise DataError(
                 f"begins with what looks like data ({shortened(separator.join(names))}): expected "
@@ -132,29 +170,3 @@ def _ids(text: pl.Series) -> pl.Series:
     # A missing value turned integers into decimals: refused later, as in a table.
     whole = text.str.contains(r"^-?\d+\.0*$").all()
     return text.cast(pl.Float64) if whole else text
-
-
-def _times(text: pl.Series, origin: Origin) -> pl.Series:
-    import polars as pl
-
-    times = text.cast(pl.Int64, strict=False)
-    if times.null_count() == text.null_count():
-        return times
-    text = text.str.strip_chars()
-    for kind in (pl.Int64, pl.Int128, pl.Float64):
-        times = text.cast(kind, strict=False)
-        if times.null_count() == text.null_count():
-            return times
-    # Other notations are refused: 07/04 may be April or July.
-    if re.match(r"\d{4}-\d\d-\d\d", "".join(text.drop_nulls().head(1))):
-        times = text.str.to_datetime(strict=False)
-    wrong = times.is_null() & text.is_not_null()
-    if wrong.any():
-        row = int(wrong.arg_max() or 0)
-        raise DataError(
-            f"column {text.name!r}, {origin.row(row)} holds '{shortened(text[row])}', which is no "
-            f"time, as do {wrong.sum()} rows in all: expected numbers, or dates and times in ISO "
-            "8601 (2014-04-07T10:51:09.277Z) of one form; correct them in the file, or read it "
-            "into a table and convert the column there"
-        )
-    return times

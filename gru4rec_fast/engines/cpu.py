@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gru4rec_fast import _core
+from gru4rec_fast.config import OPTIMISER_PARAMETERS
 from gru4rec_fast.engines.contract import (
     OptimiserState,
     new_state,
@@ -23,10 +24,16 @@ if TYPE_CHECKING:
     from gru4rec_fast.reference import Optimiser, Parameters
     from gru4rec_fast.spec import NetworkSpec
 
-OPTIMISER_FIELDS = ("learning_rate", "momentum")
-LOSS_FIELDS = ("bpreg", "elu_param", "logq", "sample_alpha")
-CELLS = {("gru-reset-after", False), ("gru-reset-before", True)}
-HANDLED = frozenset({"loss", "seed", *OPTIMISER_FIELDS, *LOSS_FIELDS})
+LOSS_FIELDS = ("bpreg", "logq", "sample_alpha", "smoothing")
+CELLS = {(cell, one_hot) for cell in _core.cells() for one_hot in (False, True)}
+HANDLED = frozenset(
+    {
+        "loss", *LOSS_FIELDS, "final_act", "elu_param",  # the last two: config.score_activation
+        "adapt", "adapt_params", "learning_rate", "momentum", "lmbd",  # the optimiser
+        "hidden_act", "feed_forward", "feed_forward_act",  # the network's structure
+        "grad_cap", "seed",
+    }
+)  # fmt: skip
 
 
 class CpuEngine:
@@ -66,6 +73,17 @@ class CpuEngine:
         return CpuRanker(w, b)
 
 
+def optimiser_options(optimiser: Optimiser) -> dict[str, float]:
+    """The numbers that `_core.Trainer` takes of an optimiser, by name."""
+    own = zip(OPTIMISER_PARAMETERS.get(optimiser.name, {}), optimiser.parameters, strict=True)
+    return {
+        "learning_rate": optimiser.learning_rate,
+        "momentum": optimiser.momentum,
+        "lmbd": optimiser.l2,
+        **dict(own),
+    }
+
+
 class CpuTrainer:
     """`contract.Trainer` of float32 parameters on the CPU."""
 
@@ -90,10 +108,12 @@ class CpuTrainer:
             spec=spec,
             parameters=parameters,
             optimiser=optimiser.name,
-            optimiser_options={name: getattr(config, name) for name in OPTIMISER_FIELDS},
+            optimiser_options=optimiser_options(optimiser),
             state=state,
             loss=config.loss,
             loss_options={name: getattr(config, name) for name in LOSS_FIELDS},
+            activation=config.score_activation,
+            grad_cap=config.grad_cap,
             batch_size=config.batch_size,
             seed=config.seed,
             support=support.numpy(),

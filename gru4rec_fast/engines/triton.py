@@ -40,8 +40,13 @@ NO_TRITON = "Triton is not installed; pip install 'gru4rec-fast[gpu]' brings it"
 CELLS = {("gru-reset-after", False), ("gru-reset-before", True)}
 """The cells that have kernels, and whether they take a one-hot input."""
 HANDLED = frozenset(
-    {"loss", "seed", "learning_rate", "momentum", "bpreg", "elu_param", "logq", "sample_alpha"}
-)
+    {
+        "loss", "smoothing", "final_act", "bpreg", "elu_param", "logq", "sample_alpha",
+        "adapt", "adapt_params", "learning_rate", "momentum", "lmbd", "seed",
+    }
+)  # fmt: skip
+"""Not `grad_cap`: rows are updated by the kernel that computes their gradient, before the norm of
+all gradients of the step is known."""
 
 
 class TritonEngine:
@@ -113,7 +118,7 @@ class TritonTrainer:
             support,
             block_steps=DEFAULT_BLOCK_STEPS,
             precision=_precision(support.device),
-            optimiser=optimiser.name,
+            optimiser=optimiser,
         )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from gru4rec_fast.data.column_names import ITEM_KEY, SESSION_KEY, TIME_KEY
 from gru4rec_fast.data.origin import naming
 from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.evaluation.evaluate import check_settings, evaluate
@@ -20,9 +21,11 @@ def batch_eval(
     cutoff: Iterable[int] | int = (20,),
     batch_size: int = 512,
     mode: str = "conservative",
-    item_key: str = "ItemId",
-    session_key: str = "SessionId",
-    time_key: str = "Time",
+    item_key: str = ITEM_KEY,
+    session_key: str = SESSION_KEY,
+    time_key: str | None = TIME_KEY,
+    *,
+    sep: str | None = None,
 ) -> tuple[dict[int, float], dict[int, float]]:
     """Recall and MRR of the next-item predictions on a test log, over the whole catalogue.
 
@@ -35,9 +38,11 @@ def batch_eval(
         batch_size: sessions evaluated side by side; the answer does not depend on it.
         mode: what a tie with the target counts: 'standard', 'conservative', 'median',
             'tiebreaking'.
-        item_key: the item column.
-        session_key: the session column.
-        time_key: the time column.
+        item_key: the item column; by default that of the model's training log, or 'ItemId' where
+            the model does not know it. Likewise the other two.
+        session_key: the session column, likewise ('SessionId').
+        time_key: the time column, likewise ('Time'); None where the rows are in the order of time.
+        sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
 
     Returns:
         recall and mrr, each a dict cut-off -> value.
@@ -53,7 +58,12 @@ def batch_eval(
             "batch_eval(gru, test_data)"
         )
     cutoff = check_settings(cutoff, batch_size, mode)
-    keys: dict[str, Any] = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
+    keys: dict[str, Any] = {
+        "item_key": item_key,
+        "session_key": session_key,
+        "time_key": time_key,
+        "sep": sep,
+    }
     sessions, _ = read_sessions(gru, test_data, "drop", keys)
     if sessions.dropped_events:
         total = sessions.n_events + sessions.dropped_events

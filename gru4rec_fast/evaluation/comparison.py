@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from gru4rec_fast.data.column_names import known_columns
 from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.evaluation.evaluate import evaluate
 from gru4rec_fast.evaluation.figures import cell, rows_of, text_table
@@ -173,7 +174,8 @@ def compare(
         models: name -> model, as for `evaluate`; the others are compared with the first.
         data: a table or path as for `GRU4Rec.fit`.
         cutoffs: the K of all figures, one or more.
-        options: further arguments of `evaluate`, the same for all. `support` should be a pandas
+        options: further arguments of `evaluate`, the same for all. Names of columns are by default
+            those of the first model that knows its training log's. `support` should be a pandas
             Series by item id where the models number items differently.
 
     Raises:
@@ -187,7 +189,11 @@ def compare(
             f"models is {models!r}; expected a dict from names to models, as "
             "{'gru4rec': gru, 'pop': pop}"
         )
-    results = {name: evaluate(model, data, cutoffs, **options) for name, model in models.items()}
+    columns = next(filter(None, map(known_columns, models.values())), {})
+    results = {
+        name: evaluate(model, data, cutoffs, **{**columns, **options})
+        for name, model in models.items()
+    }
     first, *others = results
     bootstrap = {
         name: options[name] for name in ("n_bootstrap", "confidence", "seed") if name in options

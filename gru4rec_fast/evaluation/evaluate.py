@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from gru4rec_fast.checks import closest, whole_number
+from gru4rec_fast.data.column_names import ITEM_KEY, SESSION_KEY, TIME_KEY
 from gru4rec_fast.data.origin import naming
 from gru4rec_fast.errors import DataError, ParameterError
 from gru4rec_fast.evaluation import metrics, predictions
@@ -44,9 +45,10 @@ def evaluate(
     lists: bool = True,
     n_bootstrap: int = 1000,
     confidence: float = 0.95,
-    item_key: str = "ItemId",
-    session_key: str = "SessionId",
-    time_key: str = "Time",
+    item_key: str = ITEM_KEY,
+    session_key: str = SESSION_KEY,
+    time_key: str | None = TIME_KEY,
+    sep: str | None = None,
 ) -> Evaluation:
     """Predict the rest of each session after each of its events, and count how well.
 
@@ -71,9 +73,11 @@ def evaluate(
             much as the ranks. `targets='all'` needs them.
         n_bootstrap: resamples of sessions for the intervals, 0 for none.
         confidence: of the intervals.
-        item_key: the item column.
-        session_key: the session column.
-        time_key: the time column.
+        item_key: the item column; by default that of the model's training log, or 'ItemId' where
+            the model does not know it. Likewise the other two.
+        session_key: the session column, likewise ('SessionId').
+        time_key: the time column, likewise ('Time'); None where the rows are in the order of time.
+        sep: what separates the fields of a text file; None detects tabs, commas or semicolons.
 
     Raises:
         ParameterError: an unknown mode or choice, a value out of range, something else than a
@@ -85,7 +89,12 @@ def evaluate(
     check_bootstrap(n_bootstrap, confidence)
     whole_number("seed", seed, at_least=0)
     scorer = scorer_of(model)
-    keys: dict[str, Any] = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
+    keys: dict[str, Any] = {
+        "item_key": item_key,
+        "session_key": session_key,
+        "time_key": time_key,
+        "sep": sep,
+    }
     with naming(data):
         known, whole = read_sessions(model, data, unknown, keys)
         _require_predictions(whole, known.dropped_events)

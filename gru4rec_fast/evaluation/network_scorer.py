@@ -23,7 +23,7 @@ RANK_CHUNK = 256
 
 
 class NetworkScorer:
-    """The `evaluation.Scorer` of a network; features are the last layer's states.
+    """The `evaluation.Scorer` of a network; features are what its last layer hands on.
 
     Raises:
         ArithmeticError: a parameter is NaN or infinite, so that ranks would mean nothing.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from gru4rec_fast.data.column_names import known_columns, resolved
 from gru4rec_fast.data.sessions import Sessions, load_sessions
 from gru4rec_fast.errors import DataError, ParameterError
 from gru4rec_fast.evaluation.forward_scorer import ForwardScorer
@@ -45,6 +46,7 @@ def scorer_of(model: Any) -> Scorer:
 def read_sessions(model: Any, data: Any, unknown: str, keys: dict[str, Any]) -> list[Sessions]:
     """The known sessions and the whole sessions of a log (see `events`).
 
+    `keys` are arguments of `load_sessions`, in which defaults give way to the model's own names.
     Both are the same where no event is of an unknown item, or with `unknown='drop'`.
 
     Raises:
@@ -70,6 +72,7 @@ def read_sessions(model: Any, data: Any, unknown: str, keys: dict[str, Any]) -> 
             f"a {type(model).__name__} is a scorer and does not know the ids of items; expected "
             "Sessions in its numbering: pass load_sessions(log, itemidmap=...), or the model itself"
         )
+    keys = resolved(known_columns(model), keys)
     known = load_sessions(data, itemidmap=items, **keys)
     if unknown == "drop" or not known.dropped_events:
         return [known, known]

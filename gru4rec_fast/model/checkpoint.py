@@ -1,9 +1,10 @@
 """A model in one safetensors file, with the hyper-parameters and further values as JSON.
 
 The header's metadata holds `format`, `format_version`, a checksum (`sha256`), and under `meta` a
-JSON object: `config`, `item_key`, `extra`. The tensors are the model's, by the names of
-`NetworkSpec.parameters`, and the item ids (see `item_ids`). More tensors of any other name and more
-JSON in `extra` are kept as they are: a training state has optimiser state and its position there.
+JSON object: `config`, `item_key`, `columns` (names of the training log's columns; older files lack
+it), `extra`. The tensors are the model's, by the names of `NetworkSpec.parameters`, and the item
+ids (see `item_ids`). More tensors of any other name and more JSON in `extra` are kept as they are:
+a training state has optimiser state and its position there.
 
 Plain state_dicts with the same names can be loaded as well (see `state_dict`).
 """
@@ -36,8 +37,10 @@ if TYPE_CHECKING:
 
 FORMAT = "gru4rec-fast"
 FORMAT_VERSION = 1
-STRUCTURE = ("layers", "embedding", "constrained_embedding")
+STRUCTURE = ("layers", "embedding", "constrained_embedding", "cell", "reset", "feed_forward")
 """Hyper-parameters that decide the shapes of the tensors."""
+NAMED_IF_CHANGED = ("cell", "reset", "feed_forward")
+"""Those of them that an error names only where they are not the default."""
 MODEL_PREFIXES = ("Wy.", "By.", "E.", "GE.", "G.", "F.")
 """What the names of a model's tensors begin with; a file may hold others beside them."""
 
@@ -52,6 +55,9 @@ class Checkpoint:
     itemidmap: pd.Series[int] | None
     """Index: item ids, named by the item column; values 0..V-1."""
     extra: dict[str, Any]
+    columns: dict[str, str | None]
+    """item_key, session_key and time_key of the training log; only the first in an older file, none
+    for a plain state_dict."""
     verified: bool = False
     """Whether the file has a checksum; a file whose content differs from it is refused."""
 
@@ -69,6 +75,8 @@ def save(
     config: Config,
     itemidmap: pd.Series[int],
     extra: Mapping[str, Any] | None = None,
+    *,
+    columns: Mapping[str, str | None] | None = None,
 ) -> None:
     """Write a model to `path`, replacing what is there only once the new file is complete on disk.
 
@@ -79,6 +87,7 @@ def save(
         config: hyper-parameters.
         itemidmap: item id (integer or text) -> item index, 0..V-1.
         extra: JSON values (keys are text; tuples come back as lists).
+        columns: item_key, session_key and time_key of the training log, if they are known.
 
     Raises:
         CheckpointError: the file cannot be written, and then nothing is left behind; `extra` is
@@ -87,7 +96,12 @@ def save(
     for name in tensors:
         if name in item_ids.NAMES:
             raise CheckpointError(f"tensor name {name!r} is reserved: choose another")
-    meta = {"config": config.to_dict(), "item_key": itemidmap.index.name, "extra": extra or {}}
+    meta = {
+        "config": config.to_dict(),
+        "item_key": itemidmap.index.name,
+        "columns": dict(columns or {}),
+        "extra": extra or {},
+    }
     try:
         text = json.dumps(meta)
     except (TypeError, ValueError) as error:
@@ -143,7 +157,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         if head.startswith((b"PK\x03\x04", b"\x80")):
             tensors = load_torch(source, head)
             infer_config(tensors)
-            return Checkpoint(tensors, None, None, {})
+            return Checkpoint(tensors, None, None, {}, {})
         if len(head) <= 8:
             raise CheckpointError("is empty or cut off: copy or save the model again")
         raise foreign()
@@ -201,13 +215,14 @@ def _load_safetensors(path: Path) -> Checkpoint:
         raise damaged(error) from error
     if metadata.get("format") != FORMAT:
         infer_config(tensors)
-        return Checkpoint(tensors, None, None, {})
+        return Checkpoint(tensors, None, None, {}, {})
     stored = metadata.get(checksum.KEY)
     if stored is not None and stored != checksum.checksum(tensors, metadata):
         raise damaged("its content differs from its checksum")
     try:
         meta = json.loads(metadata["meta"])
         config, extra = meta["config"], dict(meta["extra"])
+        columns = _columns(meta)
         itemidmap = item_ids.from_tensors(tensors, meta["item_key"])
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(error) from error
@@ -223,13 +238,28 @@ def _load_safetensors(path: Path) -> Checkpoint:
     if rows and rows[0] != n_items:
         raise damaged(f"{n_items} item ids for {rows[0]} items")
     _require_fit(tensors, hyper_parameters, n_items)
-    return Checkpoint(tensors, hyper_parameters, itemidmap, extra, stored is not None)
+    return Checkpoint(tensors, hyper_parameters, itemidmap, extra, columns, stored is not None)
+
+
+def _columns(meta: dict[str, Any]) -> dict[str, str | None]:
+    """The names of columns, as in `Checkpoint`."""
+    older = {} if meta["item_key"] is None else {"item_key": meta["item_key"]}
+    columns = dict(meta.get("columns") or older)
+    for key, name in columns.items():
+        if not isinstance(name, str) and (name is not None or key != "time_key"):
+            raise ValueError(f"{key} is {name!r}")
+    return columns
 
 
 def _require_fit(tensors: Mapping[str, torch.Tensor], config: Config, n_items: int) -> None:
     """The model's tensors have the names and shapes that the hyper-parameters ask for."""
     shapes = NetworkSpec.of(config, n_items).parameters
-    structure = [f"{name}={as_text(getattr(config, name))}" for name in STRUCTURE]
+    values = {name: getattr(config, name) for name in STRUCTURE}
+    structure = [
+        f"{name}={as_text(value)}"
+        for name, value in values.items()
+        if name not in NAMED_IF_CHANGED or value != getattr(Config, name)
+    ]
     asked = f"its hyper-parameters ({', '.join(structure)})"
     for name, expected in shapes.items():
         if name not in tensors:

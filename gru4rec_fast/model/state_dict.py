@@ -14,7 +14,7 @@ import torch
 
 from gru4rec_fast.config import Config
 from gru4rec_fast.errors import CheckpointError, ParameterError
-from gru4rec_fast.spec import NetworkSpec
+from gru4rec_fast.spec import CELLS, NetworkSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,30 +24,49 @@ LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The first bytes of a file of torch.save that is no zip archive (before PyTorch 1.6)."""
 STATE_DICT_NAMES = (
     "Wy.weight, By.weight, G.{i}.weight_ih, .weight_hh, .bias_ih, .bias_hh and, by embedding "
-    "mode, E.weight or GE.Wx0.weight, GE.Wrz0, GE.Wh0, GE.Bh0"
+    "mode, E.weight or GE.Wx0.weight, GE.Wrz0, GE.Wh0, GE.Bh0; F.{i}.weight, .bias of feed-forward "
+    "layers"
 )
+GATES = {spec.gates: cell for cell, spec in CELLS.items() if "weight_hh" in spec.recurrent(1)}
+"""Number of gates -> the cell that has as many in `weight_hh`."""
+DEFAULT_CELL: dict[str, Any] = {"cell": "gru", "reset": None}
+HYPER_PARAMETERS: dict[str, dict[str, Any]] = {
+    "gru-reset-after": {"cell": "gru", "reset": "after"},
+    "gru-reset-before": {"cell": "gru", "reset": "before"},
+    "lstm": {"cell": "lstm", "reset": None},
+    "rnn": {"cell": "rnn", "reset": None},
+}
+"""Cell -> the hyper-parameters that ask for it in every layer."""
+RECURRENT = ("Wh0", "weight_hh")
+"""One of these is a weight of every cell; its columns are the units."""
 
 
 def infer_config(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """`layers`, `embedding` and `constrained_embedding` of a state_dict, from its shapes.
+    """The hyper-parameters that decide the structure of a state_dict, from its names and shapes.
+
+    These are `layers`, `cell`, `reset`, `feed_forward`, `embedding`, `constrained_embedding`.
+    Activations leave no trace in a state_dict: those of the result are the defaults.
 
     Raises:
         CheckpointError: a name is missing or unknown, or a shape does not fit the others.
     """
     n_items, _ = _matrix(tensors, "Wy.weight")
     one_hot = any(name.startswith("GE.") for name in tensors)
-    layers = [_matrix(tensors, "GE.Wh0")[1]] if one_hot else []
     separate = not one_hot and "E.weight" in tensors
-    cell = 0
-    while f"G.{cell}.weight_hh" in tensors or not layers:
-        layers.append(_matrix(tensors, f"G.{cell}.weight_hh")[1])
-        cell += 1
+    found = [_cell(tensors, "GE.", "Wh0")] if one_hot else []
+    while not found or any(_layer(len(found) - one_hot) + n in tensors for n in RECURRENT):
+        found.append(_cell(tensors, _layer(len(found) - one_hot), "weight_hh"))
+    feed_forward: list[int] = []
+    while f"F.{len(feed_forward)}.weight" in tensors:
+        feed_forward.append(_matrix(tensors, f"F.{len(feed_forward)}.weight")[0])
     inferred = {
-        "layers": tuple(layers),
+        "layers": tuple(units for _, units in found),
+        "feed_forward": tuple(feed_forward),
         "embedding": _matrix(tensors, "E.weight")[1] if separate else 0,
         "constrained_embedding": not one_hot and not separate,
     }
     try:
+        inferred |= _cell_parameters(inferred, tuple(cell for cell, _ in found))
         shapes = NetworkSpec.of(Config().replace(**inferred), n_items).parameters
     except ParameterError as error:
         raise CheckpointError(f"has tensors of no possible network ({error})") from error
@@ -61,6 +80,28 @@ def infer_config(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
             f"GRU4Rec model alone ({STATE_DICT_NAMES})"
         )
     return inferred
+
+
+def _layer(number: int) -> str:
+    return f"G.{number}."
+
+
+def _cell(tensors: Mapping[str, torch.Tensor], prefix: str, otherwise: str) -> tuple[str, int]:
+    """Name and units of a layer's cell; `otherwise` is the weight that an error names."""
+    if prefix + "Wh0" in tensors or prefix + "weight_hh" not in tensors:
+        name = "Wh0" if prefix + "Wh0" in tensors else otherwise
+        return "gru-reset-before", _matrix(tensors, prefix + name)[1]
+    rows, units = _matrix(tensors, prefix + "weight_hh")
+    gates = rows // units if units and rows % units == 0 else 0
+    return GATES.get(gates, "gru-reset-after"), units
+
+
+def _cell_parameters(inferred: dict[str, Any], cells: tuple[str, ...]) -> dict[str, Any]:
+    """`cell` and `reset` that ask for these cells, the defaults if they do."""
+    for choice in (DEFAULT_CELL, HYPER_PARAMETERS[cells[0]]):
+        if Config().replace(**inferred, **choice).cells == cells:
+            return choice
+    raise ParameterError(f"its layers have the cells {', '.join(cells)}: no model mixes these")
 
 
 def _tensor(tensors: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:

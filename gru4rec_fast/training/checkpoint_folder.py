@@ -20,10 +20,10 @@ from gru4rec_fast.model import checkpoint
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import pandas as pd
     from torch import Tensor
 
     from gru4rec_fast.config import Config
+    from gru4rec_fast.data.data_iterator import DataIterator
 
 GENERATIONS = 2
 STATE = re.compile(r"state-(\d+)\.safetensors")
@@ -76,7 +76,7 @@ class CheckpointFolder:
         self,
         tensors: Mapping[str, Tensor],
         config: Config,
-        itemidmap: pd.Series[int],
+        items: DataIterator,
         extra: Mapping[str, Any],
     ) -> None:
         """Write a new state, then delete all but the last two good ones.
@@ -85,7 +85,7 @@ class CheckpointFolder:
             CheckpointError: it cannot be written; the states before it stay.
         """
         file = self.path / f"state-{self._next:06}.safetensors"
-        checkpoint.save(file, tensors, config, itemidmap, extra)
+        checkpoint.save(file, tensors, config, items.itemidmap, extra, columns=items.columns)
         self._next += 1
         self._states.append(file)
         self._good = [*self._good, file][-GENERATIONS:]

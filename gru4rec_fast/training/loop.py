@@ -157,7 +157,7 @@ class _EpochRun:
         self._count_seconds()
         loss = progress.loss_sum / progress.events
         self.bar.set_postfix_str(
-            f"loss {loss:.4f}, {progress.steps / progress.seconds:.0f} mb/s", refresh=False
+            f"loss {loss:.4f}, {progress.steps / progress.seconds:.0f} steps/s", refresh=False
         )
         self.bar.update(events)
         report = BlockReport(

@@ -12,9 +12,9 @@ from gru4rec_fast.training.identity import differences
 from gru4rec_fast.training.progress import Progress
 
 if TYPE_CHECKING:
-    import pandas as pd
     from torch import Tensor
 
+    from gru4rec_fast.data.data_iterator import DataIterator
     from gru4rec_fast.engines.contract import Trainer
     from gru4rec_fast.model.network import Network
     from gru4rec_fast.training.checkpoint_folder import CheckpointFolder
@@ -71,12 +71,12 @@ class TrainingSaver:
         interval: Interval,
         network: Network,
         trainer: Trainer,
-        itemidmap: pd.Series[int],
+        items: DataIterator,
         stopping: EarlyStopping | None,
         identity: dict[str, Any],
     ) -> None:
         self._folder, self._interval = folder, interval
-        self._network, self._trainer, self._itemidmap = network, trainer, itemidmap
+        self._network, self._trainer, self._items = network, trainer, items
         self._stopping, self._identity = stopping, identity
 
     def is_due(self, step: int) -> bool:
@@ -101,7 +101,7 @@ class TrainingSaver:
             best = self._stopping.best_weights
             tensors |= {BEST + name: value for name, value in best.items()}
         extra = {"history": progress.history.to_json(), "training": training}
-        self._folder.save(tensors, self._network.config, self._itemidmap, extra)
+        self._folder.save(tensors, self._network.config, self._items, extra)
         self._interval.restart(progress.first_step + progress.steps)
 
     def restore(self) -> Progress:

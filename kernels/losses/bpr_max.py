@@ -2,7 +2,7 @@
 
     loss = -log(sum_j w_j sigma(y_i - y_j) + 1e-24) + bpreg sum_j w_j y_j^2
 
-w is the softmax over the negatives j of the lane, y its scores after the ELU. Statistics of a lane:
+w is the softmax over the negatives j of the lane, y its activated scores. Statistics of a lane:
 log of the softmax's denominator, likelihood sum_j w_j sigma_j, positive score y_i, the means of
 sigma' and of y^2. `reference.bpr_max`.
 """
@@ -26,11 +26,11 @@ def bpr_max_terms(e, y, positive):
 
 
 @triton.jit
-def bpr_max_value(positive, log_total, means, OPTIONS: tl.constexpr):
+def bpr_max_value(positive, total, means, OPTIONS: tl.constexpr):
     """`Loss.value`; OPTIONS: bpreg."""
     likelihood, slope, square = means
     loss = -tl.log(likelihood + TINY) + OPTIONS[0] * square
-    return loss, (log_total, likelihood, positive, slope, square)
+    return loss, (total, likelihood, positive, slope, square)
 
 
 @triton.jit
@@ -53,6 +53,5 @@ BPR_MAX = Loss(
     terms=bpr_max_terms,
     n_terms=3,
     negatives_only=True,
-    takes_elu=True,
     options=("bpreg",),
 )

@@ -11,16 +11,17 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels.losses.loss import Loss
+from gru4rec_fast.kernels.losses.smoothed_cross_entropy import SMOOTHED_CROSS_ENTROPY
 from gru4rec_fast.reference import LOG_EPSILON
 
 TINY = tl.constexpr(LOG_EPSILON)
 
 
 @triton.jit
-def cross_entropy_value(positive, log_total, means, OPTIONS: tl.constexpr):  # noqa: ARG001
+def cross_entropy_value(positive, total, means, OPTIONS: tl.constexpr):  # noqa: ARG001
     """`Loss.value`."""
-    likelihood = tl.exp(positive - log_total)
-    return -tl.log(likelihood + TINY), (log_total, likelihood)
+    likelihood = tl.exp(positive - total)
+    return -tl.log(likelihood + TINY), (total, likelihood)
 
 
 @triton.jit
@@ -36,4 +37,5 @@ CROSS_ENTROPY = Loss(
     n_statistics=2,
     gradient=cross_entropy_gradient,
     takes_logq=True,
+    smoothed=SMOOTHED_CROSS_ENTROPY,
 )

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 class Loss:
     """A loss over the scores of a lane, as a compile-time part of two kernels.
 
-    y is a score after the activation. The softmax of a lane runs over the unique scored rows u with
-    the weights count(u) exp(y_u) / sum_v count(v) exp(y_v). Everything is float32. OPTIONS are the
-    values of `options`.
+    y is a score after the activation. Sums over the N columns of a lane run over the unique scored
+    rows u, weighted by count(u), the number of columns with that item. So does the softmax:
+    count(u) exp(y_u) / sum_v count(v) exp(y_v). Everything is float32. OPTIONS are the values of
+    `options`.
 
     `sampled_loss.lane_loss_kernel` reads all scores of a lane once, calls `terms` for each tile of
     them and `value` at the end. `row_gradients.row_gradients_kernel` reads the statistics back and
@@ -23,10 +24,11 @@ class Loss:
     """
 
     value: Any
-    """(positive, log_total, means, OPTIONS) -> loss (lanes,), statistics (a tuple of (lanes,)).
+    """(positive, total, means, OPTIONS) -> loss (lanes,), statistics (a tuple of (lanes,)).
 
-    positive: the score of the lane's own target; log_total: logarithm of the softmax's denominator;
-    means: a tuple of the softmax-weighted means of `terms`.
+    positive: the score of the lane's own target; total: logarithm of the softmax's denominator, or
+    without softmax the number of columns; means: a tuple of the weighted means of `terms`, then the
+    sums of `column_terms`.
     """
     n_statistics: int
     """How many statistics `value` returns and `gradient` gets."""
@@ -39,17 +41,29 @@ class Loss:
     terms: Any = None
     """(e, y, positive) -> n_terms tiles (lanes, rows) whose sums over the rows become the means.
 
-    e: count(u) exp(y_u - maximum); positive (lanes, 1).
+    e: count(u) exp(y_u - maximum), or without softmax count(u); positive (lanes, 1).
     """
     n_terms: int = 0
+    softmax: bool = True
+    """Whether the means of `terms` are weighted by the softmax, or by the counts alone."""
     negatives_only: bool = False
-    """Whether the lane's own target is left out of its softmax."""
+    """Whether the lane's own target is left out of the means."""
+    column_terms: Any = None
+    """(y, total) -> n_column_terms tiles (lanes, rows) to be summed over all columns.
+
+    It is called in a second pass over the scores, when the softmax's denominator is known. y: score
+    of a column, less its own correction by logq; total (lanes, 1).
+    """
+    n_column_terms: int = 0
+    column_gradient: Any = None
+    """(y, statistics, OPTIONS) -> what each column adds to the gradient (rows, lanes), y likewise.
+    """
     takes_logq: bool = False
     """Whether scores are corrected by logq."""
-    takes_elu: bool = False
-    """Whether scores pass an exponential linear unit first."""
     options: tuple[str, ...] = ()
     """Names of the `Config` fields that become the compile-time OPTIONS, in this order."""
+    smoothed: Loss | None = None
+    """The same loss with label smoothing, where there is one."""
 
     def of(self, config: Config) -> tuple[float, ...]:
         """OPTIONS of a configuration."""

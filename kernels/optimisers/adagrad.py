@@ -1,8 +1,4 @@
-"""Adagrad with momentum (SPEC section 6).
-
-    a += g^2;   m = mu m - eta g / sqrt(a + eps);   theta += m
-
-State tables: the accumulator a and, with momentum > 0, the momentum m. `reference.adagrad`.
+"""Adagrad (SPEC section 6): a += g^2; g^ = g / sqrt(a + eps). `reference.Adagrad`.
 
 Numerics: float32. The accumulator only grows and its square root divides, so half precision would
 lose the small squares that are added to it.
@@ -14,6 +10,7 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels.optimisers.optimiser import Optimiser
+from gru4rec_fast.kernels.optimisers.step import whole_step
 from gru4rec_fast.reference import OPTIMISER_EPSILON
 
 EPSILON = tl.constexpr(OPTIMISER_EPSILON)
@@ -21,18 +18,12 @@ EPSILON = tl.constexpr(OPTIMISER_EPSILON)
 
 @triton.jit
 def adagrad_update(parameter, at, theta, g, mask, options):
-    """`Optimiser.update`; options: learning rate eta, momentum mu."""
+    """`Optimiser.update`."""
     a = tl.load(parameter.state[0] + at, mask=mask, other=0.0) + g * g
-    update = -options[0] * g / tl.sqrt(a + EPSILON)
-    if len(parameter.state) > 1:
-        update += options[1] * tl.load(parameter.state[1] + at, mask=mask, other=0.0)
-        tl.store(parameter.state[1] + at, update, mask=mask)
+    step = -options.learning_rate * g / tl.sqrt(a + EPSILON)
+    step = whole_step(parameter, at, theta, step, mask, options, 1)
     tl.store(parameter.state[0] + at, a, mask=mask)
-    tl.store(parameter.theta + at, theta + update, mask=mask)
+    tl.store(parameter.theta + at, theta + step, mask=mask)
 
 
-ADAGRAD = Optimiser(
-    update=adagrad_update,
-    options=("learning_rate", "momentum"),
-    state_names=lambda config: ("accumulator", "momentum")[: 1 + (config.momentum > 0)],
-)
+ADAGRAD = Optimiser(adagrad_update)

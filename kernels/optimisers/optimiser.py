@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gru4rec_fast.config import Config
+    from gru4rec_fast import reference
+
+
+class UpdateOptions(NamedTuple):
+    """The numbers of an update, float32, as one run-time argument of a kernel."""
+
+    learning_rate: float
+    momentum: float
+    l2: tuple[float, ...]
+    """(weight,), or () without L2: kernels without it have no trace of it."""
+    constants: tuple[float, ...]
+    """`Optimiser.constants`."""
 
 
 class Update(NamedTuple):
@@ -16,26 +27,43 @@ class Update(NamedTuple):
 
     function: Any
     """Compile-time argument UPDATE: `Optimiser.update`."""
-    options: tuple[float, ...]
-    """run-time argument `update_options`: float32 scalars in the optimiser's order."""
+    options: UpdateOptions
+
+
+def no_constants(*_: float) -> tuple[float, ...]:
+    """Of a rule without numbers of its own."""
+    return ()
 
 
 @dataclass(frozen=True)
 class Optimiser:
-    """An optimiser as a compile-time part of a kernel."""
+    """An optimiser as a compile-time part of a kernel.
+
+    The names and kinds of its state tables are those of the reference's class of the same name.
+    """
 
     update: Any
-    """Jit function (parameter, at, theta, g, mask, options) that updates a tile of elements.
+    """Jit function that updates a tile: it reads and writes the elements' state and writes theta.
 
-    parameter: `Parameter` of pointers; at: offsets of the elements; theta: their values, which the
-    caller has read already; g: their gradient; mask: which elements of the tile exist. All tiles
-    have one shape. The function reads and writes the elements' state and writes theta.
+    An element rule is (parameter, at, theta, g, mask, options). parameter: `Parameter` of pointers;
+    at: offsets of the elements; theta: their values, which the caller has read already; g: their
+    gradient; mask: which elements of the tile exist; options: `UpdateOptions`. All tiles have one
+    shape.
+
+    A rule of whole rows is (parameter, row, in_row, at, theta, g, mask, options, WIDTH). The tiles
+    are (rows, columns) with all WIDTH columns of each row, and maybe padding; row, in_row (rows,):
+    where the row's state of one number is, and whether the row exists.
     """
-    options: tuple[str, ...]
-    """Names of the `Config` fields that `update` gets as `options`, in this order."""
-    state_names: Callable[[Config], tuple[str, ...]]
-    """Names of the state tables that it keeps for each parameter, in the order of their use."""
+    whole_rows: bool = False
+    """Whether it keeps one number a row, so that `row_update` must apply it, see there."""
+    constants: Callable[..., tuple[float, ...]] = no_constants
+    """The reference's `parameters` -> `UpdateOptions.constants`, computed in float64."""
 
-    def of(self, config: Config) -> Update:
-        """The update with the options of a configuration."""
-        return Update(self.update, tuple(float(getattr(config, name)) for name in self.options))
+    def of(self, optimiser: reference.Optimiser) -> Update:
+        """The update with the options of an optimiser."""
+        l2 = (float(optimiser.l2),) if optimiser.l2 > 0 else ()
+        constants = self.constants(*optimiser.parameters)
+        options = UpdateOptions(
+            float(optimiser.learning_rate), float(optimiser.momentum), l2, constants
+        )
+        return Update(self.update, options)

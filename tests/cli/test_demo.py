@@ -107,12 +107,29 @@ def test_ones_own_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.filterwarnings("ignore:.*single event")
+def test_parameters_are_set_over_those_of_the_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_log(random_log(), tmp_path / "log.tsv")
+    more = ["--set", "layers=5", "loss=cross-entropy,batch_size=4", "--epochs", "1"]
+    assert run("--data", path, "--out", str(tmp_path), *more) == 0
+    gru = GRU4Rec.loadmodel(tmp_path / "model.safetensors", "cpu")
+    assert (gru.layers, gru.loss, gru.batch_size, gru.n_epochs) == ((5,), "cross-entropy", 4, 1)
+    assert gru.n_sample == PRESETS["retailrocket"]["n_sample"]
+    out = ["demo", "--out", str(tmp_path / "other")]
+    assert "did you mean 'layers'" in commands.error_of(capsys, *out, "--set", "layer=5")
+    error = commands.error_of(capsys, *out, "--set", "n_epochs=1", "--epochs", "3")
+    assert "given twice, by --set n_epochs=1 and --epochs 3" in error
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.filterwarnings("ignore:.*single event")
 def test_popularity_is_that_of_the_training_log(tmp_path: Path) -> None:
     """What is popular in training is rare in the test log, and the other way round."""
     train = random_log()
     items = sorted(train.ItemId.unique())
     test = train.assign(ItemId=train.ItemId.map(dict(zip(items, items[::-1], strict=True))))
-    result = demo.run_demo(train, test, tmp_path, "cpu", epochs=1)
+    result = demo.run_demo(train, test, tmp_path, "cpu", params={"n_epochs": 1})
     support = train.ItemId.value_counts()
     later = test.sort_values(["SessionId", "Time"], kind="stable").duplicated("SessionId")
     ranks = [(support >= support[item]).sum() for item in test.ItemId[later.sort_index()]]
@@ -164,7 +181,7 @@ def test_bad_input_is_refused_before_anything_is_trained_or_written(
     ):
         demo.run_demo(log, preset="rsc", out=tmp_path)
     with pytest.raises(ParameterError, match="n_epochs=0"):
-        demo.run_demo(epochs=0, out=tmp_path)
+        demo.run_demo(params={"n_epochs": 0}, out=tmp_path)
     with pytest.raises(DataError, match="no column 'ItemId'"):
         demo.run_demo(log, log.drop(columns="ItemId"), out=tmp_path)
     with pytest.raises(DataError, match="no such file"):

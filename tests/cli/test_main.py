@@ -52,6 +52,21 @@ def test_users_errors_take_one_line(
         assert message in error_of(capsys, *arguments), message
 
 
+def test_a_mistyped_command_is_told_the_command_that_was_meant(
+    logs: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = error_of(capsys, "evalute", "model", logs[1])
+    assert "'evalute' is no command: did you mean 'evaluate'? Expected one of train," in error
+    assert "nowhere.tsv: no such file" in error_of(capsys, "nowhere.tsv", "-ps", TINY)
+    # A file of such a name is a log.
+    monkeypatch.chdir(tmp_path)
+    Path("trains").write_bytes(Path(logs[0]).read_bytes())
+    assert "trains: unknown kind of file" in error_of(capsys, "trains", "-ps", TINY)
+
+
 def test_the_device_reaches_every_command(
     logs: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

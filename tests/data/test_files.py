@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tests.data.conftest import Refuse
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*the time of the event before them")
+
 
 @pytest.mark.parametrize("kind", ["tsv", "txt", "csv", "tsv.gz", "txt.gz", "csv.gz", "TSV"])
 @pytest.mark.parametrize("text", [False, True])
@@ -38,7 +40,7 @@ def test_parquet_files(tmp_path: Path) -> None:
 
 def test_files_that_cannot_be_read(refuse: Refuse) -> None:
     header = b"SessionId,ItemId,Time\n"
-    refuse("log.pickle", b"", r"unknown kind of file: expected \.tsv or \.txt .*\.parquet")
+    refuse("log.pickle", b"", r"unknown kind of file: expected \.tsv, \.txt or \.csv .*\.parquet")
     refuse("log", b"", "unknown kind of file: expected")
     refuse("log.parquet.gz", b"", "unknown kind of file: expected")
     refuse("empty.csv", b"", "the file is empty: expected a header line")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from gru4rec_fast.data.sessions import load_sessions
@@ -37,10 +38,19 @@ def test_a_column_in_the_index_is_pointed_out() -> None:
         load_sessions(small_log().set_index("SessionId"))
 
 
-def test_two_columns_of_one_name_are_refused() -> None:
-    twice = pd.concat([small_log(), small_log()[["ItemId"]]], axis=1)
-    with pytest.raises(DataError, match=r"two columns of one name: (?s:.)*ItemId"):
-        load_sessions(twice)
+@pytest.mark.parametrize("name", ["ItemId", "other"])
+def test_two_columns_of_one_name_are_refused(tmp_path: Path, name: str) -> None:
+    message = (
+        f"the table has 2 columns of one name, {name!r}: expected different names; rename or drop "
+        "all but one"
+    )
+    columns = [pa.array(values) for values in (SESSION, ITEM, TIME, ITEM, ITEM)]
+    arrow = pa.Table.from_arrays(columns, ["SessionId", "ItemId", "Time", "other", name])
+    pyarrow.parquet.write_table(arrow, tmp_path / "log.parquet")
+    pandas = small_log(other=ITEM, last=ITEM).rename(columns={"last": name})
+    for table, start in ((pandas, ""), (arrow, ""), (tmp_path / "log.parquet", "log.parquet: ")):
+        with pytest.raises(DataError, match=f"(^|/){start}{re.escape(message)}$"):
+            load_sessions(table)
 
 
 def test_a_parquet_file_is_spoken_of_in_words(tmp_path: Path) -> None:

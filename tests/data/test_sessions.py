@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gru4rec_fast.data.sessions import load_sessions, require_pairs
+from gru4rec_fast.data.sessions import load_sessions, require_pairs, warn_once
 from gru4rec_fast.errors import DataError
 from tests.logs import (
     OTHER_KEYS,
@@ -24,6 +25,9 @@ from tests.logs import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*the time of the event before them")
 
 
 def test_a_log_becomes_sessions() -> None:
@@ -94,11 +98,65 @@ def test_one_column_for_two_purposes_is_refused() -> None:
         load_sessions(small_log(), item_key="Time")
 
 
-@pytest.mark.parametrize("keyword", ["item_key", "session_key", "time_key"])
-def test_a_key_that_is_no_name_is_refused(keyword: str) -> None:
-    keys: dict[str, Any] = {keyword: None}
-    with pytest.raises(DataError, match=f"{keyword} is None: expected the name of a column"):
+@pytest.mark.parametrize(
+    ("keyword", "name"), [("item_key", None), ("session_key", None), ("time_key", 3)]
+)
+def test_a_key_that_is_no_name_is_refused(keyword: str, name: Any) -> None:
+    keys: dict[str, Any] = {keyword: name}
+    with pytest.raises(DataError, match=f"{keyword} is {name}: expected the name of a column"):
         load_sessions(small_log(), **keys)
+
+
+@pytest.mark.parametrize("kind", ["table", "csv", "parquet"])
+def test_without_a_time_column_rows_are_in_order(tmp_path: Path, kind: str) -> None:
+    log = small_log().drop(columns="Time")
+    log.to_csv(tmp_path / "log.csv", index=False)
+    log.to_parquet(tmp_path / "log.parquet")
+    data: Any = log if kind == "table" else tmp_path / f"log.{kind}"
+    sessions = load_sessions(data, time_key=None)
+    assert sessions.rows.tolist() == [0, 2, 5, 1, 3, 4]
+    assert sessions.order.tolist() == [0, 1, 2]
+    known = load_sessions(data, time_key=None, itemidmap=pd.Series([0, 1], index=[7, 9]))
+    assert known.rows.tolist() == [0, 3, 4]
+
+
+def warnings_of(log: pd.DataFrame, **keys: Any) -> list[str]:
+    warn_once.cache_clear()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load_sessions(log, **keys)
+    return [str(warning.message) for warning in caught]
+
+
+def test_ties_whose_order_is_that_of_the_rows_alone_are_counted() -> None:
+    (warning,) = warnings_of(small_log())
+    assert warning.startswith(
+        "1 of 6 events have the time of the event before them in their session ('Time'), and the "
+        "log is not sorted by session and time: only the order of its rows says which came first"
+    )
+    assert "pass time_key=None" in warning
+    (warning,) = warnings_of(small_log(Time=[5] * 6))
+    assert warning.startswith("3 of 6 events")
+    ordered = small_log().sort_values(["SessionId", "Time"], kind="stable")
+    turned = ordered.iloc[::-1].sort_values("SessionId", kind="stable", ascending=False)
+    for silent, keys in (
+        (ordered, {}),
+        (small_log(), {"time_key": None}),
+        (small_log(Time=range(6)), {}),
+        (small_log(ItemId=[5] * 6), {}),  # Which of two equal events came first does not matter.
+    ):
+        assert warnings_of(silent, **keys) == []
+    assert len(warnings_of(turned)) == 1, "grouped by session, but in reverse"
+
+
+def test_the_warning_of_ties_names_the_file_and_comes_once(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    small_log().to_csv(path, index=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            load_sessions(path)
+    assert [str(warning.message).startswith(f"{path}: 1 of 6") for warning in caught] == [True]
 
 
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from gru4rec_fast import DataError, ParameterError
@@ -29,10 +31,35 @@ def test_the_latest_sessions_are_held_out_whole() -> None:
     assert events(earlier) | events(later) == events(log)
     start = log.groupby("SessionId").Time.min()
     assert start[earlier.SessionId.unique()].max() < start[later.SessionId.unique()].min()
-    assert earlier.Time.max() < later.Time.min()
-    assert earlier.drop_duplicates("SessionId").SessionId.tolist() == [
-        s for s in start.sort_values().index if s in set(earlier.SessionId)
-    ]
+    assert [*earlier.columns] == [*log.columns]
+    # The log's own rows, in its order: times and index stay.
+    pd.testing.assert_frame_equal(pd.concat([earlier, later]).sort_index(), log)
+    assert earlier.index.is_monotonic_increasing
+    assert later.index.is_monotonic_increasing
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "lazy", "arrow", "csv", "tsv", "parquet"])
+def test_rows_come_back_whole_from_every_kind_of_log(tmp_path: Path, kind: str) -> None:
+    log = pd.DataFrame({
+        "shop": ["007", "7", "007", "", "1.50"], "SessionId": [2, 1, 2, 3, 1],
+        "ItemId": ["a", "b", "c", "0a", "e"], "Time": pd.to_datetime(["2024-03-01", "2024-02-29",
+        "2024-03-02", "2024-02-28", "2024-02-29"]) + pd.Timedelta("1ms"),
+    })  # fmt: skip
+    log.to_csv(tmp_path / "log.csv", index=False, sep=";")
+    log.to_csv(tmp_path / "log.tsv", index=False, sep="\t")
+    log.to_parquet(tmp_path / "log.parquet")
+    tables: dict[str, Any] = {
+        "pandas": log, "polars": pl.from_pandas(log), "lazy": pl.from_pandas(log).lazy(),
+        "arrow": pa.Table.from_pandas(log),
+    }  # fmt: skip
+    earlier, later = hold_out_latest(tables.get(kind, tmp_path / f"log.{kind}"), 0.4)
+    expected = {"polars": pl.DataFrame, "lazy": pl.DataFrame, "arrow": pa.Table}
+    for part, rows in ((earlier, [1, 3, 4]), (later, [0, 2])):
+        assert type(part) is expected.get(kind, pd.DataFrame)
+        frame = part if isinstance(part, pd.DataFrame) else part.to_pandas()
+        frame = frame.reset_index(drop=True).fillna({"shop": ""})
+        wanted = log.iloc[rows].reset_index(drop=True)
+        pd.testing.assert_frame_equal(frame, wanted, check_dtype=False)
 
 
 def test_any_column_names_and_text_ids_from_a_file(tmp_path: Path) -> None:
@@ -46,6 +73,7 @@ def test_any_column_names_and_text_ids_from_a_file(tmp_path: Path) -> None:
     assert earlier.visit.tolist() == ["a"] * 2
     assert earlier.sku.tolist() == ["z", "x"]
     assert later.sku.tolist() == ["x", "y", "y"]
+    assert later["at"].tolist() == [3, 4, 5]
 
 
 def test_at_least_one_session_goes_to_each_side() -> None:

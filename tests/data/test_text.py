@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import csv
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gru4rec_fast.data.sessions import load_sessions
-from tests.data.conftest import COMMA_HEADER, TAB_HEADER, Refuse
+from gru4rec_fast.errors import DataError
+from tests.data.conftest import TAB_HEADER, Refuse
 from tests.logs import assert_is_small_log, small_log
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*the time of the event before them")
 
 
 def test_a_late_text_id_makes_the_whole_column_text(tmp_path: Path) -> None:
@@ -42,11 +46,10 @@ def test_iso_times_in_a_text_file(tmp_path: Path, notation: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.tsv", COMMA_HEADER, "looks separated by commas .*name that ends with .csv"),
-        ("a.csv", TAB_HEADER, "looks separated by tabs .*name that ends with .tsv"),
-        ("a.csv", b"SessionId;ItemId;Time\n", "looks separated by semicolons .*write it with"),
+        ("a.csv", b"visit;sku;at\n", "columns there: visit, sku, at; if it has another name"),
+        ("a.tsv", b"visit,sku\n", "columns there: visit, sku; if it has another name"),
         ("a.tsv", b"1\tx\t3\n1\ty\t4\n", "begins with what looks like data .*expected a header"),
-        ("a.tsv", TAB_HEADER[:-1] + b"\tItemId\n1\t2\t3\t4\n", "two columns of one name: 'ItemId'"),
+        ("a.tsv", TAB_HEADER[:-1] + b"\tItemId\n1\t2\t3\t4\n", "2 columns of one name, 'ItemId'"),
         ("a.tsv", bytes(range(256)), "is a binary file, or text in UTF-16: expected text in UTF-8"),
         ("a.tsv", "SessionId\tItemId".encode("utf-16"), "is a binary file, or text in UTF-16"),
         ("a.tsv", b"\x1b[31m\n", r"columns there: \\x1b\[31m;"),
@@ -56,6 +59,43 @@ def test_a_wrong_header_is_explained(
     refuse: Refuse, name: str, content: bytes, message: str
 ) -> None:
     refuse(name, content, message)
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.tsv", "log.txt.gz"])
+@pytest.mark.parametrize("separator", ["\t", ",", ";", "|", " "])
+def test_the_separator_is_detected_from_the_header_line_or_said(
+    tmp_path: Path, name: str, separator: str
+) -> None:
+    path = tmp_path / name
+    # A column of another name has the other separators in it.
+    table = small_log(**{"a,b;c": "x;y,z"})[["a,b;c", "SessionId", "ItemId", "Time"]]
+    table.to_csv(path, sep=separator, index=False, quoting=csv.QUOTE_ALL)
+    for sep in {separator, None} if separator in "\t,;" else {separator}:
+        assert_is_small_log(load_sessions(path, sep=sep))
+
+
+@pytest.mark.parametrize("separator", ["\t", ",", ";"])
+def test_a_quoted_header_after_a_byte_order_mark(tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "log.csv"
+    small_log().to_csv(
+        path, sep=separator, index=False, quoting=csv.QUOTE_ALL, encoding="utf-8-sig"
+    )
+    assert_is_small_log(load_sessions(path))
+
+
+def test_a_separator_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("SessionId;ItemId;Time\n1;2;3\n")
+    message = r"has no ',' in its header line \(SessionId;ItemId;Time\), but sep=',': expected"
+    with pytest.raises(DataError, match=message):
+        load_sessions(path, sep=",")
+    path.write_text('SessionId;ItemId;Time\n1;"2;\n5";3\n1;2;5;3\n')
+    with pytest.raises(DataError, match="line 4 has 4 fields: expected 3"):
+        load_sessions(path)
+    wrong: Any
+    for wrong in ("", ";;", '"', "\n", "§", 3):
+        with pytest.raises(DataError, match=r"sep is .*: expected one ASCII character"):
+            load_sessions(path, sep=wrong)
 
 
 @pytest.mark.parametrize(("column", "other"), [("ItemId", "SessionId"), ("SessionId", "ItemId")])

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
+import torch
 
-from gru4rec_fast import _core
-from gru4rec_fast.config import Config
-from gru4rec_fast.spec import NetworkSpec
+from gru4rec_fast import _core, reference
+from gru4rec_fast.activation import PARAMETERS, Activation
+from gru4rec_fast.config import LOSSES, OPTIMISERS, Config
+from gru4rec_fast.engines.cpu import optimiser_options
+from gru4rec_fast.spec import CELLS, NetworkSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gru4rec_fast._core import Float32, StepBlock
+    from gru4rec_fast.spec import LayerSpec
 
 V, B = 50, 4
 
@@ -39,10 +44,12 @@ def arguments(**options: Any) -> dict[str, Any]:
         "spec": spec,
         "parameters": parameters,
         "optimiser": "adagrad",
-        "optimiser_options": {"learning_rate": 0.1, "momentum": config.momentum},
+        "optimiser_options": {"learning_rate": 0.1, "momentum": config.momentum, "lmbd": 0.0},
         "state": state[: 2 if config.momentum > 0 else 1],
         "loss": "cross-entropy",
-        "loss_options": {"logq": 1.0, "sample_alpha": 0.5, "bpreg": 1.0, "elu_param": 0.5},
+        "loss_options": {"logq": 1.0, "sample_alpha": 0.5, "bpreg": 1.0, "smoothing": 0.0},
+        "activation": ("linear", ()),
+        "grad_cap": 0.0,
         "batch_size": B,
         "seed": 3,
         "support": np.ones(V, np.int64),
@@ -65,18 +72,23 @@ def random_block(steps: int, first_step: int = 0, lanes: int = B) -> StepBlock:
 
 
 def test_the_parts_have_the_names_of_the_spec() -> None:
-    assert _core.losses() == ["cross-entropy", "bpr-max"]
-    assert _core.cells() == ["gru-reset-after", "gru-reset-before"]
-    assert _core.optimisers() == {"adagrad": 2}
+    assert set(_core.losses()) == set(LOSSES)
+    assert _core.activations() == list(PARAMETERS)
+    assert set(_core.cells()) == set(CELLS)
+    assert set(_core.optimisers()) == set(OPTIMISERS)
+    assert _core.optimisers()["adam"] == 4
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"loss": "margin"}, r"loss is 'margin'; .* has cross-entropy, bpr-max"),
-        ({"optimiser": "adam"}, r"optimiser is 'adam'; .* has adagrad"),
+        ({"loss": "margin"}, r"loss is 'margin'; .* has cross-entropy, bpr-max, bpr"),
+        ({"optimiser": "lion"}, r"optimiser is 'lion'; .* has sgd, adagrad"),
+        ({"optimiser": "adam"}, r"holds no 'beta1', which 'adam' needs"),
         ({"loss_options": {"logq": 1.0}}, r"holds no 'sample_alpha', which 'cross-entropy' needs"),
         ({"loss_options": {"log_q": 1.0}}, r"holds 'log_q'; expected bpreg, .*, sample_alpha"),
+        ({"activation": ("sine", ())}, r"activation is 'sine'; .* has linear, relu, tanh"),
+        ({"activation": ("elu", ())}, r"activation 'elu' has 0 parameters; expected 1"),
         ({"optimiser_options": {"momentum": 0.0}}, r"holds no 'learning_rate'"),
         ({"state": []}, r"state has 0 tables; expected 2, accumulator, momentum"),
         ({"batch_size": 0}, r"batch_size is 0; expected at least 1"),
@@ -117,16 +129,29 @@ def test_arrays_that_do_not_fit_are_refused(
         _core.Trainer(**keywords)
 
 
-def test_a_cell_that_does_not_take_the_input_is_refused() -> None:
-    keywords = arguments(constrained_embedding=False)
-    spec = keywords["spec"]
-    keywords["spec"] = SimpleNamespace(
-        **{name: getattr(spec, name) for name in ("n_items", "input_table", "layers", "shared")},
-        input_dropout=spec.input_dropout,
-        one_hot=False,
+def test_layers_that_do_not_fit_together_are_refused() -> None:
+    def refused(message: str, layers: tuple[LayerSpec, ...], **options: Any) -> None:
+        spec = replace(NetworkSpec.of(Config().replace(layers=(6, 5), **options), V), layers=layers)
+        shapes = spec.parameters.items()
+        parameters = {name: np.zeros(shape, np.float32) for name, shape in shapes}
+        keywords = {**arguments(**options), "spec": spec, "parameters": parameters}
+        keywords["state"] = [parameters, parameters]
+        with pytest.raises(ValueError, match=message):
+            _core.Trainer(**keywords)
+
+    first, second = arguments()["spec"].layers
+    refused(r"layer 1 takes 7 inputs; expected 6, the units of", (first, replace(second, inputs=7)))
+    names = ("inputs", "units", "dropout", "activation", "weights")
+    other = SimpleNamespace(cell="cnn", **{name: getattr(second, name) for name in names})
+    refused("cell is 'cnn'; the CPU engine has gru-reset-after", (first, cast("LayerSpec", other)))
+    act = Activation("softplus")
+    refused(r"activation is 'softplus'; .* has linear, relu", (replace(first, activation=act),))
+    one_hot, second = arguments(constrained_embedding=False)["spec"].layers
+    refused(
+        r"layer 0 takes 17 inputs; expected 18, its units times its cell's gates",
+        (replace(one_hot, inputs=17), second),
+        constrained_embedding=False,
     )
-    with pytest.raises(ValueError, match=r"layer 0 is a gru-reset-before.* one-hot inputs only"):
-        _core.Trainer(**keywords)
 
 
 def test_blocks_that_do_not_fit_are_refused() -> None:
@@ -184,31 +209,35 @@ def test_states_that_do_not_fit_are_refused() -> None:
         trainer.states = [np.zeros((5, n), np.float32) for n in (6, 5)]
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.4])
-@pytest.mark.parametrize("columns", [1, 7, 8, 100])
-def test_adagrad_updates_rows(momentum: float, columns: int, instruction_set: str) -> None:
-    rng = np.random.default_rng(columns)
-    theta, m = (rng.normal(0, 1, (50, columns)).astype(np.float32) for _ in range(2))
-    a = rng.random((50, columns), np.float32)
+@pytest.mark.parametrize(
+    "step", [{}, {"momentum": 0.4}, {"lmbd": 0.2}, {"momentum": 0.4, "lmbd": 0.2}]
+)
+@pytest.mark.parametrize("shape", [(50,), (50, 1), (50, 7), (50, 8), (50, 100)])
+@pytest.mark.parametrize("adapt", OPTIMISERS)
+def test_an_optimiser_updates_rows(
+    adapt: str, shape: tuple[int, ...], step: dict[str, float], instruction_set: str
+) -> None:
+    rng = np.random.default_rng(len(shape))
+    optimiser = reference.OPTIMISERS[adapt](Config().replace(adapt=adapt, **step))
+    theta = rng.normal(0, 1, shape).astype(np.float32)
+    state = []
+    for name, kind in optimiser.state_kinds.items():
+        size = shape if kind == "element" else (50, 1)[: len(shape)]
+        table = rng.random(size, np.float32)
+        state.append(np.round(9 * table) if name == "steps" else table)
     rows = rng.permutation(50)[:20]
-    g = rng.normal(0, 1, (20, columns)).astype(np.float32)
+    g = rng.normal(0, 1, (20, *shape[1:])).astype(np.float32)
     g[3] = 0
-    exact_a = a.astype(np.float64)
-    exact_m = m.astype(np.float64) if momentum > 0 else np.zeros((50, columns))
-    exact = theta.astype(np.float64)
-    exact_a[rows] += g.astype(np.float64) ** 2
-    exact_m[rows] = momentum * exact_m[rows] - 0.1 * g / np.sqrt(exact_a[rows] + 1e-6)
-    exact[rows] += exact_m[rows]
-    state = [a, m] if momentum > 0 else [a]
-    options = {"learning_rate": 0.1, "momentum": momentum}
-    _core.update_rows("adagrad", options, theta, state, rows, g)
-    np.testing.assert_allclose(theta, exact, rtol=2e-6, atol=2e-6)
-    for fast, truth in zip(state, (exact_a, exact_m), strict=False):
-        np.testing.assert_allclose(fast, truth, rtol=2e-6, atol=2e-6)
+    exact = [torch.from_numpy(x.astype(np.float64)) for x in (theta, *state, g)]
+    reference.update_rows(optimiser, exact[0], exact[1:-1], torch.from_numpy(rows), exact[-1])
+    _core.update_rows(adapt, optimiser_options(optimiser), theta, state, rows, g)
+    for fast, truth in zip((theta, *state), exact[:-1], strict=True):
+        np.testing.assert_allclose(fast, truth.numpy(), rtol=3e-6, atol=3e-6)
 
 
 def test_updates_that_do_not_fit_are_refused() -> None:
-    theta, options = np.zeros((5, 3), np.float32), {"learning_rate": 0.1, "momentum": 0.0}
+    theta = np.zeros((5, 3), np.float32)
+    options = {"learning_rate": 0.1, "momentum": 0.0, "lmbd": 0.0}
     a, g = np.zeros_like(theta), np.ones((1, 3), np.float32)
     with pytest.raises(ValueError, match=r"a row is outside theta; expected 0\.\.4"):
         _core.update_rows("adagrad", options, theta, [a], np.array([5]), g)

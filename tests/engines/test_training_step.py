@@ -18,7 +18,15 @@ from gru4rec_fast.plan.epoch import plan_epoch
 from gru4rec_fast.plan.negatives import negative_sampler
 from gru4rec_fast.reference import Adagrad
 from tests.logs import random_log
-from tests.options import EMBEDDINGS, EVERY_OPTION, LOSSES
+from tests.options import (
+    ACTIVATED,
+    ACTIVATIONS,
+    CELLS,
+    EMBEDDINGS,
+    EVERY_OPTION,
+    LOSSES,
+    OPTIMISERS,
+)
 from tests.oracle import Run, V, random_block, truth_of
 
 if TYPE_CHECKING:
@@ -35,19 +43,26 @@ def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
     _core.use_instruction_set(before)
 
 
-def require_parity(run: Run, truth: Run) -> None:
-    """Losses within 1e-5, every tensor within 1e-4 of its own scale."""
-    errors = run.error(truth)
-    assert errors.pop("loss") <= 1e-5
-    assert max(errors.values()) <= 1e-4, errors
+def require_parity(config: Config, block: StepBlock, n_items: int = V) -> Run:
+    """Losses within 1e-5, every tensor within 1e-4 of its own scale; returns the truth.
+
+    Some losses and optimisers amplify what float32 rounds, by the sign of a gradient that is nearly
+    zero for example. There the errors may be 4 times the largest ones of the reference in float32.
+    """
+    truth = truth_of(config, block, n_items)
+    errors = Run(config, block, n_items=n_items).error(truth)
+    loss, tensors = errors.pop("loss"), max(errors.values())
+    if not (loss <= 1e-5 and tensors <= 1e-4):
+        own = Run(config, block, "reference", n_items=n_items).error(truth)
+        assert loss <= max(1e-5, 4 * own.pop("loss"))
+        assert tensors <= max(1e-4, 4 * max(own.values())), errors
+    return truth
 
 
 @pytest.mark.parametrize("options", EVERY_OPTION)
 def test_every_option(options: dict[str, Any], instruction_set: str) -> None:
-    config = Config().replace(**options, batch_size=10, learning_rate=0.05)
-    block = random_block(config.batch_size, config.n_sample)
-    truth = truth_of(config, block)
-    require_parity(Run(config, block), truth)
+    config = Config().replace(**options, batch_size=10)
+    truth = require_parity(config, random_block(config.batch_size, config.n_sample))
     for name, value in truth.p.items():
         assert not torch.equal(value, truth.initial[name]), f"{name} was not trained"
 
@@ -58,8 +73,7 @@ def test_any_number_of_lanes(loss: str, lanes: int) -> None:
     config = Config().replace(
         **LOSSES[loss], layers=(50,), batch_size=lanes, n_sample=300, momentum=0.1
     )
-    block = random_block(lanes, 300, steps=6)
-    require_parity(Run(config, block), truth_of(config, block))
+    require_parity(config, random_block(lanes, 300, steps=6))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -69,24 +83,86 @@ def test_large_states(loss: str, units: int, lanes: int, instruction_set: str) -
     config = Config().replace(
         **LOSSES[loss], layers=(units,), batch_size=lanes, n_sample=400, momentum=0.1
     )
-    block = random_block(lanes, 400, n_items=900, steps=3)
-    require_parity(Run(config, block, n_items=900), truth_of(config, block, 900))
+    require_parity(config, random_block(lanes, 400, n_items=900, steps=3), 900)
 
 
-@pytest.mark.parametrize("loss", ["cross-entropy-logq", "bpr-max"])
+@pytest.mark.parametrize("options", [{"cell": "lstm"}, {"feed_forward": (210,)}], ids=str)
+def test_large_states_of_other_networks(options: dict[str, Any], instruction_set: str) -> None:
+    config = Config().replace(
+        **options, layers=(203,), batch_size=85, n_sample=400, momentum=0.1, dropout_p_hidden=0.2
+    )
+    require_parity(config, random_block(85, 400, n_items=900, steps=3), 900)
+
+
 @pytest.mark.parametrize("embedding", EMBEDDINGS)
-def test_equal_bits_for_any_number_of_threads(loss: str, embedding: str) -> None:
+@pytest.mark.parametrize("act", ACTIVATIONS)
+@pytest.mark.parametrize("cell", ["gru-reset-before", "rnn"])
+def test_hidden_activations(cell: str, act: str, embedding: str) -> None:
+    config = Config().replace(
+        **CELLS[cell],
+        **EMBEDDINGS[embedding],
+        hidden_act=act,
+        layers=(37,),
+        batch_size=10,
+        n_sample=40,
+        learning_rate=0.01,
+    )
+    require_parity(config, random_block(10, 40, steps=10))
+
+
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_lanes_beyond_the_last_one_do_not_count(cell: str, embedding: str) -> None:
+    """A one-hot input's products are overwritten by the cell, also in the rest of a vector.
+
+    They would grow there from step to step, were they not read anew.
+    """
+    act = {"hidden_act": "leaky-2"} if cell == "rnn" else {}
+    config = Config().replace(
+        **CELLS[cell],
+        **EMBEDDINGS[embedding],
+        **act,
+        layers=(20,),
+        batch_size=3,
+        n_sample=20,
+        learning_rate=0.001,
+    )
+    block = random_block(3, 20, steps=200)
+    errors = Run(config, block).error(truth_of(config, block))
+    del errors["loss"]
+    assert max(errors.values()) <= 1e-4, errors
+
+
+THREADED = {
+    **{
+        f"{embedding}-{loss}": {**EMBEDDINGS[embedding], **LOSSES[loss], "momentum": 0.2}
+        for embedding in EMBEDDINGS
+        for loss in ("cross-entropy-logq", "bpr-max")
+    },
+    **{
+        f"{embedding}-{cell}-ff": {
+            **EMBEDDINGS[embedding],
+            **CELLS[cell],
+            "feed_forward": (140, 120),
+            "n_sample": 200,
+        }
+        for embedding in EMBEDDINGS
+        for cell in CELLS
+    },
+    **{loss: options for loss, options in LOSSES.items() if options["loss"] != "bpr-max"},
+    **OPTIMISERS,
+    **{f"{name}-cap": {**o, "momentum": 0.2, "grad_cap": 0.5} for name, o in OPTIMISERS.items()},
+}
+
+
+@pytest.mark.parametrize("case", THREADED)
+def test_equal_bits_for_any_number_of_threads(case: str) -> None:
     # Large enough for every loop to be shared.
     config = Config().replace(
-        **LOSSES[loss],
-        **EMBEDDINGS[embedding],
-        layers=(150, 130),
+        **{"layers": (150, 130), "n_sample": 1500, "dropout_p_hidden": 0.3, **THREADED[case]},
         batch_size=60,
-        n_sample=1500,
-        momentum=0.2,
-        dropout_p_hidden=0.3,
     )
-    block = random_block(60, 1500, n_items=4000, steps=12)
+    block = random_block(60, config.n_sample, n_items=4000, steps=6)
     before = torch.get_num_threads()
     runs = []
     try:
@@ -136,9 +212,10 @@ def test_only_touched_rows_move() -> None:
         assert set(moved) == expected, name
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_extreme_scores_stay_finite(loss: str) -> None:
-    config = Config().replace(**LOSSES[loss], layers=(20,), batch_size=4, n_sample=10)
+@pytest.mark.parametrize("loss", LOSSES | ACTIVATED)
+def test_extreme_scores_stay_finite(loss: str, instruction_set: str) -> None:
+    options = (LOSSES | ACTIVATED)[loss]
+    config = Config().replace(**options, layers=(20,), batch_size=4, n_sample=10)
     network = Network(config, V)
     network.initialise()
     network.By.weight[::2] = 3000.0
@@ -148,6 +225,19 @@ def test_extreme_scores_stay_finite(loss: str) -> None:
     trainer = CpuTrainer(network.spec, p, Adagrad(config), config, support)
     assert torch.isfinite(trainer.train_block(random_block(4, 10, steps=2))).all()
     assert all(torch.isfinite(value).all() for value in p.values())
+
+
+def test_a_cap_binds_in_some_steps_only(instruction_set: str) -> None:
+    """Before the first step whose norm reaches the cap, the bits are those without a cap."""
+    config = Config().replace(layers=(20,), batch_size=10, n_sample=64, momentum=0.2)
+    block = random_block(10, 64)
+    free = Run(config, block)
+    capped = config.replace(grad_cap=0.6)
+    cut = Run(capped, block)
+    first = int((cut.losses != free.losses).nonzero()[0])
+    assert 1 <= first < len(block) - 1
+    require_parity(capped, block)
+    assert Run(config.replace(grad_cap=1e6), block).differs_from(free) == []
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.2])
@@ -172,13 +262,21 @@ def test_where_the_state_lies_changes_nothing(
         assert m.data_ptr() == a.data_ptr() + 20 * a.element_size()
 
 
-def test_states_are_kept_between_blocks_and_can_be_restored() -> None:
-    config = Config().replace(layers=(12, 9), batch_size=8, n_sample=10)
+@pytest.mark.parametrize(
+    ("options", "widths"),
+    [({}, (12, 9)), ({"cell": "lstm", "feed_forward": (7,), "dropout_p_hidden": 0.2}, (24, 18))],
+    ids=["gru", "lstm"],
+)
+def test_states_are_kept_between_blocks_and_can_be_restored(
+    options: dict[str, Any], widths: tuple[int, int]
+) -> None:
+    """A feed-forward layer carries none."""
+    config = Config().replace(**options, layers=(12, 9), batch_size=8, n_sample=10)
     (first, second, *_), n_items = planned_blocks(config, block_steps=4)
     run = Run(config, [first, second], n_items=n_items)
     other = Run(config, first, n_items=n_items)
     kept = [state.clone() for state in other.trainer.states]
-    assert [tuple(state.shape) for state in kept] == [(8, 12), (8, 9)]
+    assert [tuple(state.shape) for state in kept] == [(8, width) for width in widths]
     other.trainer.start_epoch()
     assert not any(state.any() for state in other.trainer.states)
     other.trainer.states = kept

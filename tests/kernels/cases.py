@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gru4rec_fast import _core, reference
 from gru4rec_fast.config import Config
+from gru4rec_fast.engines.contract import new_state
 from gru4rec_fast.engines.reference import ReferenceTrainer
-from gru4rec_fast.kernels.optimisers import OPTIMISERS
 from gru4rec_fast.kernels.training_step import TrainingStep
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.plan.block import StepBlock
@@ -65,10 +65,14 @@ def initial_states(config: Config, block: StepBlock) -> list[Tensor]:
     return [0.3 * torch.randn(int(block.live[0]), units) for units in config.layers]
 
 
+def optimiser(config: Config) -> reference.Optimiser:
+    """The optimiser of a configuration."""
+    return reference.OPTIMISERS[config.adapt](config)
+
+
 def zero_state(p: dict[str, Tensor], config: Config) -> list[dict[str, Tensor]]:
-    """Adagrad's state before the first step."""
-    names = OPTIMISERS["adagrad"].state_names(config)
-    return [{name: torch.zeros_like(value) for name, value in p.items()} for _ in names]
+    """The optimiser's state before the first step."""
+    return list(new_state(optimiser(config), p).values())
 
 
 def training_step(
@@ -106,18 +110,19 @@ def by_reference(
     """The same steps by the reference in float64 on the CPU."""
     p = {name: value.double().cpu() for name, value in p.items()}
     spec = NetworkSpec.of(config, len(p["Wy.weight"]))
-    trainer = ReferenceTrainer(spec, p, reference.Adagrad(config), config, support)
+    trainer = ReferenceTrainer(spec, p, optimiser(config), config, support)
     trainer.states = [state.double() for state in initial_states(config, blocks[0])]
     losses = torch.cat([trainer.train_block(block) for block in blocks])
     return Run(p, list(trainer.optimiser_state.values()), trainer.states, losses.tolist())
 
 
-def assert_same_training(kernels: Run, truth: Run) -> None:
+def assert_same_training(kernels: Run, truth: Run, tolerance: float = 1e-5) -> None:
     """Losses and states within 1e-5, every parameter and its state within 1e-5 of its scale.
 
     On a GPU, whose exp and division are approximate, within 1e-4.
     """
-    tolerance = 1e-4 if kernels.p["Wy.weight"].is_cuda else 1e-5
+    if kernels.p["Wy.weight"].is_cuda:
+        tolerance = max(tolerance, 1e-4)
     np.testing.assert_allclose(kernels.losses, truth.losses, rtol=tolerance)
     for state, expected in zip(kernels.states, truth.states, strict=True):
         torch.testing.assert_close(state.cpu().double(), expected, rtol=0, atol=tolerance)
@@ -137,6 +142,7 @@ def check_training(
     n_sessions: int = 40,
     seed: int = 0,
     edit: dict[str, Any] | None = None,
+    tolerance: float = 1e-5,
     **options: Any,
 ) -> StepBlock:
     """Train by kernels and by reference, compare; returns the block. `edit` replaces its fields."""
@@ -148,5 +154,5 @@ def check_training(
     support = torch.arange(1, n_items + 1)
     p = model(config, n_items, device)
     truth = by_reference(p, config, [block], support)
-    assert_same_training(by_kernels(p, config, [block], support), truth)
+    assert_same_training(by_kernels(p, config, [block], support), truth, tolerance)
     return block

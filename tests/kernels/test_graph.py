@@ -87,11 +87,12 @@ def pretended_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU needs no pretence")
 @pytest.mark.usefixtures("pretended_cuda")
+@pytest.mark.parametrize("optimiser", [{"momentum": 0.1}, {"adapt": "adagrad-rowwise"}], ids=str)
 def test_launched_captured_and_replayed_blocks_train_alike(
-    device: torch.device, monkeypatch: pytest.MonkeyPatch
+    optimiser: dict[str, Any], device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "GRAPH_STEPS", GRAPH_STEPS)
-    config = Config(layers=(9,), batch_size=4, n_sample=8, momentum=0.1, dropout_p_hidden=0.3)
+    config = Config(layers=(9,), batch_size=4, n_sample=8, dropout_p_hidden=0.3, **optimiser)
     blocks = []
     for i in range(3):
         block = planned_block(30, config, steps=STEPS, n_sessions=80, seed=i)

@@ -17,7 +17,12 @@ LOSSES: dict[str, dict[str, Any]] = {
     "cross-entropy": {"loss": "cross-entropy"},
     "cross-entropy-logq": {"loss": "cross-entropy", "logq": 0.7, "sample_alpha": 0.4},
     "bpr-max": {"loss": "bpr-max", "elu_param": 0.0, "bpreg": 1.3},
+    "cross-entropy-smoothed": {"loss": "cross-entropy", "smoothing": 0.2},
+    "cross-entropy-logq-smoothed": {"logq": 0.7, "sample_alpha": 0.4, "smoothing": 0.1},
     "bpr-max-elu": {"loss": "bpr-max", "elu_param": 0.8, "bpreg": 0.5},
+    "bpr": {"loss": "bpr"},
+    "top1": {"loss": "top1"},
+    "top1-max": {"loss": "top1-max", "final_act": "elu-0.5"},
 }
 
 
@@ -26,6 +31,7 @@ def of_reference(truth: list[Tensor], columns: Tensor, support: Tensor, config: 
     s = reference.scores(h, w[columns], b[columns])
     if config.logq > 0:
         s = reference.correct_logq(s, support, columns, config.logq, config.sample_alpha)
+    s = reference.activate(s, config.score_activation)
     return reference.LOSSES[config.loss](s, config).mean()
 
 

@@ -31,7 +31,7 @@ SAVERS: dict[str, Callable[[Any, Path], None]] = {
 
 
 def state_dict(mode: str = "shared", layers: tuple[int, ...] = (4,)) -> dict[str, torch.Tensor]:
-    """Distinct values under the names of SPEC section 10, for V items."""
+    """Distinct values under the names of SPEC section 10, for V items, of the default cells."""
     shapes: dict[str, tuple[int, ...]] = {"Wy.weight": (V, layers[-1]), "By.weight": (V, 1)}
     width, cells = layers[-1], layers
     if mode == "separate":

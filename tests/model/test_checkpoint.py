@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from gru4rec_fast.config import Config
 from gru4rec_fast.errors import CheckpointError
@@ -68,7 +69,30 @@ def test_the_header_is_as_documented(tmp_path: Path) -> None:
     assert metadata["format_version"] == "1"
     assert len(metadata["sha256"]) == 64
     meta = json.loads(metadata["meta"])
-    assert meta == {"config": CONFIG.to_dict(), "item_key": "sku", "extra": {"epoch": 1}}
+    assert meta == {
+        "config": CONFIG.to_dict(), "item_key": "sku", "columns": {}, "extra": {"epoch": 1}
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("time_key", ["at", None])
+def test_the_names_of_columns_are_kept(tmp_path: Path, time_key: str | None) -> None:
+    columns = {"item_key": "sku", "session_key": "visit", "time_key": time_key}
+    checkpoint.save(tmp_path / "m", state_dict(), CONFIG, ITEMS, columns=columns)
+    assert checkpoint.load(tmp_path / "m").columns == columns
+    # Files of version 0.1.0 name the item column alone, and have no checksum.
+    checkpoint.save(tmp_path / "m", state_dict(), CONFIG, ITEMS)
+    with safe_open(tmp_path / "m", framework="pt") as file:
+        metadata = file.metadata()
+        del metadata["sha256"]
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    meta = json.loads(metadata["meta"])
+    del meta["columns"]
+    save_file(tensors, tmp_path / "m", metadata={**metadata, "meta": json.dumps(meta)})
+    assert checkpoint.load(tmp_path / "m").columns == {"item_key": "sku"}
+    meta["columns"] = {"item_key": 3}
+    save_file(tensors, tmp_path / "m", metadata={**metadata, "meta": json.dumps(meta)})
+    with pytest.raises(CheckpointError, match="item_key is 3"):
+        checkpoint.load(tmp_path / "m")
 
 
 @pytest.mark.parametrize("saver", [*SAVERS, "ours"])

@@ -10,6 +10,7 @@ import torch
 
 from gru4rec_fast.config import Config
 from gru4rec_fast.model.network import Drawer, Network
+from tests.options import CELLS, EMBEDDINGS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,6 +80,26 @@ def test_compatibility_weights_of_the_one_hot_mode() -> None:
 def test_compatibility_weights_of_the_separate_mode_start_with_the_embedding() -> None:
     net = network(layers=(4,), embedding=3, constrained_embedding=False)
     assert_values(net, "E.weight", uniform(np.random.RandomState(42), 11, 3))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
+def test_each_gate_has_the_range_of_its_own_matrix(cell: str, embedding: str) -> None:
+    H, V = 50, 60
+    options: dict[str, Any] = {"layers": (H,), "feed_forward": (40,)}
+    net = network(n_items=V, **options, **CELLS[cell], **EMBEDDINGS[embedding])
+    layer = net.spec.layers[0]
+    matrices = {"F.0.weight": (1, 0), "Wy.weight": (1, 0)}
+    if net.spec.one_hot:
+        matrices["GE.Wx0.weight"] = (layer.kind.gates, 1)
+    for name, shape in layer.weights.items():
+        if len(shape) == 2:
+            matrices[name] = layer.kind.blocks.get(name.removeprefix(layer.prefix), (1, 0))
+    for name, (gates, axis) in matrices.items():
+        for matrix in net.state_dict()[name].chunk(gates, dim=axis):
+            bound = np.sqrt(6 / sum(matrix.shape))
+            assert 0.95 * bound < float(matrix.abs().max()) <= bound, name
+    assert not any(value.any() for name, value in net.state_dict().items() if "bias" in name)
 
 
 def test_a_table_drawn_in_shares_is_the_table_drawn_at_once(

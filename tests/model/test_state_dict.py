@@ -14,8 +14,11 @@ import torch
 from gru4rec_fast.config import Config
 from gru4rec_fast.errors import CheckpointError
 from gru4rec_fast.model import checkpoint
+from gru4rec_fast.model.network import Network
 from gru4rec_fast.model.state_dict import infer_config
+from gru4rec_fast.spec import NetworkSpec
 from tests.model.files import SAVERS, V, assert_same, state_dict
+from tests.options import CELLS, EMBEDDINGS, FEED_FORWARD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,10 +45,35 @@ def test_the_config_of_a_state_dict_follows_from_its_shapes(
     inferred = infer_config(state_dict(mode, layers))
     assert inferred == {
         "layers": layers,
+        "cell": "gru",
+        "reset": None,
+        "feed_forward": (),
         "embedding": embedding,
         "constrained_embedding": constrained,
     }
     assert Config().replace(**inferred).layers == layers
+
+
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
+@pytest.mark.parametrize("feed_forward", FEED_FORWARD)
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("layers", [(4,), (5, 4)])
+def test_every_structure_follows_from_names_and_shapes(
+    embedding: str, feed_forward: str, cell: str, layers: tuple[int, ...]
+) -> None:
+    options = {**EMBEDDINGS[embedding], **FEED_FORWARD[feed_forward], **CELLS[cell]}
+    config = Config().replace(**options, layers=layers)
+    inferred = infer_config(Network(config, V).state_dict())
+    assert NetworkSpec.of(Config().replace(**inferred), V) == NetworkSpec.of(config, V)
+
+
+def test_cells_that_no_model_mixes_are_refused() -> None:
+    mixed = state_dict(layers=(4, 4)) | {
+        f"G.1.{name}": torch.ones(shape)
+        for name, shape in (("weight_ih", (4, 4)), ("weight_hh", (4, 4)), ("bias_ih", (4,)))
+    }
+    with pytest.raises(CheckpointError, match="have the cells gru-reset-after, rnn: no model"):
+        infer_config(mixed)
 
 
 def test_foreign_state_dicts_are_refused(tmp_path: Path) -> None:
@@ -74,8 +102,11 @@ def test_foreign_state_dicts_are_refused(tmp_path: Path) -> None:
     assert "has tensors of no possible network (layers=(0,): expected" in message_for(
         state_dict(layers=(0,))
     )
-    # An LSTM has four gates.
-    assert "'G.0.weight_hh' has the shape (16, 4): expected (12, 4)" in message_for(
+    # No cell has five gates, and an LSTM, which has four, has them in all weights.
+    assert "'G.0.weight_hh' has the shape (20, 4): expected (12, 4)" in message_for(
+        {**state_dict(), "G.0.weight_hh": torch.ones(20, 4)}
+    )
+    assert "'G.0.weight_ih' has the shape (12, 4): expected (16, 4)" in message_for(
         {**state_dict(), "G.0.weight_hh": torch.ones(16, 4)}
     )
     assert "'G.0.weight_ih' has the shape (12, 9): expected (12, 4)" in message_for(

@@ -23,6 +23,7 @@ DOCS = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/SPEC.md",
+    "docs/PARITY.md",
     "docs/DESIGN.md",
     "docs/DESIGN-cpu.md",
 )

@@ -26,6 +26,7 @@ LAYERS = (
     ("presets",),
     ("config",),
     ("parameter",),
+    ("activation",),
     ("checks",),
     ("errors",),
     ("_core",),

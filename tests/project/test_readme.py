@@ -35,6 +35,12 @@ def demo_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         log.to_csv(f"demo-output/generated-{name}.tsv", sep="\t", index=False)
 
 
+def assert_only_demo_output() -> None:
+    """The examples write only where git ignores what they write."""
+    assert [path.name for path in Path().iterdir()] == ["demo-output"]
+    assert "demo-output/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
 @pytest.mark.usefixtures("demo_output")
 def test_the_python_shown_runs(capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
@@ -43,6 +49,7 @@ def test_the_python_shown_runs(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "Score" in printed
     assert "markov" in printed
+    assert_only_demo_output()
 
 
 @pytest.mark.usefixtures("demo_output")
@@ -65,6 +72,7 @@ def test_the_commands_shown_run(capsys: pytest.CaptureFixture[str]) -> None:
             main(command)
         assert exit_.value.code == 0, capsys.readouterr().err
     assert "Recall@20" in capsys.readouterr().out
+    assert_only_demo_output()
 
 
 def test_the_make_targets_shown_exist() -> None:

@@ -48,6 +48,17 @@ def test_with_time_sort_off_the_last_to_appear_are_held_out() -> None:
     assert same(gru, trained(earlier, **params))
 
 
+def test_a_share_of_a_file_in_order_with_its_own_separator(tmp_path: Path) -> None:
+    log = LOG.sort_values("Time")
+    expected = trained(log, fit={"validation": 0.2})
+    log.drop(columns="Time").to_csv(tmp_path / "log.csv", sep="|", index=False)
+    keys: dict[str, Any] = {"sep": "|", "time_key": None}
+    gru = trained(tmp_path / "log.csv", fit={"validation": 0.2, **keys})
+    assert same(gru, expected)
+    assert gru.history[-1].validation == expected.history[-1].validation
+    assert gru.data_iterator.columns["time_key"] is None
+
+
 def test_patience_ends_training_and_the_best_weights_come_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

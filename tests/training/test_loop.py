@@ -28,7 +28,7 @@ def weights(gru: GRU4Rec) -> dict[str, torch.Tensor]:
     return gru.model.state_dict()
 
 
-def trained(log: pd.DataFrame, fit: dict[str, Any] | None = None, **params: Any) -> GRU4Rec:
+def trained(log: Any, fit: dict[str, Any] | None = None, **params: Any) -> GRU4Rec:
     return GRU4Rec(**{**SMALL, **params}, device="cpu").fit(log, progress=False, **(fit or {}))
 
 

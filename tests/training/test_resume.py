@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import warnings
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:.*single event")
 
 LOG = random_log()
-BLOCK = {"sample_cache_max_size": 3 * 16, "progress": False}  # blocks of 3 steps
+BLOCK: dict[str, Any] = {"sample_cache_max_size": 3 * 16, "progress": False}  # blocks of 3 steps
 NEGATIVES = np.random.default_rng(0).integers(0, 5, (7, 16))
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "plain": ({}, {}),
@@ -110,7 +111,18 @@ def test_two_states_are_kept_and_each_is_a_model(tmp_path: Path) -> None:
     fit({}, tmp_path)
     states = sorted(tmp_path.glob("state-*"))
     assert len(states) == 2
-    assert same(GRU4Rec.loadmodel(states[-1]), fit({}))
+    model = GRU4Rec.loadmodel(states[-1])
+    assert same(model, fit({}))
+    assert model.data_iterator.columns == fit({}).data_iterator.columns
+
+
+def test_only_a_training_that_starts_anew_warns_of_the_model_it_replaces(tmp_path: Path) -> None:
+    gru = fit({}, tmp_path, on_epoch=lambda _: True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*starts anew")
+        gru.fit(LOG, **BLOCK, checkpoint=tmp_path, resume=True)
+    with pytest.warns(UserWarning, match="starts anew"):
+        gru.fit(LOG, **BLOCK, checkpoint=tmp_path / "new", resume=True)
 
 
 def test_a_flipped_bit_is_named_and_the_state_before_is_used(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from gru4rec_fast import CheckpointError, DataError, GRU4Rec, ParameterError
 from gru4rec_fast.data.sessions import load_sessions
 from gru4rec_fast.training.state import last_events
-from tests.logs import log_of, random_log
+from tests.logs import OTHER_KEYS, OTHER_NAMES, log_of, random_log
 from tests.training.test_loop import SMALL, same, trained, weights
 
 if TYPE_CHECKING:
@@ -166,6 +166,23 @@ def test_a_second_update_goes_on_from_the_first() -> None:
     once = updated(trained(LOG), n_epochs=2, support="new")
     twice = updated(updated(trained(LOG), support="new"), support="new")
     assert same(once, twice)
+
+
+def test_the_models_names_of_columns_are_the_default(tmp_path: Path) -> None:
+    expected = updated(trained(LOG))
+    log, new = (table.rename(columns=OTHER_NAMES) for table in (LOG, NEW))
+    trained(log, fit=OTHER_KEYS).savemodel(tmp_path / "m", training_state=True)
+    gru = updated(GRU4Rec.loadmodel(tmp_path / "m"), new)
+    assert same(gru, expected)
+    assert gru.data_iterator.columns == OTHER_KEYS
+    with pytest.raises(DataError, match="no column 'ItemId'"):
+        updated(gru, new, item_key="ItemId")
+    # The rows of NEW are in the order of time.
+    file = tmp_path / "new.csv"
+    new.drop(columns="at").to_csv(file, sep="|", index=False)
+    in_order = updated(GRU4Rec.loadmodel(tmp_path / "m"), file, sep="|", time_key=None)
+    assert same(in_order, expected)
+    assert in_order.data_iterator.columns == OTHER_KEYS
 
 
 def test_a_log_without_new_items() -> None:

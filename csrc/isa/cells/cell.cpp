@@ -2,16 +2,23 @@
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
+// x has whole vectors of rows, because a one-hot input is transposed so far.
 CellBuffers::CellBuffers(const Layer& layer, const CellKind& kind, Index max_lanes)
-    : input_stride(row_stride(layer.inputs)),
+    : units(layer.units),
+      input_stride(row_stride(layer.inputs)),
+      gate_stride(row_stride(kind.gates * layer.units)),
       unit_stride(row_stride(layer.units)),
       lane_stride(row_stride(max_lanes)),
-      x(max_lanes * input_stride),
-      x_t(layer.inputs * lane_stride),
+      x(round_up(max_lanes, kWidth) * input_stride),
+      x_t(layer.one_hot ? 0 : layer.inputs * lane_stride),
+      wx_t(kind.gates * layer.units * lane_stride),
+      d_wx_t(kind.gates * layer.units * lane_stride),
+      d_wx_rows(max_lanes * gate_stride),
+      d_x_t(layer.one_hot ? 0 : layer.inputs * lane_stride),
       mask_t(layer.units * lane_stride),
-      d_after_t(layer.units * lane_stride),
-      d_x_t(kind.one_hot_input ? 0 : layer.inputs * lane_stride),
-      d_x(kind.one_hot_input ? max_lanes * input_stride : 0) {
+      d_after_t(layer.units * lane_stride) {
+  state[0].after = Buffer(max_lanes * unit_stride);
+  state[0].after_t = Buffer(layer.units * lane_stride);
   for (int s = 0; s < kind.states; ++s) {
     state[s].before = Buffer(max_lanes * unit_stride);
     state[s].after = Buffer(max_lanes * unit_stride);
@@ -21,7 +28,7 @@ CellBuffers::CellBuffers(const Layer& layer, const CellKind& kind, Index max_lan
 }
 
 Index weight_scratch(const Layer& layer) {
-  Index columns = 0;
+  Index columns = layer.input_weight.columns;
   for (const Parameter& weight : layer.weights) columns = at_least(columns, weight.columns);
   return kUnitBlock * row_stride(columns);
 }

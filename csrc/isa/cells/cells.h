@@ -5,8 +5,9 @@
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
-extern const CellEntry gru_reset_after, gru_reset_before;
+extern const CellEntry feed_forward, gru_reset_after, gru_reset_before, lstm, rnn;
 
-inline constexpr const CellEntry* kCells[] = {&gru_reset_after, &gru_reset_before};
+inline constexpr const CellEntry* kCells[] = {&gru_reset_after, &gru_reset_before, &lstm, &rnn,
+                                              &feed_forward};
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

@@ -1,4 +1,4 @@
-// BPR-max (SPEC section 5), with ELU scores if elu_param > 0.
+// BPR-max (SPEC section 5).
 //
 // With w the softmax over the negatives, q = σ(s_i - s_j), L = Σ w q, R = Σ w s^2 and
 // D = 1 / (L + 1e-24): the loss is -log(L + 1e-24) + bpreg R; the gradient of a negative's score s
@@ -16,7 +16,7 @@ namespace {
 
 constexpr float kLargest = 1e30f;
 
-enum Option { kBpreg, kEluParam };
+enum Option { kBpreg };
 
 struct BprMax {
   static constexpr bool kNegativesOnly = true;
@@ -24,7 +24,7 @@ struct BprMax {
   enum Sum { kWeight, kLikelihood, kSquares, kSlope, kSums };
   enum Constant { kInverse, kConstant, kConstants };
 
-  explicit BprMax(const OptionValues& options) : bpreg(options.value[kBpreg]) {}
+  explicit BprMax(const OptionValues& options) : bpreg(static_cast<float>(options.value[kBpreg])) {}
 
   bool reads_support() const { return false; }
   Vec weigh(Vec targets, Vec samples, Vec) const { return targets + samples; }
@@ -79,14 +79,12 @@ struct BprMax {
   float bpreg;
 };
 
-std::unique_ptr<Loss> make(const LossSetup& setup) {
-  const float alpha = setup.options.value[kEluParam];
-  std::unique_ptr<Activation> elu(alpha > 0 ? new Elu(alpha) : nullptr);
-  return std::unique_ptr<Loss>(new SoftmaxLoss<BprMax>(setup, std::move(elu)));
+std::unique_ptr<Loss> make(const LossSetup& setup, std::unique_ptr<Activation> activation) {
+  return std::unique_ptr<Loss>(new SoftmaxLoss<BprMax>(setup, std::move(activation)));
 }
 
 }  // namespace
 
-const LossEntry bpr_max = {{"bpr-max", {"bpreg", "elu_param"}}, make};
+const LossEntry bpr_max = {{"bpr-max", {"bpreg"}}, make};
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

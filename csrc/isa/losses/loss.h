@@ -11,6 +11,7 @@
 #include "engine/network.h"
 #include "engine/parts.h"
 #include "engine/step_block.h"
+#include "isa/activation.h"
 #include "isa/lane_matrix.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
@@ -47,21 +48,21 @@ class Loss {
   const float* d_bias(Index row) const { return d_bias_.data() + row; }
 
  protected:
-  // With keep_scores, scores() and d_scores() are two buffers; otherwise one holds product, score
-  // and gradient in turn.
-  Loss(const LossSetup& setup, bool keep_scores)
-      : setup_(setup),
-        stride_(row_stride(setup.max_lanes)),
-        tile_rows_(setup.tile_rows),
-        max_rows_(round_up(setup.max_rows, setup.tile_rows)),
-        d_scores_(max_rows_ * stride_),
-        bias_(max_rows_),
-        d_bias_(max_rows_) {
-    if (keep_scores) kept_scores_ = Buffer(max_rows_ * stride_);
-    scores_ = keep_scores ? kept_scores_.data() : d_scores_.data();
-  }
+  // Null for no activation. With keep_scores, or an activation, scores() and d_scores() are two
+  // buffers; otherwise one holds product, score and gradient in turn.
+  Loss(const LossSetup& setup, std::unique_ptr<Activation> activation, bool keep_scores);
 
   Index max_tiles() const { return max_rows_ / tile_rows_; }
+  // Turns the tile's products into scores: adds the biases, which a loss reads in begin(), and
+  // applies the activation.
+  void activate_tile(Index tile);
+  // The scores of the lanes' targets, before any tile has been computed.
+  void score_positives(const float* h, Index h_stride, float* positive) const;
+  // The last part of backward_tile(): from the gradients of activated scores to those of the
+  // products.
+  void differentiate_activation(Index tile);
+  void sum_biases(Index tile);
+
   // The element of scores and gradients of the lane's target.
   Index target_at(Index lane) const { return step_.target_row[lane] * stride_ + lane; }
 
@@ -75,6 +76,7 @@ class Loss {
   }
 
   LossSetup setup_;
+  std::unique_ptr<Activation> activation_;
   PlannedStep step_{};
   Index stride_, tile_rows_, max_rows_;
   Buffer d_scores_, kept_scores_;
@@ -84,7 +86,7 @@ class Loss {
 
 struct LossEntry {
   LossKind kind;
-  std::unique_ptr<Loss> (*make)(const LossSetup& setup);
+  std::unique_ptr<Loss> (*make)(const LossSetup& setup, std::unique_ptr<Activation> activation);
 };
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

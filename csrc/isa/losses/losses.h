@@ -5,8 +5,8 @@
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
-extern const LossEntry cross_entropy, bpr_max;
+extern const LossEntry cross_entropy, bpr_max, bpr, top1, top1_max;
 
-inline constexpr const LossEntry* kLosses[] = {&cross_entropy, &bpr_max};
+inline constexpr const LossEntry* kLosses[] = {&cross_entropy, &bpr_max, &bpr, &top1, &top1_max};
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

@@ -3,12 +3,11 @@
 //
 //   struct Part {
 //     // Whether the softmax is over the negatives: the lane's own positive is left out once. Such
-//     a
-//     // loss knows the positive's score before any tile, and keeps the scores.
+//     // a loss knows the positive's score before any tile, and keeps the scores.
 //     static constexpr bool kNegativesOnly;
-//     static constexpr int kSums;       // sums over the columns, by lane; sum 0 is the one of
-//     weights static constexpr int kConstants;  // numbers by lane that gradient() needs explicit
-//     Part(const OptionValues& options);
+//     static constexpr int kSums;  // sums over the columns, by lane; sum 0 is the one of weights
+//     static constexpr int kConstants;  // numbers by lane that gradient() needs
+//     explicit Part(const OptionValues& options);
 //
 //     // The weights of rows from their multiplicities as target and as sample and, if
 //     // reads_support(), their items' support; and the weight of a lane's own column.
@@ -17,8 +16,7 @@
 //     float own_weight(float row_weight, float support) const;
 //
 //     // A number by lane and tile, from the highest score of the tile and the positive's; only
-//     with
-//     // kNegativesOnly.
+//     // with kNegativesOnly.
 //     Vec relative(Vec high, Vec positive) const;
 //     // Adds a column of score s, e = e^(s - high) and weighted exponential w to sums 1..
 //     void add(Vec s, Vec e, Vec w, Vec relative, Vec* sums) const;
@@ -27,15 +25,16 @@
 //     // The lane's loss; sets the gradients' factor, own gradient and constants.
 //     double finish(SoftmaxLane& lane) const;
 //     // The gradient of a score; worth = e^(high - highest score of the lane) * lane.factor.
-//     Vec gradient(Vec s, Vec e, float weight, Vec worth, Vec relative, const Vec* constants)
-//     const;
+//     Vec gradient(Vec s, Vec e, float weight, Vec worth, Vec relative,
+//                  const Vec* constants) const;
 //   };
 //
 // Exponentials are taken once, relative to the highest score of tile and lane, and rescaled when
 // all tiles are known.
 #pragma once
 
-#include "isa/losses/activation.h"
+#include <utility>
+
 #include "isa/losses/loss.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
@@ -59,9 +58,8 @@ struct SoftmaxLane {
 };
 
 template <class Part>
-class SoftmaxLoss final : public Loss {
+class SoftmaxLoss : public Loss {
  public:
-  // The scores' activation, null for none, is owned.
   SoftmaxLoss(const LossSetup& setup, std::unique_ptr<Activation> activation);
 
   void begin(const PlannedStep& step, const float* h, Index h_stride) override;
@@ -69,7 +67,7 @@ class SoftmaxLoss final : public Loss {
   float finish() override;
   void backward_tile(Index tile) override;
 
- private:
+ protected:
   static constexpr bool kNegativesOnly = Part::kNegativesOnly;
   static constexpr int kSums = Part::kSums, kConstants = Part::kConstants;
   static constexpr int kConstantRows = kConstants > 0 ? kConstants : 1;
@@ -83,15 +81,14 @@ class SoftmaxLoss final : public Loss {
 
   void read_rows();
   void weigh_rows();
-  void find_positives(const float* h, Index h_stride);
-  void activate_tile(Index tile);
   void sum_tile(Index tile);
   void combine_tiles();
   double finish_lane(Index lane);
+  void scale_worth();
   void differentiate(Index tile, Index lane);
+  void finish_gradients(Index tile);
 
   Part part_;
-  std::unique_ptr<Activation> activation_;
   Buffer weight_;              // (U)
   Buffer worth_;               // (tiles x B) the highest score, later what an exponential is worth
   Buffer relative_;            // (tiles x B) Part::relative()
@@ -104,20 +101,10 @@ class SoftmaxLoss final : public Loss {
   Buffer constants_;           // (kConstants x B)
 };
 
-// The sum of products, always in the same order.
-inline float dot(const float* a, const float* b, Index n) {
-  Vec total{};
-  Index k = 0;
-  for (; k + kWidth <= n; k += kWidth) total += load(a + k) * load(b + k);
-  if (k < n) total += load_first(a + k, n - k) * load_first(b + k, n - k);
-  return sum(total);
-}
-
 template <class Part>
 SoftmaxLoss<Part>::SoftmaxLoss(const LossSetup& setup, std::unique_ptr<Activation> activation)
-    : Loss(setup, kNegativesOnly || activation != nullptr),
+    : Loss(setup, std::move(activation), kNegativesOnly),
       part_(setup.options),
-      activation_(std::move(activation)),
       weight_(max_rows_),
       worth_(max_tiles() * stride_),
       relative_(kNegativesOnly ? max_tiles() * stride_ : 0),
@@ -135,7 +122,7 @@ void SoftmaxLoss<Part>::begin(const PlannedStep& step, const float* h, Index h_s
   step_ = step;
   read_rows();
   weigh_rows();
-  if constexpr (kNegativesOnly) find_positives(h, h_stride);
+  if constexpr (kNegativesOnly) score_positives(h, h_stride, positive_.data());
 }
 
 // Biases, and supports into weight_, in a loop of their own: all these reads miss the caches, and a
@@ -169,37 +156,12 @@ void SoftmaxLoss<Part>::weigh_rows() {
 }
 
 template <class Part>
-void SoftmaxLoss<Part>::find_positives(const float* h, Index h_stride) {
-  float* positive = positive_.data();
-  const Parameter& wy = setup_.wy;
-  const Index H = wy.columns;
-  for (Index i = 0; i < step_.live; ++i) {
-    const Index row = step_.rows[step_.target_row[i]];
-    positive[i] = dot(h + i * h_stride, wy.value + row * H, H) + setup_.by.value[row];
-  }
-  if (activation_ != nullptr) activation_->forward({1, step_.live, stride_}, positive);
-}
-
-template <class Part>
 void SoftmaxLoss<Part>::forward_tile(Index tile) {
   activate_tile(tile);
   if constexpr (kNegativesOnly) {
     for_targets_in(tile, [&](Index i) { scores_[target_at(i)] = kNoScore; });
   }
   sum_tile(tile);
-}
-
-template <class Part>
-void SoftmaxLoss<Part>::activate_tile(Index tile) {
-  const Index first = first_row(tile), end = end_row(tile);
-  for (Index u = first; u < end; ++u) {
-    float* s = scores(u);
-    const float bias = bias_.data()[u];
-    for (Index i = 0; i < step_.live; i += kWidth) store(s + i, load(s + i) + bias);
-  }
-  if (activation_ != nullptr) {
-    activation_->forward({end - first, step_.live, stride_}, scores(first));
-  }
 }
 
 // Leaves e^(s - high) in d_scores(), and `high`, the highest score of the tile, in worth().
@@ -289,12 +251,18 @@ float SoftmaxLoss<Part>::finish() {
   double loss = 0;
   for (Index i = 0; i < step_.live; ++i) loss += finish_lane(i);
   for (Index i = step_.live; i < round_up(step_.live, kWidth); ++i) factor_.data()[i] = 0;
+  scale_worth();
+  return static_cast<float>(loss / static_cast<double>(setup_.batch_size));
+}
+
+// Multiplies what an exponential is worth by the factor of its lane.
+template <class Part>
+void SoftmaxLoss<Part>::scale_worth() {
   for (Index t = 0; t < tiles(); ++t) {
     for (Index i = 0; i < step_.live; i += kWidth) {
       store(worth(t) + i, load(worth(t) + i) * load(factor_.data() + i));
     }
   }
-  return static_cast<float>(loss / static_cast<double>(setup_.batch_size));
 }
 
 template <class Part>
@@ -314,22 +282,25 @@ void SoftmaxLoss<Part>::differentiate(Index tile, Index i) {
 
 template <class Part>
 void SoftmaxLoss<Part>::backward_tile(Index tile) {
-  const Index first = first_row(tile), n = end_row(tile) - first;
   for (Index i = 0; i < step_.live; i += kWidth) differentiate(tile, i);
+  finish_gradients(tile);
+}
+
+// From the gradients of the tile's columns to those of its products.
+template <class Part>
+void SoftmaxLoss<Part>::finish_gradients(Index tile) {
   if constexpr (!kNegativesOnly) {
     for_targets_in(tile, [&](Index i) {
       float& d = d_scores_.data()[target_at(i)];
       d = own_gradient_.data()[i] + d;
     });
   }
-  if (activation_ != nullptr) {
-    activation_->backward({n, step_.live, stride_}, scores(first), d_scores(first));
-  }
+  differentiate_activation(tile);
   if constexpr (kNegativesOnly) {
     for_targets_in(tile,
                    [&](Index i) { d_scores_.data()[target_at(i)] = own_gradient_.data()[i]; });
   }
-  sum_rows(n, step_.live, d_scores(first), stride_, d_bias_.data() + first);
+  sum_biases(tile);
 }
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

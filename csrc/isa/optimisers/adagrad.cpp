@@ -2,31 +2,36 @@
 //
 //   a += g^2;   m = mu m - eta g / sqrt(a + eps);   theta += m
 //
-// State tables: the accumulator a, and with mu > 0 the momentum m.
-//
-// With fused multiply-add one of the two products of m is rounded by itself. For the rows that are
-// inputs it is mu m, for all others the step eta g / sqrt(a + eps): trained models depend on it in
-// the last bit.
-#include "isa/optimisers/elementwise.h"
+// With L2 it is a Rule; without, which is the default, a Part of its own. With fused multiply-add
+// one of the two products of m is rounded by itself. For the rows that are inputs it is mu m, for
+// all others the step eta g / sqrt(a + eps): trained models depend on it in the last bit.
 #include "isa/optimisers/optimisers.h"
+#include "isa/optimisers/rule.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 namespace {
 
-constexpr float kEpsilon = 1e-6f;
+struct AdagradRule : ElementwiseRule {
+  static constexpr int kTables = 1;
+  explicit AdagradRule(const OptionValues&) {}
 
-enum Option { kLearningRate, kMomentum };
+  Vec scaled(Vec g, Vec* state, NoRow) const {
+    state[0] += g * g;
+    return g * reciprocal_root(state[0] + kOptimiserEpsilon);
+  }
+};
 
 template <bool with_momentum, RowOrigin origin>
 struct Adagrad {
-  static constexpr int kTables = with_momentum ? 2 : 1;
+  static constexpr int kTables = with_momentum ? 2 : 1, kRowTable = kNoRowTable;
 
   explicit Adagrad(const OptionValues& options)
-      : learning_rate(options.value[kLearningRate]), momentum(options.value[kMomentum]) {}
+      : learning_rate(static_cast<float>(options.value[kLearningRate])),
+        momentum(static_cast<float>(options.value[kMomentum])) {}
 
-  Vec update(Vec theta, Vec g, Vec* state) const {
+  Vec update(Vec theta, Vec g, Vec* state, NoRow) const {
     state[0] += g * g;
-    const Vec rate = learning_rate * g, root = reciprocal_root(state[0] + kEpsilon);
+    const Vec rate = learning_rate * g, root = reciprocal_root(state[0] + kOptimiserEpsilon);
     if constexpr (!with_momentum) {
       return theta + subtract_product(Vec{}, rate, root);
     } else if constexpr (origin == RowOrigin::kInputs) {
@@ -55,24 +60,24 @@ class AdagradOptimiser final : public Optimiser {
   }
 
  private:
-  ElementwiseOptimiser<Adagrad<with_momentum, RowOrigin::kWeights>> weights_;
-  ElementwiseOptimiser<Adagrad<with_momentum, RowOrigin::kInputs>> inputs_;
+  RowOptimiser<Adagrad<with_momentum, RowOrigin::kWeights>> weights_;
+  RowOptimiser<Adagrad<with_momentum, RowOrigin::kInputs>> inputs_;
 };
 
-int count_tables(const OptionValues& options) {
-  return options.value[kMomentum] > 0 ? 2 : 1;
-}
-
 std::unique_ptr<Optimiser> make(const OptionValues& options) {
-  if (count_tables(options) == 1) {
-    return std::unique_ptr<Optimiser>(new AdagradOptimiser<false>(options));
+  if (options.value[kL2] > 0) return make_rule<AdagradRule>(options);
+  if (options.value[kMomentum] > 0) {
+    return std::unique_ptr<Optimiser>(new AdagradOptimiser<true>(options));
   }
-  return std::unique_ptr<Optimiser>(new AdagradOptimiser<true>(options));
+  return std::unique_ptr<Optimiser>(new AdagradOptimiser<false>(options));
 }
 
 }  // namespace
 
-const OptimiserEntry adagrad = {
-    {"adagrad", {"learning_rate", "momentum"}, {"accumulator", "momentum"}, count_tables}, make};
+const OptimiserEntry adagrad = {{"adagrad",
+                                 {"learning_rate", "momentum", "lmbd"},
+                                 {{"accumulator", false}, {"momentum", false}},
+                                 count_tables<AdagradRule>},
+                                make};
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

@@ -9,6 +9,7 @@
 
 #include "engine/network.h"
 #include "engine/parts.h"
+#include "engine/thread_pool.h"
 #include "isa/row_prefetch.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
@@ -24,6 +25,9 @@ class Optimiser {
   // which are unique. Several threads call it at once, for different rows.
   virtual void update(const Parameter& p, const RowList& rows, const float* g, Index g_stride,
                       RowOrigin origin) const = 0;
+
+  // Ends a step, after its last gradient.
+  virtual void finish_step(ThreadPool&) const {}
 };
 
 struct OptimiserEntry {

@@ -5,8 +5,9 @@
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
-extern const OptimiserEntry adagrad;
+extern const OptimiserEntry sgd, adagrad, adagrad_rowwise, rmsprop, adadelta, adam;
 
-inline constexpr const OptimiserEntry* kOptimisers[] = {&adagrad};
+inline constexpr const OptimiserEntry* kOptimisers[] = {&sgd,     &adagrad,  &adagrad_rowwise,
+                                                        &rmsprop, &adadelta, &adam};
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA
