@@ -38,8 +38,8 @@ RANKING_LOSSES: dict[str, Options] = {
     "top1-max": {"loss": "top1-max"},
 }
 LOSSES = CROSS_ENTROPIES | RANKING_LOSSES
-# Adagrad's first step on a weight is the learning rate with the sign of the gradient, also where the
-# gradient is only rounding. Activations that are zero or kinked have many of these.
+# Adagrad's first step on a weight is the learning rate with the sign of the gradient, also where
+# the gradient is only rounding. Activations that are zero or kinked have many of these.
 ACTIVATED = {
     f"{loss}-{act}": {"loss": loss, "final_act": act}
     | ({"learning_rate": 0.01} if act.startswith(("relu", "leaky")) else {})

@@ -28,7 +28,6 @@ LOSS_FIELDS = ("bpreg", "logq", "sample_alpha", "smoothing")
 CELLS = {(cell, one_hot) for cell in _core.cells() for one_hot in (False, True)}
 HANDLED = frozenset(
     {
-        "hidden_act", "feed_forward", "feed_forward_act",
         "loss", *LOSS_FIELDS, "final_act", "elu_param",  # the last two: config.score_activation
         "adapt", "adapt_params", "learning_rate", "momentum", "lmbd",  # the optimiser
         "hidden_act", "feed_forward", "feed_forward_act",  # the network's structure
