@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gru4rec_fast.data.bayes_optimal import best_reachable
-from gru4rec_fast.data.files import FILE_KINDS, SEPARATORS, read_log
+from gru4rec_fast.data.files import FILE_KINDS, USUAL_SEPARATORS, read_log
 from gru4rec_fast.data.splitting import hold_out_latest
 from gru4rec_fast.data.synthetic import generate
 
@@ -22,7 +22,7 @@ GENERATED = (13_000, 1_000)
 """Sessions and items of the generated log."""
 SEED = 7
 TEST_SHARE, VALID_SHARE = 0.15, 0.1
-ENDINGS = (*(e + z for e in SEPARATORS for z in ("", ".gz")), ".parquet")
+ENDINGS = (*(e + z for e in USUAL_SEPARATORS for z in ("", ".gz")), ".parquet")
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,8 @@ def file_of(folder: Path, part: str) -> Path:
 def load(source: Source) -> Logs:
     """The three logs."""
     if source.folder:
-        train, valid, test = (
-            read_log(file_of(Path(source.folder), part), KEYS, text_items=False)[0].to_pandas()
-            for part in PARTS
-        )
+        files = (file_of(Path(source.folder), part) for part in PARTS)
+        train, valid, test = (read_log(file, KEYS, None, False)[0].to_pandas() for file in files)
         return Logs(train, valid, test, None)
     drawn = generate(source.n_sessions, source.n_items, single_share=0, seed=SEED)
     earlier, test = hold_out_latest(drawn.log, TEST_SHARE)

@@ -48,7 +48,7 @@ class Worker:
         except NotFoundError:
             self.batch_eval = None
         self.train, self.test = (
-            read_log(Path(request[name]), KEYS, text_items=False)[0].to_pandas()
+            read_log(Path(request[name]), KEYS, None, text_items=False)[0].to_pandas()
             for name in ("train", "test")
         )
 

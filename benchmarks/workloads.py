@@ -190,6 +190,7 @@ class PlainPyTorch:
                 s = s - config.logq * log_q
             loss = F.cross_entropy(s, torch.arange(m), reduction="sum") / config.batch_size
         else:
+            s = reference.activate(s, config.score_activation)
             loss = reference.LOSSES[config.loss](s, config).sum() / config.batch_size
         loss.backward()  # type: ignore[no-untyped-call]
         self.states = [h.detach()]

@@ -46,8 +46,9 @@ class SampledLoss(nn.Module):
     """Mean loss of M targets against each other and S sampled negatives.
 
     Args:
-        loss: 'cross-entropy' or 'bpr-max'.
-        bpreg, elu_param: weight of the score regularisation and ELU parameter of bpr-max.
+        loss: 'cross-entropy', 'bpr-max', 'top1-max', 'bpr' or 'top1'.
+        bpreg, elu_param: weight of the score regularisation and ELU parameter of bpr-max; the
+            scores of the other losses stay as they are.
         logq, sample_alpha, support: with logq > 0, cross-entropy's scores are corrected by
             logq * log q; support (V,) counts each item, q is support for targets and
             support^sample_alpha for negatives.
@@ -111,6 +112,7 @@ class SampledLoss(nn.Module):
             factor = torch.full_like(log_q, config.sample_alpha)
             factor[: len(targets)] = 1.0
             s = s - config.logq * factor * log_q
+        s = reference.activate(s, config.score_activation)
         return reference.LOSSES[config.loss](s, config).mean()
 
 

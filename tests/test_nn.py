@@ -37,6 +37,20 @@ def test_sampled_loss_is_the_references(sparse: bool) -> None:
     assert w.grad.is_sparse == sparse
 
 
+@pytest.mark.parametrize("name", ["bpr-max", "top1-max", "bpr", "top1"])
+def test_ranking_losses_are_the_references(name: str) -> None:
+    torch.manual_seed(0)
+    h, w, b = torch.randn(4, 6), torch.randn(20, 6), torch.randn(20, 1)
+    targets, negatives = torch.randint(20, (4,)), torch.randint(20, (9,))
+    columns = torch.cat([targets, negatives])
+    s = reference.scores(h, w[columns], b[columns])
+    if name == "bpr-max":
+        s = torch.nn.functional.elu(s, alpha=0.7)
+    expected = reference.LOSSES[name](s, Config(loss=name, bpreg=0.3)).mean()
+    loss = SampledLoss(name, bpreg=0.3, elu_param=0.7)
+    torch.testing.assert_close(loss(h, w, b, targets, negatives), expected)
+
+
 def test_bpr_max_trains_a_model_to_rank_its_targets_first() -> None:
     torch.manual_seed(0)
     items, bias = torch.nn.Embedding(12, 8), torch.nn.Embedding(12, 1)
@@ -53,7 +67,7 @@ def test_bpr_max_trains_a_model_to_rank_its_targets_first() -> None:
 
 def test_wrong_options_are_named() -> None:
     with pytest.raises(ValueError, match="did you mean 'bpr-max'"):
-        SampledLoss("bpr")
+        SampledLoss("bpr-maxx")
     with pytest.raises(ValueError, match=r"logq is 1\.0; expected support"):
         SampledLoss(logq=1.0)
     assert Config().loss == SampledLoss().config.loss

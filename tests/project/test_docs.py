@@ -26,6 +26,7 @@ DOCS = (
     "docs/PARITY.md",
     "docs/DESIGN.md",
     "docs/DESIGN-cpu.md",
+    "docs/DESIGN-gpu.md",
 )
 WITH_FIGURES = ("README.md", "docs/DESIGN-cpu.md")
 FOLDERS = ("gru4rec_fast", "kernels", "csrc", "tests", "benchmarks", "docs")
