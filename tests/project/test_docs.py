@@ -24,6 +24,7 @@ DOCS = (
     "CHANGELOG.md",
     "docs/SPEC.md",
     "docs/PARITY.md",
+    "docs/EXPERIMENTS.md",
     "docs/DESIGN.md",
     "docs/DESIGN-cpu.md",
     "docs/DESIGN-gpu.md",
