@@ -8,6 +8,7 @@ namespace gru4rec_fast::GRU4REC_FAST_ISA {
 void item_scores(const float* features, Index rows, Index units, const float* w, const float* b,
                  const std::int64_t* items, Index n, float* scores, int threads) {
   constexpr Index kItems = ScoreTile::kItems, kRows = ScoreTile::kRows;
+  constexpr Index kChunkItems = ScoreTile::kChunkItems;
   const ScoreTile tile(features, rows, units, w, b);
   ThreadPool pool(threads);
   const bool shared = rows * units * n > kWorthSharing;

@@ -62,18 +62,9 @@ void rank_counts(const float* features, Index rows, Index units, const float* w,
 
   ThreadPool pool(threads);
   std::vector<GroupCounts> counts(static_cast<std::size_t>(threads * groups));
-  const bool shared = rows * units * items > kWorthSharing;
-  pool.run((items + kChunkItems - 1) / kChunkItems, shared, [&](Index chunk, int thread) {
-    alignas(64) float s[ScoreTile::kItems * kRows] = {};
-    const Index end = at_most((chunk + 1) * kChunkItems, items);
-    for (Index first = chunk * kChunkItems; first < end; first += ScoreTile::kItems) {
-      const Index n = at_most(end - first, ScoreTile::kItems);
-      for (Index group = 0; group < groups; ++group) {
-        tile.score(first, n, group, s);
-        count(s, n, own.data() + group * kRows,
-              counts[static_cast<std::size_t>(thread * groups + group)]);
-      }
-    }
+  tile.score_all(items, pool, [&](const float* s, Index, Index n, Index group, int thread) {
+    count(s, n, own.data() + group * kRows,
+          counts[static_cast<std::size_t>(thread * groups + group)]);
   });
 
   for (Index i = 0; i < rows; ++i) {

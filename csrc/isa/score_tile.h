@@ -5,6 +5,7 @@
 #pragma once
 
 #include "engine/buffer.h"
+#include "engine/thread_pool.h"
 #include "isa/lane_matrix.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
@@ -14,6 +15,8 @@ class ScoreTile {
   // A tile has up to kItems items and kRows rows; its scores and its features stay in the L1 cache.
   static constexpr Index kItems = 48;
   static constexpr Index kRows = 32;
+  // Items that a thread takes at a time.
+  static constexpr Index kChunkItems = 85 * kItems;
 
   // features (rows x units), w (V x units), b (V). w and b are borrowed.
   ScoreTile(const float* features, Index rows, Index units, const float* w, const float* b)
@@ -43,6 +46,24 @@ class ScoreTile {
     }
   }
 
+  // Scores all items 0 .. V - 1 for all rows, tile after tile; take(s, first, items, group, thread)
+  // gets the scores of each.
+  template <class Take>
+  void score_all(Index V, ThreadPool& pool, const Take& take) const {
+    const bool shared = rows_ * units_ * V > kWorthSharing;
+    pool.run((V + kChunkItems - 1) / kChunkItems, shared, [&](Index chunk, int thread) {
+      alignas(64) float s[kItems * kRows] = {};
+      const Index end = at_most((chunk + 1) * kChunkItems, V);
+      for (Index first = chunk * kChunkItems; first < end; first += kItems) {
+        const Index items = at_most(end - first, kItems);
+        for (Index group = 0; group < groups(); ++group) {
+          score(first, items, group, s);
+          take(s, first, items, group, thread);
+        }
+      }
+    });
+  }
+
   Index groups() const { return (rows_ + kRows - 1) / kRows; }
 
  private:
@@ -51,8 +72,5 @@ class ScoreTile {
   const float* b_;
   Buffer features_t_;
 };
-
-// Items that a thread takes at a time.
-inline constexpr Index kChunkItems = 85 * ScoreTile::kItems;
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

@@ -74,19 +74,10 @@ void top_k(const float* features, Index rows, Index units, const float* w, const
   ThreadPool pool(threads);
   std::vector<Best> best_of(static_cast<std::size_t>(threads * rows));
   for (Best& row : best_of) row.heap.reserve(n_best);
-  const bool shared = rows * units * items > kWorthSharing;
-  pool.run((items + kChunkItems - 1) / kChunkItems, shared, [&](Index chunk, int thread) {
-    alignas(64) float s[ScoreTile::kItems * kRows] = {};
-    const Index end = at_most((chunk + 1) * kChunkItems, items);
-    for (Index first = chunk * kChunkItems; first < end; first += ScoreTile::kItems) {
-      const Index n = at_most(end - first, ScoreTile::kItems);
-      for (Index group = 0; group < tile.groups(); ++group) {
-        tile.score(first, n, group, s);
-        const Index row = group * kRows;
-        offer_tile(s, first, n, at_most(rows - row, kRows), n_best,
-                   best_of.data() + thread * rows + row);
-      }
-    }
+  tile.score_all(items, pool, [&](const float* s, Index first, Index n, Index group, int thread) {
+    const Index row = group * kRows;
+    offer_tile(s, first, n, at_most(rows - row, kRows), n_best,
+               best_of.data() + thread * rows + row);
   });
 
   for (Index i = 0; i < rows; ++i) {

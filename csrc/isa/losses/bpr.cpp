@@ -19,12 +19,8 @@ struct Bpr {
   }
 };
 
-std::unique_ptr<Loss> make(const LossSetup& setup, std::unique_ptr<Activation> activation) {
-  return std::unique_ptr<Loss>(new PairwiseLoss<Bpr>(setup, std::move(activation)));
-}
-
 }  // namespace
 
-const LossEntry bpr = {{"bpr", {}}, make};
+const LossEntry bpr = {{"bpr", {}}, make_loss<PairwiseLoss<Bpr>>};
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

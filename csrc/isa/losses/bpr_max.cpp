@@ -14,27 +14,14 @@
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 namespace {
 
-constexpr float kLargest = 1e30f;
-
 enum Option { kBpreg };
 
-struct BprMax {
-  static constexpr bool kNegativesOnly = true;
+struct BprMax : NegativesPart {
   // Sums of w, w q, w s^2 and w q (1 - q).
   enum Sum { kWeight, kLikelihood, kSquares, kSlope, kSums };
   enum Constant { kInverse, kConstant, kConstants };
 
   explicit BprMax(const OptionValues& options) : bpreg(static_cast<float>(options.value[kBpreg])) {}
-
-  bool reads_support() const { return false; }
-  Vec weigh(Vec targets, Vec samples, Vec) const { return targets + samples; }
-  float own_weight(float row_weight, float) const { return row_weight - 1.0f; }
-
-  // e^(high - s_i), by which q = 1 / (1 + e^(s_j - high) e^(high - s_i)) needs no exponential of
-  // its own.
-  Vec relative(Vec high, Vec positive) const {
-    return minimum(exponential(high - positive), broadcast(kLargest));
-  }
 
   void add(Vec s, Vec e, Vec w, Vec relative, Vec* sums) const {
     const Vec q = 1.0f / (1.0f + e * relative);
@@ -79,12 +66,8 @@ struct BprMax {
   float bpreg;
 };
 
-std::unique_ptr<Loss> make(const LossSetup& setup, std::unique_ptr<Activation> activation) {
-  return std::unique_ptr<Loss>(new SoftmaxLoss<BprMax>(setup, std::move(activation)));
-}
-
 }  // namespace
 
-const LossEntry bpr_max = {{"bpr-max", {"bpreg"}}, make};
+const LossEntry bpr_max = {{"bpr-max", {"bpreg"}}, make_loss<SoftmaxLoss<BprMax>>};
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

@@ -184,9 +184,9 @@ void SmoothedCrossEntropy::backward_tile(Index tile) {
 
 std::unique_ptr<Loss> make(const LossSetup& setup, std::unique_ptr<Activation> activation) {
   if (setup.options.value[kSmoothing] > 0) {
-    return std::unique_ptr<Loss>(new SmoothedCrossEntropy(setup, std::move(activation)));
+    return make_loss<SmoothedCrossEntropy>(setup, std::move(activation));
   }
-  return std::unique_ptr<Loss>(new SoftmaxLoss<CrossEntropy>(setup, std::move(activation)));
+  return make_loss<SoftmaxLoss<CrossEntropy>>(setup, std::move(activation));
 }
 
 }  // namespace

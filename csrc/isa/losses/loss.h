@@ -89,4 +89,9 @@ struct LossEntry {
   std::unique_ptr<Loss> (*make)(const LossSetup& setup, std::unique_ptr<Activation> activation);
 };
 
+template <class AnyLoss>
+std::unique_ptr<Loss> make_loss(const LossSetup& setup, std::unique_ptr<Activation> activation) {
+  return std::unique_ptr<Loss>(new AnyLoss(setup, std::move(activation)));
+}
+
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

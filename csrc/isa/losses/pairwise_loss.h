@@ -3,8 +3,7 @@
 //   struct Part {
 //     static constexpr bool kMean;   // whether the sum over the columns is divided by their number
 //     static constexpr float kTie;   // what a column of the positive's item adds by s_j - s_i = 0
-//     // A row of score s that stands for `weight` columns; `others` of them are not the lane's
-//     own.
+//     // A row of score s that stands for `weight` columns; `others` of them are not the lane's.
 //     // The difference is s - s_i, kNoDifference at the positive's row.
 //     PairTerm term(Vec s, Vec difference, Vec weight, Vec others) const;
 //   };

@@ -57,6 +57,22 @@ struct SoftmaxLane {
   float* constants;
 };
 
+// The base of a Part over the negatives. A row weighs its multiplicity, the own one is left out
+// once.
+struct NegativesPart {
+  static constexpr bool kNegativesOnly = true;
+
+  bool reads_support() const { return false; }
+  Vec weigh(Vec targets, Vec samples, Vec) const { return targets + samples; }
+  float own_weight(float row_weight, float) const { return row_weight - 1.0f; }
+
+  // e^(high - s_i): times e^(s_j - high) it is e^(s_j - s_i), which so needs no exponential of its
+  // own.
+  Vec relative(Vec high, Vec positive) const {
+    return minimum(exponential(high - positive), broadcast(1e30f));
+  }
+};
+
 template <class Part>
 class SoftmaxLoss : public Loss {
  public:

@@ -19,12 +19,8 @@ struct Top1 {
   }
 };
 
-std::unique_ptr<Loss> make(const LossSetup& setup, std::unique_ptr<Activation> activation) {
-  return std::unique_ptr<Loss>(new PairwiseLoss<Top1>(setup, std::move(activation)));
-}
-
 }  // namespace
 
-const LossEntry top1 = {{"top1", {}}, make};
+const LossEntry top1 = {{"top1", {}}, make_loss<PairwiseLoss<Top1>>};
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

@@ -9,24 +9,12 @@
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 namespace {
 
-constexpr float kLargest = 1e30f;
-
-struct Top1Max {
-  static constexpr bool kNegativesOnly = true;
+struct Top1Max : NegativesPart {
   // Sums of w, w t and w σ'(s_j - s_i).
   enum Sum { kWeight, kTerm, kSlope, kSums };
   enum Constant { kMeanTerm, kConstants };
 
   explicit Top1Max(const OptionValues&) {}
-
-  bool reads_support() const { return false; }
-  Vec weigh(Vec targets, Vec samples, Vec) const { return targets + samples; }
-  float own_weight(float row_weight, float) const { return row_weight - 1.0f; }
-
-  // e^(high - s_i), by which x needs no exponential of its own.
-  Vec relative(Vec high, Vec positive) const {
-    return minimum(exponential(high - positive), broadcast(kLargest));
-  }
 
   void add(Vec s, Vec e, Vec w, Vec relative, Vec* sums) const {
     const Vec x = e * relative, q = 1.0f / (1.0f + x);
@@ -69,12 +57,8 @@ struct Top1Max {
   }
 };
 
-std::unique_ptr<Loss> make(const LossSetup& setup, std::unique_ptr<Activation> activation) {
-  return std::unique_ptr<Loss>(new SoftmaxLoss<Top1Max>(setup, std::move(activation)));
-}
-
 }  // namespace
 
-const LossEntry top1_max = {{"top1-max", {}}, make};
+const LossEntry top1_max = {{"top1-max", {}}, make_loss<SoftmaxLoss<Top1Max>>};
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA
