@@ -17,21 +17,19 @@ Numerics: float32 throughout; PRECISION says how products multiply, 'ieee' or 't
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-import torch
 import triton
 import triton.language as tl
-from torch import Tensor
 
 from gru4rec_fast.kernels._tile import tanh, width_block
 from gru4rec_fast.kernels.cell_update import InputRows, MatrixUpdate, cell_update
-from gru4rec_fast.kernels.cells.layer import sum_parts
+from gru4rec_fast.kernels.cells.layer import lane_buffer, sum_parts
 from gru4rec_fast.kernels.device_block import (
     ITEM,
     LIVE,
     RESTART,
-    SCORED,
     SOURCE,
     begin_step,
     lane_field,
@@ -41,6 +39,8 @@ from gru4rec_fast.kernels.dropout import dropout_constants, dropout_factor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import Tensor
 
     from gru4rec_fast.kernels.parameter import Parameter
     from gru4rec_fast.kernels.step_context import StepContext
@@ -163,10 +163,7 @@ def gru_reset_before_state_bwd_kernel(
     at = lane[:, None] * H + unit[None, :]
 
     # load
-    parts = 1
-    if ROWS_A_PART > 0:
-        parts = tl.cdiv(tl.load(record + SCORED), ROWS_A_PART)
-    d = sum_parts(d_state_ptr, lane, unit, mask, parts, B, H, BLOCK_B, BLOCK_H)
+    d = sum_parts(d_state_ptr, record, lane, unit, mask, ROWS_A_PART, B, H, BLOCK_B, BLOCK_H)
     z = tl.load(gates_ptr + B * H + at, mask=mask, other=0.0)
     n = tl.load(gates_ptr + 2 * B * H + at, mask=mask, other=0.0)
     h = tl.load(saved_h_ptr + at, mask=mask, other=0.0)
@@ -239,10 +236,7 @@ class GRUResetBefore:
         self.dropout_h = dropout_constants(dropout_h, "H")
         lanes, units = context.block.lanes, len(self.w_h.theta)
 
-        def buffer(*shape: int) -> Tensor:
-            # Zeros: dead lanes are never written, and 0 times what they hold must be 0.
-            return torch.zeros(shape, device=source.device)
-
+        buffer = partial(lane_buffer, source.device)
         self.state = buffer(2, lanes, units)
         # Saved for the backward pass: carried state after the restart mask, r * h, and r, z, n.
         self.h, self.rh, self.gates = (

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import torch
 import triton
 import triton.language as tl
+
+from gru4rec_fast.kernels.device_block import SCORED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,12 +56,23 @@ class Layer(Protocol):
         """Update the weights and, for the first layer, the input rows."""
 
 
+def lane_buffer(device: torch.device, *shape: int) -> Tensor:
+    """Zeros: dead lanes are never written, and 0 times what they hold must be 0."""
+    return torch.zeros(shape, device=device)
+
+
 @triton.jit
 def sum_parts(
-    d_ptr, lane, unit, mask, parts, B: tl.constexpr, H: tl.constexpr, BLOCK_B: tl.constexpr,
-    BLOCK_H: tl.constexpr,
+    d_ptr, record, lane, unit, mask, ROWS_A_PART: tl.constexpr,
+    B: tl.constexpr, H: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr,
 ):  # fmt: skip
-    """Gradient (lanes, units) of the new state from its parts (parts, B, H), in their order."""
+    """Gradient (lanes, units) of the new state from its parts, in their order.
+
+    Parts and ROWS_A_PART as in `Layer.backward`.
+    """
+    parts = 1
+    if ROWS_A_PART > 0:
+        parts = tl.cdiv(tl.load(record + SCORED), ROWS_A_PART)
     d = tl.zeros((BLOCK_B, BLOCK_H), dtype=tl.float32)
     for part in range(parts):
         at = (part * B + lane[:, None]) * H + unit[None, :]
