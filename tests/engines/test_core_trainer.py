@@ -17,20 +17,10 @@ from gru4rec_fast.engines.cpu import optimiser_options
 from gru4rec_fast.spec import CELLS, NetworkSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gru4rec_fast._core import Float32, StepBlock
     from gru4rec_fast.spec import LayerSpec
 
 V, B = 50, 4
-
-
-@pytest.fixture(params=_core.instruction_sets())
-def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
-    before = _core.instruction_set()
-    _core.use_instruction_set(request.param)
-    yield request.param
-    _core.use_instruction_set(before)
 
 
 def arguments(**options: Any) -> dict[str, Any]:

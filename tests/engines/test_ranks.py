@@ -13,17 +13,10 @@ from gru4rec_fast import _core, reference
 from gru4rec_fast.engines.choice import ENGINES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gru4rec_fast.engines.contract import Ranker
 
 
-@pytest.fixture(params=_core.instruction_sets(), autouse=True)
-def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
-    before = _core.instruction_set()
-    _core.use_instruction_set(request.param)
-    yield request.param
-    _core.use_instruction_set(before)
+pytestmark = pytest.mark.usefixtures("instruction_set")
 
 
 def ranker(w: Tensor, b: Tensor) -> Ranker:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from gru4rec_fast import _core
 from gru4rec_fast.config import Config
 from gru4rec_fast.data.sessions import load_sessions
 from gru4rec_fast.engines import contract, cpu
@@ -30,17 +29,7 @@ from tests.options import (
 from tests.oracle import Run, V, random_block, truth_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gru4rec_fast.plan.block import StepBlock
-
-
-@pytest.fixture(params=_core.instruction_sets())
-def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
-    before = _core.instruction_set()
-    _core.use_instruction_set(request.param)
-    yield request.param
-    _core.use_instruction_set(before)
 
 
 def require_parity(config: Config, block: StepBlock, n_items: int = V) -> Run:

@@ -10,7 +10,7 @@ import pytest
 from gru4rec_fast import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -18,14 +18,6 @@ EXTREMES = np.array(
     [0.0, -0.0, 1e-45, -1e-45, 1.2e-38, 3.4e38, -3.4e38, np.inf, -np.inf, 88.3, 88.8, -87.3, -87.4],
     dtype=np.float32,
 )
-
-
-@pytest.fixture(params=_core.instruction_sets())
-def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
-    before = _core.instruction_set()
-    _core.use_instruction_set(request.param)
-    yield request.param
-    _core.use_instruction_set(before)
 
 
 def every_float(low: float, high: float) -> NDArray[np.float32]:

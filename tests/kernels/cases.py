@@ -18,6 +18,8 @@ from gru4rec_fast.model.network import Network
 from gru4rec_fast.plan.block import StepBlock
 from gru4rec_fast.spec import NetworkSpec
 
+SEPARATE: dict[str, Any] = {"constrained_embedding": False, "embedding": 13}
+ONE_HOT: dict[str, Any] = {"constrained_embedding": False}
 FIRST_STEP = 2**32 + 3  # needs both words of Philox's step, and starts in the second slot
 
 

@@ -16,6 +16,8 @@ from gru4rec_fast.kernels import losses, optimisers
 from gru4rec_fast.kernels.activations import ACTIVATIONS
 from gru4rec_fast.spec import NetworkSpec
 from tests.kernels.cases import (
+    ONE_HOT,
+    SEPARATE,
     assert_same_training,
     by_kernels,
     by_reference,
@@ -26,8 +28,6 @@ from tests.kernels.cases import (
 
 NAMES = ("linear", "relu", "tanh", "leaky-0.1", "elu-0.7", "selu-1.05-1.67")
 WITH_ACTIVATION = [loss for loss in LOSSES if loss != "cross-entropy"]
-SEPARATE: dict[str, Any] = {"constrained_embedding": False, "embedding": 13}
-ONE_HOT: dict[str, Any] = {"constrained_embedding": False}
 ALL: dict[str, Any] = {"momentum": 0.3, "lmbd": 0.01}
 TOLERANCES = {optimiser: 1e-3 if optimiser == "adam" else 1e-5 for optimiser in OPTIMISERS}
 """Adam divides a gradient by its own size, so a small one's rounding error becomes a large one."""
