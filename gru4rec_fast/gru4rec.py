@@ -480,8 +480,7 @@ class GRU4Rec:
                 f"{os.fspath(path)}: the tensors do not fit {gru} ({mismatch}); save it again from "
                 "the model that was trained"
             ) from error
-        gru._network = network.to(gru.device).eval()
-        gru._data_iterator = DataIterator(items, saved.columns)
+        gru._become(network.to(gru.device).eval(), DataIterator(items, saved.columns))
         gru._history = History.from_json(saved.extra.get("history", []))
         if "update" in saved.extra:
             gru._training_state = TrainingState.from_file(saved.tensors, saved.extra["update"])

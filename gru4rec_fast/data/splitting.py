@@ -49,12 +49,10 @@ def hold_out_latest(
     """
     if not 0 < share < 1:
         raise ParameterError(f"share={share}: expected a number between 0 and 1")
-    keys: dict[str, Any] = {"item_key": item_key, "session_key": session_key}
-    if time_key is not None:
-        keys["time_key"] = time_key
+    keys: dict[str, Any] = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
     if nw.dependencies.is_polars_lazyframe(data):
         data = data.collect()
-    sessions = load_sessions(data, **{"time_key": None, **keys}, sep=sep, time_sort=time_sort)
+    sessions = load_sessions(data, **keys, sep=sep, time_sort=time_sort)
     if sessions.n_sessions < 2:
         raise DataError(
             f"column {session_key!r} holds one session, expected at least two to hold some out: "
@@ -66,7 +64,8 @@ def hold_out_latest(
     is_later = np.empty(sessions.n_events, dtype=bool)
     is_later[sessions.rows] = np.repeat(held_out, np.diff(sessions.offsets))
     if isinstance(data, str | os.PathLike):
-        columns, _ = read_log(Path(data), keys, sep, text_items=False, all_columns=True)
+        named = {keyword: name for keyword, name in keys.items() if name is not None}
+        columns, _ = read_log(Path(data), named, sep, text_items=False, all_columns=True)
         data = columns.to_pandas()
     table = nw.from_native(data, eager_only=True)
     earlier, later = (table[np.flatnonzero(side)].to_native() for side in (~is_later, is_later))

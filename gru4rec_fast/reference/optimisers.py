@@ -11,6 +11,7 @@ comes in summed over its occurrences.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 OPTIMISER_EPSILON = 1e-6
 
 
-class Optimiser:
+class Optimiser(ABC):
     """A rule with the learning rate, momentum and L2 weight of `config`.
 
     The state of a parameter belongs to whoever trains it. A subclass is one rule.
@@ -48,9 +49,9 @@ class Optimiser:
         """Name -> 'element' or 'row' of all state, that of momentum included."""
         return {**self.states, "momentum": "element"} if self.momentum > 0 else self.states
 
+    @abstractmethod
     def scaled(self, g: Tensor, state: Sequence[Tensor]) -> Tensor:
         """ĝ, from the gradient and the state of the rule, which is updated in place."""
-        raise NotImplementedError
 
     def update(self, theta: Tensor, state: Sequence[Tensor], g: Tensor) -> None:
         """Update theta and its state, zeros at first, in place by the gradient g of its shape."""

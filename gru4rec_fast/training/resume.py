@@ -10,6 +10,7 @@ from gru4rec_fast.checks import whole_number
 from gru4rec_fast.errors import CheckpointError, ParameterError
 from gru4rec_fast.training.identity import differences
 from gru4rec_fast.training.progress import Progress
+from gru4rec_fast.training.state import optimiser_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from gru4rec_fast.training.early_stopping import EarlyStopping
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
-OPTIMISER, LANES, BEST = "optimiser.", "lanes.", "best."
-"""What the names of a state's tensors begin with, beside the model's own."""
+LANES, BEST = "lanes.", "best."
+"""What the names of a state's tensors begin with, beside the model's and the optimiser's own."""
 
 
 class Interval:
@@ -89,9 +90,7 @@ class TrainingSaver:
         Raises:
             CheckpointError: the state cannot be written.
         """
-        tensors: dict[str, Tensor] = dict(self._network.parameter_dict())
-        for state, table in self._trainer.optimiser_state.items():
-            tensors |= {f"{OPTIMISER}{state}.{name}": value for name, value in table.items()}
+        tensors = self._live_tensors()
         if progress.steps > 0:
             for layer, lanes in enumerate(self._trainer.states):
                 tensors[f"{LANES}{layer}"] = lanes
@@ -124,11 +123,8 @@ class TrainingSaver:
                 f"{self._folder.path} holds another training: {difference}. Take the values from "
                 "there, or choose another folder"
             )
-        for name, value in self._network.parameter_dict().items():
+        for name, value in self._live_tensors().items():
             value.copy_(state.tensors[name])
-        for kind, table in self._trainer.optimiser_state.items():
-            for name, value in table.items():
-                value.copy_(state.tensors[f"{OPTIMISER}{kind}.{name}"])
         progress = Progress.from_json(training["progress"])
         if progress.steps > 0:
             self._trainer.states = [
@@ -144,3 +140,10 @@ class TrainingSaver:
             self._stopping.load(training["stopping"], best)
         self._interval.restart(progress.first_step + progress.steps)
         return progress
+
+    def _live_tensors(self) -> dict[str, Tensor]:
+        """Parameters and optimiser state that the trainer updates in place, by name in a file."""
+        return {
+            **self._network.parameter_dict(),
+            **optimiser_tensors(self._trainer.optimiser_state),
+        }

@@ -61,11 +61,7 @@ class TrainingState:
     def tensors(self) -> dict[str, Tensor]:
         """What a model file keeps as tensors."""
         return {
-            **{
-                f"{OPTIMISER}{kind}.{name}": value
-                for kind, table in self.optimiser.items()
-                for name, value in table.items()
-            },
+            **optimiser_tensors(self.optimiser),
             SUPPORT: torch.from_numpy(self.support),
             LAST_EVENT: torch.from_numpy(self.last_event),
         }
@@ -100,6 +96,15 @@ class TrainingState:
                 f"the training state is incomplete ({error}): save the model again with "
                 "training_state=True"
             ) from error
+
+
+def optimiser_tensors(state: OptimiserState) -> dict[str, Tensor]:
+    """The tables of an optimiser's state, by their names in a file."""
+    return {
+        f"{OPTIMISER}{kind}.{name}": value
+        for kind, table in state.items()
+        for name, value in table.items()
+    }
 
 
 def last_events(sessions: Sessions) -> NDArray[np.int64]:

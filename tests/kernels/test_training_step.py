@@ -16,6 +16,8 @@ from gru4rec_fast.config import Config
 from gru4rec_fast.kernels.device_block import input_lanes
 from gru4rec_fast.kernels.training_step import CELLS, LOSSES, OPTIMISERS, TrainingStep
 from tests.kernels.cases import (
+    ONE_HOT,
+    SEPARATE,
     assert_same_training,
     by_kernels,
     by_reference,
@@ -27,8 +29,6 @@ from tests.kernels.cases import (
 )
 
 SHARED: dict[str, Any] = {}
-SEPARATE: dict[str, Any] = {"constrained_embedding": False, "embedding": 13}
-ONE_HOT: dict[str, Any] = {"constrained_embedding": False}
 CROSS_ENTROPY: dict[str, Any] = {"loss": "cross-entropy", "logq": 1.0}
 BPR_MAX: dict[str, Any] = {"loss": "bpr-max", "elu_param": 0.5, "bpreg": 1.5}
 DROPOUT: dict[str, Any] = {"dropout_p_embed": 0.25, "dropout_p_hidden": 0.4}
@@ -238,7 +238,7 @@ def test_wrong_arguments_are_named(device: torch.device) -> None:
     lstm = replace(spec, layers=(replace(spec.layers[0], cell="lstm"),))
     with pytest.raises(ValueError, match="cell is 'lstm'; expected 'gru-reset-after' or"):
         TrainingStep(lstm, p, state, config, torch.ones(50), block_steps=2)
-    unknown = reference.Optimiser(config)
+    unknown = reference.OPTIMISERS["sgd"](config)
     unknown.name = "lion"  # type: ignore[misc]
     with pytest.raises(ValueError, match="optimiser is 'lion'; expected 'sgd' or 'adagrad'"):
         TrainingStep(spec, p, state, config, torch.ones(50), block_steps=2, optimiser=unknown)
