@@ -80,12 +80,13 @@ def settings(results: Results) -> list[str]:
     commits = sorted({record["commit"] for record in records})
     engines = Counter(record["engine"] for record in records if record["engine"])
     minutes = sum(record["seconds"] for record in records) / 60
+    trained_by = ", ".join(f"{n} {name}" for name, n in engines.items()) or "none"
     lines = [
         *prose(
             f"Commit {', '.join(commits) or 'unknown'}; {processor()}, {_core.instruction_set()}; "
             f"Python {platform.python_version()}, torch {torch.__version__}. Two processes of one "
-            f"thread each ran {len(records)} trainings of {minutes:.0f} minutes together, by "
-            f"these engines: {', '.join(f'{n} {name}' for name, n in engines.items()) or 'none'}."
+            f"thread each ran {len(records)} trainings, {minutes:.0f} minutes of processor time, "
+            f"by these engines: {trained_by}."
         ),
         "",
         *prose(
@@ -109,7 +110,7 @@ def settings(results: Results) -> list[str]:
         *prose(
             "All figures are of the test log, at cut-off 20, over the whole catalogue, with "
             "conservative ties. a ± b is a mean over seeds and half its 95 % interval (Student's "
-            "t). s is the mean time of a training in seconds, while another one runs beside it."
+            "t). s is the mean processor time of a training in seconds; another one runs beside it."
         ),
         "",
     ]
