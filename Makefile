@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test kill-test race-check lint format bench bench-report bench-against daily-update experiment sanitize kernels gpu-report gpu-report-check wheel clean
+.PHONY: help setup demo test kill-test race-check lint format bench bench-report bench-against daily-update experiment sanitize kernels gpu-prediction gpu-report gpu-report-check wheel clean
 
 help:  ## this list
 	@echo 'make TARGET [ARGS="more arguments"] [PYTHON=python3.12]'
@@ -71,6 +71,9 @@ sanitize: $(STAMP)  ## the engine's C++ tests under the address, undefined and t
 
 kernels: $(STAMP)  ## compile every GPU kernel, without a GPU, and write docs/KERNELS.md
 	@$(BIN)/python -m benchmarks.kernel_table $(ARGS)
+
+gpu-prediction: $(STAMP)  ## what a step should take on an H100, from docs/KERNELS.md; writes docs/GPU_PREDICTION.md
+	@$(BIN)/python -m benchmarks.gpu_prediction $(ARGS)
 
 gpu-report:  ## test and measure on this machine's GPU, into OUT; by PYTHON's own torch, no network
 	@$(PYTHON) benchmarks/gpu_report.py $(ARGS)
