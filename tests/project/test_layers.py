@@ -14,7 +14,7 @@ LAYERS = (
     ("cli",),
     ("gru4rec", "nn"),
     ("baselines",),
-    ("serving",),
+    ("serving", "export"),
     ("training", "evaluation"),
     ("engines",),
     ("kernels",),
