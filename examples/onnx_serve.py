@@ -1,6 +1,7 @@
 """Serve an exported model with ONNX Runtime alone: python onnx_serve.py MODEL.onnx < EVENTS.
 
-Each line of EVENTS is SESSION and ITEM; each line printed is SESSION and its best next items.
+Each line of EVENTS is SESSION, a space and ITEM; each line printed is SESSION and its best next
+items.
 """
 
 import json
@@ -16,7 +17,7 @@ inputs = model.get_inputs()  # the items, then a state for each layer
 start = [np.zeros((1, state.shape[1]), np.float32) for state in inputs[1:]]
 sessions: dict[str, list[np.ndarray]] = {}
 for line in sys.stdin:
-    session, item = line.rstrip("\n").split(maxsplit=1)
+    session, _, item = line.rstrip("\n").partition(" ")
     if item not in index:
         print(session, f"the model does not know {item}", sep="\t", flush=True)
         continue
