@@ -8,7 +8,6 @@ column in the training log.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from gru4rec_fast.checks import whole_number
 from gru4rec_fast.errors import CheckpointError
 from gru4rec_fast.model.atomic_file import written_aside
+from gru4rec_fast.model.checkpoint import file_path, unwritable
 from gru4rec_fast.model.finite import require_finite
 from gru4rec_fast.model.item_ids import ordered_ids
 
@@ -73,12 +73,9 @@ def export_onnx(
         graph, producer_name="gru4rec_fast", opset_imports=opsets, ir_version=IR_VERSION
     )
     helper.set_model_props(model, metadata)
-    target = Path(path).resolve()
+    target = file_path(path).resolve()
     try:
         with written_aside(target) as aside:
             onnx.save_model(model, aside)
     except OSError as error:
-        raise CheckpointError(
-            f"cannot write {target}: {error.strerror or error}; expected a file in a folder that "
-            "is there and can be written"
-        ) from error
+        raise unwritable(target, error) from error

@@ -45,6 +45,6 @@ def test_export_refuses_what_it_cannot_do(
     assert "k is 0" in error_of(capsys, "export", model, "-o", out, "-k", "0")
     assert "no such file" in error_of(capsys, "export", model + "?", "-o", out)
     nowhere = str(tmp_path / "nowhere" / "model.onnx")
-    assert "expected a file in a folder" in error_of(capsys, "export", model, "-o", nowhere)
+    assert "there is no folder" in error_of(capsys, "export", model, "-o", nowhere)
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert "gru4rec-fast[export]" in error_of(capsys, "export", model, "-o", out)

@@ -159,10 +159,12 @@ def test_bad_exports_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mo
     for k in (0, 2.5, True):
         with pytest.raises(ParameterError, match=f"k is {k}; expected a whole number"):
             export_onnx(network, IDS, path, k)  # type: ignore[arg-type]
-    with pytest.raises(CheckpointError, match="No such file or directory; expected a file in"):
+    with pytest.raises(CheckpointError, match=r"there is no folder .*nowhere"):
         export_onnx(network, IDS, tmp_path / "nowhere" / "model.onnx", 20)
     with pytest.raises(CheckpointError, match="is a folder"):
         export_onnx(network, IDS, tmp_path, 20)
+    with pytest.raises(CheckpointError, match="path is of type int"):
+        export_onnx(network, IDS, 3, 20)  # type: ignore[arg-type]
     with monkeypatch.context() as patch:
         patch.setattr(onnx_file, "LARGEST", 1000)
         with pytest.raises(CheckpointError, match=r"needs [\d,]+ bytes; expected at most 1,000"):
