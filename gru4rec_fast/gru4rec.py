@@ -19,10 +19,12 @@ from gru4rec_fast.estimator import Estimator
 from gru4rec_fast.evaluation.batch_eval import batch_eval
 from gru4rec_fast.evaluation.network_scorer import NetworkScorer
 from gru4rec_fast.evaluation.validation import cutoff_of, figures, training_and_validation
+from gru4rec_fast.export.onnx_file import export_onnx
 from gru4rec_fast.model.checkpoint import save
 from gru4rec_fast.model.loaded_model import load_model
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.serving.batch_predictor import BatchPredictor
+from gru4rec_fast.serving.item_vectors import item_vectors, similar_items
 from gru4rec_fast.serving.recommend import recommend
 from gru4rec_fast.serving.session_predictor import SessionPredictor
 from gru4rec_fast.training.checkpoint_folder import locked_folder
@@ -371,6 +373,25 @@ class GRU4Rec(Estimator):
             gru._training_state = TrainingState.from_file(loaded.saved.tensors, extra["update"])
         return gru
 
+    def export_onnx(self, path: str | os.PathLike[str], k: int | None = 20) -> None:
+        """Write one serving step as an ONNX file, complete or not at all.
+
+        Inputs: `items` (M,) int64 item indices, one event of each of M sessions, and `state_0`,
+        `state_1`, ... (M, columns) float32 by layer, zeros where a session starts. Outputs:
+        `top_items` (M, k) int64 and `top_scores` (M, k) float32, best first, those of `recommend`;
+        with `k=None` all `scores` (M, V). Then `new_state_0`, ... for the next event. The metadata
+        `item_ids` is the list of item ids as JSON, in order of the index.
+
+        Raises:
+            ImportError: onnx is not installed (`pip install 'gru4rec-fast[export]'`).
+            ParameterError: k is neither None nor a whole number of at least 1.
+            ArithmeticError: a parameter is NaN or infinite.
+            CheckpointError: the path cannot be written, or the model is larger than the 2 GB of an
+                ONNX file.
+        """
+        network, items = self._fitted()
+        export_onnx(network, items.itemidmap, path, k)
+
     def scorer(self) -> NetworkScorer:
         """What `evaluate` and `batch_eval` rank with, once trained or loaded."""
         return NetworkScorer(self.model, self._engine)
@@ -391,6 +412,45 @@ class GRU4Rec(Estimator):
         """
         items = self.data_iterator
         return recommend(self.scorer(), items.itemidmap, session_items, k, exclude_seen)
+
+    def item_vectors(self, table: str = "output") -> pd.DataFrame:
+        """The vectors of all items: a column of the ids, under its name in the log, and H columns.
+
+        `table` is 'output', what a session's state is multiplied with for the scores (the biases
+        are not among the columns), or 'input', what an event is read as: the same with a shared
+        embedding, the embedding with a separate one, the input weights of the first layer's gates
+        with a one-hot input. Columns are named as 'output_0', float32.
+
+        Raises:
+            ParameterError: another table.
+        """
+        network, items = self._fitted()
+        return item_vectors(network, items.itemidmap, table)
+
+    def similar_items(
+        self, item: Any, k: int = 20, *, measure: str = "cosine", table: str = "output"
+    ) -> pd.DataFrame:
+        """The k items whose vectors are most like that of an item, or of each of a list of items.
+
+        Args:
+            item: an item id, or a list of ids.
+            k: how many items for each; the item itself is none of them.
+            measure: 'cosine', of the angle between two vectors, or 'dot', their product, which
+                prefers items with long vectors.
+            table: whose vectors, as for `item_vectors`.
+
+        Returns:
+            A DataFrame, most similar first, equal ones by ascending index: the item ids, under the
+            name of the training log's column, and 'Similarity'. For a list, a first column
+            'SimilarTo' names the given item of each row.
+
+        Raises:
+            DataError: an item that the model does not know.
+            ParameterError: k is not a whole number of at least 1; another measure or table.
+            ArithmeticError: a parameter is NaN or infinite.
+        """
+        network, items = self._fitted()
+        return similar_items(network, items.itemidmap, item, k, measure, table, self._engine)
 
     def predict_next(
         self,

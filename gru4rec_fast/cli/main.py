@@ -1,4 +1,4 @@
-"""The command line: `gru4rec-fast train | evaluate | recommend | demo`, and `run`.
+"""The command line: `gru4rec-fast train | evaluate | recommend | export | demo`, and `run`.
 
 `run` has the flags of the original's command line. It is also meant when the first word is no
 command: `python -m gru4rec_fast PATH -ps ...` replaces the original's script. A first word that is
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gru4rec_fast import __version__
 from gru4rec_fast.checks import closest
-from gru4rec_fast.cli import compare, demo, evaluate, recommend, run, train
+from gru4rec_fast.cli import compare, demo, evaluate, export, recommend, run, train
 from gru4rec_fast.errors import CheckpointError, DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "evaluate": (evaluate, "recall and MRR of a model on a log"),
     "compare": (compare, "train several models and compare them"),
     "recommend": (recommend, "the best next items of a session"),
+    "export": (export, "write a model as an ONNX file"),
     "demo": (demo, "train, evaluate and compare, on generated sessions"),
     "run": (run, "the original's command line: PATH -ps ... -t ..."),
 }

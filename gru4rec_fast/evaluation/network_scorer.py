@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gru4rec_fast import reference
 from gru4rec_fast.engines import choice
+from gru4rec_fast.model.finite import require_finite
 
 if TYPE_CHECKING:
     from gru4rec_fast.model.network import Network
@@ -34,12 +35,7 @@ class NetworkScorer:
     def __init__(self, network: Network, engine: str = "auto") -> None:
         self._spec = network.spec
         self._p = network.parameter_dict()
-        for name, parameter in self._p.items():
-            if not torch.isfinite(parameter).all():
-                raise ArithmeticError(
-                    f"the model's {name} holds NaN or infinity; expected finite weights. "
-                    "Train it again with a lower learning_rate"
-                )
+        require_finite(self._p)
         self._ranker = choice.ranker(engine, self._p["Wy.weight"], self._p["By.weight"])
         self.n_items = network.n_items
         self.device = network.Wy.weight.device

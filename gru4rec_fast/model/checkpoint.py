@@ -112,12 +112,12 @@ def save(
     content = {**_separate(tensors), **item_ids.as_tensors(itemidmap)}
     metadata[checksum.KEY] = checksum.checksum(content, metadata)
     # A link stays a link; the file that it points to is replaced.
-    target = _path(path).resolve()
+    target = file_path(path).resolve()
     try:
         with written_aside(target) as aside:
             save_file(content, aside, metadata=metadata)
     except (OSError, SafetensorError) as error:
-        raise _unwritable(target, error) from error
+        raise unwritable(target, error) from error
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:
@@ -126,14 +126,14 @@ def require_writable(path: str | os.PathLike[str]) -> None:
     Raises:
         CheckpointError: no file can be made at `path`.
     """
-    target = _path(path).resolve()
+    target = file_path(path).resolve()
     try:
         if target.is_dir():
             raise IsADirectoryError(f"{target} is a folder")
         with tempfile.NamedTemporaryFile(dir=target.parent):
             return
     except OSError as error:
-        raise _unwritable(target, error) from error
+        raise unwritable(target, error) from error
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
@@ -144,7 +144,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
             fit the hyper-parameters beside them; a newer format; a pickled object. Each says
             what to do.
     """
-    source = _path(path)
+    source = file_path(path)
     try:
         if source.is_dir():
             raise CheckpointError("is a folder: expected the path of a saved model")
@@ -167,7 +167,12 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         raise CheckpointError(f"{os.fspath(path)}: cannot be read ({error})") from error
 
 
-def _path(path: object) -> Path:
+def file_path(path: object) -> Path:
+    """The path of a model file that a caller gave.
+
+    Raises:
+        CheckpointError: it is no path, or empty.
+    """
     if not isinstance(path, str | os.PathLike):
         raise CheckpointError(
             f"path is of type {type(path).__name__}: expected the path of a model file, as text or "
@@ -178,7 +183,8 @@ def _path(path: object) -> Path:
     return Path(path)
 
 
-def _unwritable(target: Path, error: Exception) -> CheckpointError:
+def unwritable(target: Path, error: Exception) -> CheckpointError:
+    """The error that says why a file cannot be written, and what to do."""
     # The system's own message names the temporary file.
     cause = getattr(error, "strerror", None) or error
     if not target.parent.is_dir():

@@ -15,7 +15,7 @@ LAYERS = (
     ("gru4rec", "nn"),
     ("estimator",),
     ("baselines",),
-    ("serving",),
+    ("serving", "export"),
     ("training", "evaluation"),
     ("engines",),
     ("kernels",),

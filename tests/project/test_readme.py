@@ -64,6 +64,7 @@ def test_the_commands_shown_run(capsys: pytest.CaptureFixture[str]) -> None:
         "train",
         "evaluate",
         "recommend",
+        "export",
         "train",
         "run",
     ]
