@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gru4rec_fast import __version__
 from gru4rec_fast.checks import closest
-from gru4rec_fast.cli import compare, demo, evaluate, recommend, run, train
+from gru4rec_fast.cli import compare, demo, evaluate, recommend, run, train, tune
 from gru4rec_fast.errors import CheckpointError, DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "train": (train, "train on a session log and save the model"),
     "evaluate": (evaluate, "recall and MRR of a model on a log"),
     "compare": (compare, "train several models and compare them"),
+    "tune": (tune, "search for the settings that predict a log best"),
     "recommend": (recommend, "the best next items of a session"),
     "demo": (demo, "train, evaluate and compare, on generated sessions"),
     "run": (run, "the original's command line: PATH -ps ... -t ..."),
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     handler: Callable[[argparse.Namespace], int] = options.handler
     formatwarning = warnings.formatwarning
     # Warnings as one line each, without the source line that raised them.
-    of_run = arguments[0] == "run"
+    of_run = arguments[0] in ("run", "tune")  # which have the letters of the original
     warnings.formatwarning = lambda message, *_, **__: (
         f"gru4rec-fast: warning: {_with_flags(str(message), of_run)}\n"
     )
