@@ -12,7 +12,8 @@ from optuna.trial import TrialState
 
 from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.tuning import picture
-from gru4rec_fast.tuning.study import ERROR, PRESET, failed, plain
+from gru4rec_fast.tuning.study import failed, plain
+from gru4rec_fast.tuning.trial import EPOCH, ERROR, PRESET
 
 if TYPE_CHECKING:
     import os
@@ -166,8 +167,8 @@ def _rank(trial: optuna.trial.FrozenTrial) -> tuple[float, int]:
 
 def _found(trial: optuna.trial.FrozenTrial, task: Task) -> Found:
     params = task.fixed | {n: plain(v) for n, v in trial.params.items()}
-    if "epoch" in trial.user_attrs:
-        params["n_epochs"] = trial.user_attrs["epoch"]
+    if EPOCH in trial.user_attrs:
+        params["n_epochs"] = trial.user_attrs[EPOCH]
     return Found(trial.number, params, float(trial.value or 0.0), trial.user_attrs.get(PRESET))
 
 

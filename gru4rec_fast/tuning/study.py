@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,20 +20,19 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.training.identity import differences
-from gru4rec_fast.tuning.trial import Task, run_trial
+from gru4rec_fast.tuning.trial import ERROR, PRESET, Task, run_trial
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-NAME, IDENTITY = "gru4rec_fast", "identity"
-PRESET, ERROR = "preset", "error"
-"""Attributes of a trial: which published settings it tries, and why it failed."""
+NAME, IDENTITY, LOCK = "gru4rec_fast", "identity", "ask.lock"
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 WAIT_SECONDS = 120
 """How long a process waits while another one writes to the file."""
-HALVING = 3
-"""Of the trials that reach epoch 1, 3, 9, ... the better third goes on."""
+FIRST_EPOCH, HALVING = 3, 3
+"""Of the trials that reach epoch 3, 9, ... the better third goes on. After one epoch the best
+settings are often behind those of a high learning rate."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,18 @@ class StudyFile:
         words = np.random.SeedSequence([self.seed, worker, len(study.trials)]).generate_state(1)
         study.sampler = optuna.samplers.TPESampler(seed=int(words[0]))
         return study
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """A block that one process enters at a time.
+
+        Optuna itself may give a trial that waits to two processes: SQLite locks no rows.
+        """
+        import fcntl  # Not on Windows.
+
+        with (self.path.parent / LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def is_full(self, study: optuna.Study) -> bool:
         """Whether all trials are done or running."""
@@ -156,18 +168,21 @@ def _process(task: Task, file: StudyFile, worker: int, quiet: bool) -> None:
 def work(task: Task, file: StudyFile, worker: int, quiet: bool) -> None:
     """Run trials one after the other."""
     study = file.open(worker)
-
-    def show(_: optuna.Study, trial: FrozenTrial) -> None:
+    while True:
+        with file.alone():
+            if file.is_full(study) or task.is_late():
+                return
+            trial = study.ask()
+        value, state = None, TrialState.COMPLETE
+        try:
+            value = run_trial(task, trial)
+        except optuna.TrialPruned:
+            state = TrialState.PRUNED
+        except (ParameterError, MemoryError):
+            state = TrialState.FAIL
+        told = study.tell(trial, value, state=state)
         if not quiet:
-            print(line_of(trial, task.measure), flush=True)
-
-    while not file.is_full(study) and not task.is_late():
-        study.optimize(
-            lambda trial: run_trial(task, trial),
-            n_trials=1,
-            catch=(ParameterError, MemoryError),
-            callbacks=[show],
-        )
+            print(line_of(told, task.measure), flush=True)
 
 
 def line_of(trial: FrozenTrial, measure: str) -> str:
@@ -192,7 +207,9 @@ def plain(value: Any) -> Any:
 
 def _pruner(pruning: str) -> optuna.pruners.BasePruner:
     if pruning == "halving":
-        return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=HALVING)
+        return optuna.pruners.SuccessiveHalvingPruner(
+            min_resource=FIRST_EPOCH, reduction_factor=HALVING
+        )
     if pruning == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
     return optuna.pruners.NopPruner()

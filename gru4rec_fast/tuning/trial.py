@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gru4rec_fast.tuning.space import Space
 
 OURS = "gru4rec_fast"
+PRESET, ERROR, EPOCH = "preset", "error", "epoch"
+"""Attributes of a trial: which published settings it tries, why it failed, its best epoch."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def model_class(module: str) -> Any:
 def run_trial(task: Task, trial: optuna.Trial) -> float:
     """Train the trial's settings; returns the best figure of its epochs.
 
-    The trial's attributes 'epoch' (of that figure) and 'error' (why it failed) are for the report.
+    Published settings are not pruned: the result has to be held against their best.
 
     Raises:
         optuna.TrialPruned: its epochs are worse than those of other trials, its loss is not
@@ -104,7 +106,7 @@ def run_trial(task: Task, trial: optuna.Trial) -> float:
                 valid.append(load_sessions(task.valid, itemidmap=items, **task.keys))
             curve.append(task.value(gru, valid[0]))
             trial.report(curve[-1], report.epoch)
-            pruned = trial.should_prune()
+            pruned = PRESET not in trial.user_attrs and trial.should_prune()
             return pruned or task.is_late()
 
         def on_block(_: BlockReport) -> bool:
@@ -117,13 +119,13 @@ def run_trial(task: Task, trial: optuna.Trial) -> float:
         if task.module != OURS and not gru.error_during_train:
             curve.append(task.value(gru, task.valid))
     except (ParameterError, MemoryError) as error:
-        trial.set_user_attr("error", str(error) or "not enough memory")
+        trial.set_user_attr(ERROR, str(error) or "not enough memory")
         raise
     if gru.error_during_train and not curve:
-        trial.set_user_attr("error", "the loss became NaN or infinite")
+        trial.set_user_attr(ERROR, "the loss became NaN or infinite")
     if pruned or not curve:
         raise optuna.TrialPruned
     best = max(curve)
     if task.module == OURS:
-        trial.set_user_attr("epoch", curve.index(best) + 1)
+        trial.set_user_attr(EPOCH, curve.index(best) + 1)
     return best

@@ -83,9 +83,9 @@ def tune(
         test: a log that no trial sees. On it the tuned settings are compared with the published
             ones that were best on `valid`.
         workers: processes that train trials side by side, each with one thread; 1 is this process.
-        pruning: 'halving' (of the trials that reach epoch 1, 3, 9 the better third goes on; the
-            default with a budget), 'median' (a trial worse than the median of the others' same
-            epoch ends; the default without) or 'none'.
+        pruning: 'halving' (of the trials that reach epoch 3, 9 the better third goes on; the
+            default with a budget), 'median' (a trial worse than the median of the others at the
+            same epoch ends; the default without) or 'none'. Published settings are never stopped.
         seed: of the search. With one worker and no budget it decides which settings are tried.
         device: as for `GRU4Rec`.
         item_key: the item column.

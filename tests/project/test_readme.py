@@ -64,6 +64,9 @@ def test_the_commands_shown_run(capsys: pytest.CaptureFixture[str]) -> None:
         "train",
         "evaluate",
         "recommend",
+        "recommend",
+        "info",
+        "split",
         "train",
         "run",
     ]
