@@ -231,7 +231,7 @@ def test_every_flag_of_the_users_script_and_train_reads_the_result(
 def test_a_killed_study_is_resumed() -> None:
     """SIGKILL while a trial runs: the trials before it stay, that one is tried again."""
     arguments = [*FLAGS, "--resume", "--quiet", "--pruning", "none"]
-    arguments[arguments.index("-fp") + 1] = "batch_size=8,n_sample=8,n_epochs=60"
+    arguments[arguments.index("-fp") + 1] = "batch_size=8,n_sample=8,n_epochs=40"
     process = subprocess.Popen([sys.executable, "-m", "gru4rec_fast", *arguments, "-nt", "9"])
     out = Path("tune-output")
     deadline = time.monotonic() + 100
