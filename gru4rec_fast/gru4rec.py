@@ -85,6 +85,8 @@ class GRU4Rec(Estimator):
 
     error_during_train = False
     engine_: str | None = None
+    predict: Any = None
+    """Without effect. Evaluation scripts for the Theano version and session-rec set it to None."""
     _history: History | None = None
     _training_state: TrainingState | None = None
     _network: Network | None = None
@@ -391,7 +393,14 @@ class GRU4Rec(Estimator):
         return recommend(self.scorer(), items.itemidmap, session_items, k, exclude_seen)
 
     def predict_next(
-        self, session_id: Any, input_item_id: Any, predict_for_item_ids: Sequence[Any]
+        self,
+        session_id: Any,
+        input_item_id: Any,
+        predict_for_item_ids: Sequence[Any],
+        input_user_id: Any = None,
+        timestamp: Any = None,
+        skip: bool = False,
+        type: str = "view",  # noqa: A002, the name that session-rec gives it
     ) -> pd.Series[float]:
         """Scores after one more event of a session, as scripts for session-rec ask for them.
 
@@ -403,7 +412,9 @@ class GRU4Rec(Estimator):
         if self._session_predictor is None:
             items = self.data_iterator.itemidmap
             self._session_predictor = SessionPredictor(self.scorer(), items)
-        return self._session_predictor.predict_next(session_id, input_item_id, predict_for_item_ids)
+        return self._session_predictor.predict_next(
+            session_id, input_item_id, predict_for_item_ids, input_user_id, timestamp, skip, type
+        )
 
     def predict_next_batch(
         self,

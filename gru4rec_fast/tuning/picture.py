@@ -20,7 +20,7 @@ def draw(tuned: Tuned, path: str | os.PathLike[str]) -> None:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
-            "the picture needs matplotlib: pip install 'gru4rec-fast[tune]'"
+            "the picture needs matplotlib: pip install 'gru4rec-fast[plot]'"
         ) from error
     columns = 3 if tuned.importance else 2
     figure = Figure(figsize=(5 * columns, 4), layout="constrained")
