@@ -1,4 +1,4 @@
-"""The command line: `gru4rec-fast train | evaluate | recommend | export | demo`, and `run`.
+"""The command line: `gru4rec-fast COMMAND`.
 
 `run` has the flags of the original's command line. It is also meant when the first word is no
 command: `python -m gru4rec_fast PATH -ps ...` replaces the original's script. A first word that is
@@ -16,11 +16,34 @@ from typing import TYPE_CHECKING, Protocol
 
 from gru4rec_fast import __version__
 from gru4rec_fast.checks import closest
-from gru4rec_fast.cli import compare, demo, evaluate, export, recommend, run, train
+from gru4rec_fast.cli import (
+    compare,
+    demo,
+    evaluate,
+    export,
+    info,
+    recommend,
+    run,
+    split,
+    train,
+    tune,
+)
+from gru4rec_fast.cli.parser import Parser
 from gru4rec_fast.errors import CheckpointError, DataError, ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+
+EXAMPLES = """\
+examples:
+  gru4rec-fast split log.tsv --share 0.1 --train train.tsv --test test.tsv
+  gru4rec-fast train train.tsv --preset retailrocket --save model.safetensors --test test.tsv
+  gru4rec-fast recommend model.safetensors --sessions test.tsv --out best.csv -k 10
+  gru4rec-fast info model.safetensors
+
+`gru4rec-fast COMMAND --help` describes a command. A log is a .tsv, .csv or .parquet file with the
+columns SessionId, ItemId and Time; --item-key and the like name others."""
 
 
 class Command(Protocol):
@@ -34,10 +57,13 @@ class Command(Protocol):
 
 
 COMMANDS: dict[str, tuple[Command, str]] = {
-    "train": (train, "train on a session log and save the model"),
+    "split": (split, "earlier and later sessions of a log, as two files"),
+    "train": (train, "train on a log and save the model"),
+    "tune": (tune, "search for the settings that predict a log best"),
     "evaluate": (evaluate, "recall and MRR of a model on a log"),
     "compare": (compare, "train several models and compare them"),
-    "recommend": (recommend, "the best next items of a session"),
+    "recommend": (recommend, "the best next items of a session, or of all in a log"),
+    "info": (info, "what a model file holds, and what would run it here"),
     "export": (export, "write a model as an ONNX file"),
     "demo": (demo, "train, evaluate and compare, on generated sessions"),
     "run": (run, "the original's command line: PATH -ps ... -t ..."),
@@ -57,11 +83,12 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "the path of a log, which is then trained on as by `run`"
             )
         arguments.insert(0, "run")
-    options = parser.parse_args(arguments)
+    command = commands.get(arguments[0]) if arguments else None
+    options = parser.parse(arguments, command)
     handler: Callable[[argparse.Namespace], int] = options.handler
     formatwarning = warnings.formatwarning
     # Warnings as one line each, without the source line that raised them.
-    of_run = arguments[0] == "run"
+    of_run = arguments[0] in ("run", "tune")  # which have the letters of the original
     warnings.formatwarning = lambda message, *_, **__: (
         f"gru4rec-fast: warning: {_with_flags(str(message), of_run)}\n"
     )
@@ -79,19 +106,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(status)
 
 
-def build_parser() -> tuple[argparse.ArgumentParser, list[str]]:
-    """The parser, and the names of its commands."""
-    parser = argparse.ArgumentParser(
+def build_parser() -> tuple[Parser, dict[str, argparse.ArgumentParser]]:
+    """The parser, and those of its commands by name."""
+    parser = Parser(
         prog="gru4rec-fast",
         description="Train, evaluate and use GRU4Rec, the session-based recommender.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"gru4rec-fast {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    parser.add_argument("-V", "--version", action="version", version=f"gru4rec-fast {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, (module, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary)
         module.add_arguments(command)
         command.set_defaults(handler=module.run)
-    return parser, list(commands.choices)
+    return parser, dict(commands.choices)
 
 
 def _with_flags(message: str, of_run: bool) -> str:

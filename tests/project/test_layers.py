@@ -12,6 +12,7 @@ PACKAGE = ROOT / "gru4rec_fast"
 LAYERS = (
     ("__main__",),
     ("cli",),
+    ("tuning",),
     ("gru4rec", "nn"),
     ("estimator",),
     ("baselines",),

@@ -65,6 +65,9 @@ def test_the_commands_shown_run(capsys: pytest.CaptureFixture[str]) -> None:
         "evaluate",
         "recommend",
         "export",
+        "recommend",
+        "info",
+        "split",
         "train",
         "run",
     ]
