@@ -8,6 +8,7 @@ close to a command and is no file is refused as a mistyped command.
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import sys
 import warnings
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from gru4rec_fast import __version__
 from gru4rec_fast.checks import closest
-from gru4rec_fast.cli import compare, demo, evaluate, recommend, run, train
 from gru4rec_fast.errors import CheckpointError, DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -33,30 +33,29 @@ class Command(Protocol):
         """Run the command; returns its exit status."""
 
 
-COMMANDS: dict[str, tuple[Command, str]] = {
-    "train": (train, "train on a session log and save the model"),
-    "evaluate": (evaluate, "recall and MRR of a model on a log"),
-    "compare": (compare, "train several models and compare them"),
-    "recommend": (recommend, "the best next items of a session"),
-    "demo": (demo, "train, evaluate and compare, on generated sessions"),
-    "run": (run, "the original's command line: PATH -ps ... -t ..."),
+COMMANDS: dict[str, str] = {
+    "train": "train on a session log and save the model",
+    "evaluate": "recall and MRR of a model on a log",
+    "compare": "train several models and compare them",
+    "recommend": "the best next items of a session",
+    "demo": "train, evaluate and compare, on generated sessions",
+    "run": "the original's command line: PATH -ps ... -t ...",
 }
-"""Name -> its module, and what `--help` says of it."""
+"""Name, also of its module in `cli` -> what `--help` says of it."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a training that failed, 2 an error of the user's."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser, commands = build_parser()
-    if arguments and arguments[0] not in commands and not arguments[0].startswith("-"):
-        near = closest(arguments[0], commands)
+    if arguments and arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
+        near = closest(arguments[0], COMMANDS)
         if near and not Path(arguments[0]).exists():
-            parser.error(
-                f"{arguments[0]!r} is no command{near} Expected one of {', '.join(commands)}, or "
+            build_parser("").error(
+                f"{arguments[0]!r} is no command{near} Expected one of {', '.join(COMMANDS)}, or "
                 "the path of a log, which is then trained on as by `run`"
             )
         arguments.insert(0, "run")
-    options = parser.parse_args(arguments)
+    options = build_parser(arguments[0] if arguments else "").parse_args(arguments)
     handler: Callable[[argparse.Namespace], int] = options.handler
     formatwarning = warnings.formatwarning
     # Warnings as one line each, without the source line that raised them.
@@ -78,19 +77,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(status)
 
 
-def build_parser() -> tuple[argparse.ArgumentParser, list[str]]:
-    """The parser, and the names of its commands."""
+def build_parser(chosen: str) -> argparse.ArgumentParser:
+    """The parser; only the chosen command has its flags, so that no other is imported."""
     parser = argparse.ArgumentParser(
         prog="gru4rec-fast",
         description="Train, evaluate and use GRU4Rec, the session-based recommender.",
     )
     parser.add_argument("--version", action="version", version=f"gru4rec-fast {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, (module, summary) in COMMANDS.items():
+    for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary)
-        module.add_arguments(command)
-        command.set_defaults(handler=module.run)
-    return parser, list(commands.choices)
+        if name == chosen:
+            module: Command = importlib.import_module(f"gru4rec_fast.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(handler=module.run)
+    return parser
 
 
 def _with_flags(message: str, of_run: bool) -> str:

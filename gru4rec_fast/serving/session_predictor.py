@@ -31,7 +31,7 @@ class SessionPredictor:
     """Remembers the state of one session."""
 
     def __init__(self, scorer: ItemScorer, itemidmap: pd.Series[int]) -> None:
-        self._scorer, self._itemidmap = scorer, itemidmap
+        self.scorer, self._itemidmap = scorer, itemidmap
         self._session_id: Any = None
         self._state: Any = None
         self._features: Tensor | None = None
@@ -52,7 +52,7 @@ class SessionPredictor:
             DataError: `predict_for_item_ids` is no list or holds an item that the model does not
                 know.
         """
-        scorer, itemidmap = self._scorer, self._itemidmap
+        scorer, itemidmap = self.scorer, self._itemidmap
         wanted = id_list(predict_for_item_ids, "predict_for_item_ids")
         columns = itemidmap.index.get_indexer(wanted)
         if (columns < 0).any():
