@@ -523,18 +523,19 @@ class GRU4Rec:
     def scorer(self) -> NetworkScorer:
         """What `evaluate` and `batch_eval` rank with, once trained or loaded.
 
-        The weights are checked once, and again after PyTorch or a training changed them. See
-        `refresh` for weights that are changed in another way.
+        The weights are checked at each call. Recommendations and predictions check them once, and
+        again after PyTorch or a training changed them.
 
         Raises:
             ArithmeticError: a weight is NaN or infinite.
         """
+        self.refresh()
         return self._checked_scorer()()
 
     def refresh(self) -> None:
         """Check the weights again before their next use: after writes that PyTorch cannot see.
 
-        These are writes through NumPy arrays that share memory with a weight.
+        These are writes through a weight's `.data`, or through NumPy arrays that share its memory.
         """
         self._checked_scorer().refresh()
 
@@ -566,7 +567,9 @@ class GRU4Rec:
         from gru4rec_fast.serving.recommend import recommend
 
         items = self.data_iterator.itemidmap
-        return recommend(self.scorer(), items, session_items, k, exclude_seen, candidates)
+        return recommend(
+            self._checked_scorer()(), items, session_items, k, exclude_seen, candidates
+        )
 
     def recommend_batch(
         self,
@@ -607,7 +610,7 @@ class GRU4Rec:
         items = self.data_iterator
         given = {"session_key": session_key, "item_key": item_key}
         return recommend_batch(
-            self.scorer(),
+            self._checked_scorer()(),
             self._catalogue_of(items),
             sessions,
             k,
@@ -666,7 +669,7 @@ class GRU4Rec:
         """
         from gru4rec_fast.serving.session_predictor import SessionPredictor
 
-        scorer = self.scorer()
+        scorer = self._checked_scorer()()
         if self._session_predictor is None:
             self._session_predictor = SessionPredictor(scorer, self.data_iterator.itemidmap)
         self._session_predictor.scorer = scorer
@@ -706,7 +709,7 @@ class GRU4Rec:
         """
         from gru4rec_fast.serving.batch_predictor import BatchPredictor
 
-        scorer = self.scorer()
+        scorer = self._checked_scorer()()
         if self._predictor is None:
             self._predictor = BatchPredictor(scorer, self.data_iterator.itemidmap)
         self._predictor.scorer = scorer

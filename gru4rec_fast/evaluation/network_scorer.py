@@ -57,7 +57,7 @@ class NetworkScorer:
         """Whether the network's parameters are the tensors that were checked, not written since.
 
         PyTorch counts what it writes to a tensor, and the training loop counts what engines write.
-        Nothing counts writes through NumPy.
+        Nothing counts writes through `.data` or NumPy.
         """
         return all(
             owner[name] is parameter

@@ -76,6 +76,11 @@ def _sessions_of(
         DataError: neither a list of lists of ids nor a table with the two columns.
     """
     if not isinstance(sessions, list | tuple | np.ndarray):
+        if not hasattr(type(sessions), "columns"):
+            raise DataError(
+                f"sessions is of type {type(sessions).__name__}; expected a list of lists of item "
+                "ids, or a pandas, polars or Arrow table with a row for each event"
+            )
         table = select_columns(sessions, keys)
         session, item = (id_column(table[name], Origin(False)) for name in keys.values())
         names, codes = _in_order_of_appearance(session)

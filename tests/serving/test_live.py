@@ -253,19 +253,18 @@ def test_weights_are_checked_once_and_again_when_they_change(
 
 def test_recommendations_within_a_training_are_of_its_weights() -> None:
     """The engine writes weights past PyTorch's count of changes."""
-    seen: list[float] = []
     a = small_model_log().ItemId[0]
     gru = GRU4Rec(layers=(16,), batch_size=8, n_sample=16, n_epochs=3, device="cpu")
 
-    def on_epoch(_: object) -> None:
-        scorer = gru.scorer()
-        gru.recommend([a], 3)
-        seen.append(id(scorer))
-        kept.append(scorer)
+    used: list[Any] = []
 
-    kept: list[Any] = []
+    def on_epoch(_: object) -> None:
+        for _ in range(2):
+            gru.recommend([a], 3)
+            used.append(gru._checked_scorer()())
+
     gru.fit(small_model_log(), on_epoch=on_epoch, progress=False)
-    assert len(set(seen)) == 3
+    assert used[0] is used[1] is not used[2] is used[3] is not used[4] is used[5]
 
 
 def test_a_live_object_goes_on_with_its_model_after_an_update() -> None:

@@ -138,8 +138,9 @@ def test_bad_batches(plain: GRU4Rec) -> None:
         plain.recommend_batch(["abc"])
     with pytest.raises(DataError, match=r"an item is .*; expected an id of the training log"):
         plain.recommend_batch([[a, [a]]])
-    with pytest.raises(DataError, match="data is of type int"):
-        plain.recommend_batch(5)
+    for bad in (5, "log.csv", {"a": [a]}):
+        with pytest.raises(DataError, match="sessions is of type .*; expected a list of lists"):
+            plain.recommend_batch(bad)
     with pytest.raises(ParameterError, match="k is 0"):
         plain.recommend_batch([[a]], 0)
     assert plain.recommend_batch([], 3).ids.shape == (0, 3)
