@@ -22,7 +22,7 @@ from gru4rec_fast.data.items import numbered_items
 from gru4rec_fast.model.network import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -57,7 +57,7 @@ def random_ids(gru: GRU4Rec, n: int) -> list[Any]:
     return [3 * item for item in items.tolist()]
 
 
-def measured(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def measured(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """p50 and p99 of each way in milliseconds, in turns, after one call to warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds + 1):

@@ -110,7 +110,7 @@ class CheckedScorer:
     """The scorer of a network, made again only after the network's parameters have changed."""
 
     def __init__(self, network: Network, engine: str = "auto") -> None:
-        self._network, self._engine = network, engine
+        self._network, self.engine = network, engine
         self._scorer: NetworkScorer | None = None
 
     def __call__(self) -> NetworkScorer:
@@ -121,7 +121,7 @@ class CheckedScorer:
         """
         scorer = self._scorer
         if scorer is None or not scorer.is_current():
-            scorer = self._scorer = NetworkScorer(self._network, self._engine)
+            scorer = self._scorer = NetworkScorer(self._network, self.engine)
         return scorer
 
     def refresh(self) -> None:

@@ -139,7 +139,7 @@ def test_bad_batches(plain: GRU4Rec) -> None:
     with pytest.raises(DataError, match=r"an item is .*; expected an id of the training log"):
         plain.recommend_batch([[a, [a]]])
     for bad in (5, "log.csv", {"a": [a]}):
-        with pytest.raises(DataError, match="sessions is of type .*; expected a list of lists"):
+        with pytest.raises(DataError, match=r"sessions is of type .*; expected a list of lists"):
             plain.recommend_batch(bad)
     with pytest.raises(ParameterError, match="k is 0"):
         plain.recommend_batch([[a]], 0)
