@@ -8,6 +8,7 @@ close to a command and is no file is refused as a mistyped command.
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import sys
 import warnings
@@ -16,18 +17,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from gru4rec_fast import __version__
 from gru4rec_fast.checks import closest
-from gru4rec_fast.cli import (
-    compare,
-    demo,
-    evaluate,
-    export,
-    info,
-    recommend,
-    run,
-    split,
-    train,
-    tune,
-)
 from gru4rec_fast.cli.parser import Parser
 from gru4rec_fast.errors import CheckpointError, DataError, ParameterError
 
@@ -56,34 +45,33 @@ class Command(Protocol):
         """Run the command; returns its exit status."""
 
 
-COMMANDS: dict[str, tuple[Command, str]] = {
-    "split": (split, "earlier and later sessions of a log, as two files"),
-    "train": (train, "train on a log and save the model"),
-    "tune": (tune, "search for the settings that predict a log best"),
-    "evaluate": (evaluate, "recall and MRR of a model on a log"),
-    "compare": (compare, "train several models and compare them"),
-    "recommend": (recommend, "the best next items of a session, or of all in a log"),
-    "info": (info, "what a model file holds, and what would run it here"),
-    "export": (export, "write a model as an ONNX file"),
-    "demo": (demo, "train, evaluate and compare, on generated sessions"),
-    "run": (run, "the original's command line: PATH -ps ... -t ..."),
+COMMANDS: dict[str, str] = {
+    "split": "earlier and later sessions of a log, as two files",
+    "train": "train on a log and save the model",
+    "tune": "search for the settings that predict a log best",
+    "evaluate": "recall and MRR of a model on a log",
+    "compare": "train several models and compare them",
+    "recommend": "the best next items of a session, or of all in a log",
+    "info": "what a model file holds, and what would run it here",
+    "export": "write a model as an ONNX file",
+    "demo": "train, evaluate and compare, on generated sessions",
+    "run": "the original's command line: PATH -ps ... -t ...",
 }
-"""Name -> its module, and what `--help` says of it."""
+"""Name, also of its module in `cli` -> what `--help` says of it."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a training that failed, 2 an error of the user's."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser, commands = build_parser()
-    if arguments and arguments[0] not in commands and not arguments[0].startswith("-"):
-        near = closest(arguments[0], commands)
+    if arguments and arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
+        near = closest(arguments[0], COMMANDS)
         if near and not Path(arguments[0]).exists():
-            parser.error(
-                f"{arguments[0]!r} is no command{near} Expected one of {', '.join(commands)}, or "
+            build_parser("")[0].error(
+                f"{arguments[0]!r} is no command{near} Expected one of {', '.join(COMMANDS)}, or "
                 "the path of a log, which is then trained on as by `run`"
             )
         arguments.insert(0, "run")
-    command = commands.get(arguments[0]) if arguments else None
+    parser, command = build_parser(arguments[0] if arguments else "")
     options = parser.parse(arguments, command)
     handler: Callable[[argparse.Namespace], int] = options.handler
     formatwarning = warnings.formatwarning
@@ -106,8 +94,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(status)
 
 
-def build_parser() -> tuple[Parser, dict[str, argparse.ArgumentParser]]:
-    """The parser, and those of its commands by name."""
+def build_parser(chosen: str) -> tuple[Parser, argparse.ArgumentParser | None]:
+    """The parser, and that of the chosen command, which alone has flags: no other is imported."""
     parser = Parser(
         prog="gru4rec-fast",
         description="Train, evaluate and use GRU4Rec, the session-based recommender.",
@@ -116,11 +104,13 @@ def build_parser() -> tuple[Parser, dict[str, argparse.ArgumentParser]]:
     )
     parser.add_argument("-V", "--version", action="version", version=f"gru4rec-fast {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, (module, summary) in COMMANDS.items():
+    for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary)
-        module.add_arguments(command)
-        command.set_defaults(handler=module.run)
-    return parser, dict(commands.choices)
+        if name == chosen:
+            module: Command = importlib.import_module(f"gru4rec_fast.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(handler=module.run)
+    return parser, commands.choices.get(chosen)
 
 
 def _with_flags(message: str, of_run: bool) -> str:

@@ -18,8 +18,8 @@ from gru4rec_fast.cli.parameter_file import read_parameter_file
 from gru4rec_fast.cli.parameters import parse_assignments
 from gru4rec_fast.data.column_names import known_columns
 from gru4rec_fast.errors import ParameterError
+from gru4rec_fast.evaluation.batch_eval import batch_eval
 from gru4rec_fast.evaluation.metrics import check_cutoffs
-from gru4rec_fast.gru4rec import batch_eval
 from gru4rec_fast.reference import RANKS
 
 if TYPE_CHECKING:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from gru4rec_fast.checks import whole_number
 from gru4rec_fast.data.column_names import ITEM_KEY, SESSION_KEY, TIME_KEY, resolved
 from gru4rec_fast.data.sessions import load_sessions
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from gru4rec_fast.gru4rec import GRU4Rec
 
 
@@ -53,19 +54,9 @@ def recommend_sessions(
         n_all = load_sessions(log, **keys).n_sessions
     ids = gru.data_iterator.itemidmap.sort_values().index
     sessions = [ids[items].tolist() for items in np.split(known.items, known.offsets[1:-1])]
-    tables = _tables(gru, sessions, k, exclude_seen)
-    lengths = [len(table) for table in tables]
-    table = pd.concat(tables, ignore_index=True)
-    item = table.columns[0]
-    session = known.session_ids.name if known.session_ids.name != item else "Session"
-    table.insert(0, session, np.repeat(known.session_ids, lengths))
-    rank = "Rank" if "Rank" not in table.columns else "ModelRank"
-    table.insert(1, rank, np.concatenate([np.arange(1, n + 1) for n in lengths]))
-    return SessionTable(table, len(tables), n_all - known.n_sessions, known.dropped_events)
-
-
-def _tables(
-    gru: GRU4Rec, sessions: list[list[Any]], k: int, exclude_seen: bool
-) -> list[pd.DataFrame]:
-    """A table of `GRU4Rec.recommend` for each session: the one place that asks the model."""
-    return [gru.recommend(session, k, exclude_seen=exclude_seen) for session in sessions]
+    table = gru.recommend_batch(sessions, k, exclude_seen=exclude_seen).to_frame()
+    item = table.columns[2]
+    table["Session"] = known.session_ids.to_numpy()[table["Session"].to_numpy()]
+    if known.session_ids.name != item:
+        table = table.rename(columns={"Session": known.session_ids.name})
+    return SessionTable(table, len(sessions), n_all - known.n_sessions, known.dropped_events)

@@ -89,7 +89,7 @@ def test_a_mistyped_flag_or_choice_is_told_the_one_that_was_meant(
 def test_help_lists_every_command_in_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--help") == 0
     printed = capsys.readouterr().out
-    for name, (_, summary) in COMMANDS.items():
+    for name, summary in COMMANDS.items():
         assert re.search(rf"^ +{name} +{re.escape(summary)}$", printed, re.MULTILINE), name
 
 
