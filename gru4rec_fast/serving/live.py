@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from gru4rec_fast.evaluation.network_scorer import CheckedScorer, NetworkScorer
     from gru4rec_fast.serving.catalogue import Catalogue
@@ -294,7 +293,7 @@ class LiveSessions:
         if not self._units:
             after.append(features)
         for values, new in zip(table.values, after, strict=True):
-            values[slots] = _array(new)
+            values[slots] = new.detach().cpu().numpy()
         if offsets is None:
             table.add_events(slots, items)
 
@@ -346,8 +345,3 @@ def _session_ids(values: Any) -> list[Hashable]:
         if session is None or session != session or not isinstance(session, int | str | np.integer):
             raise DataError(f"session_ids[{number}] is {session!r}; expected an integer or text")
     return ids
-
-
-def _array(x: Tensor) -> NDArray[np.floating]:
-    found: NDArray[np.floating] = x.detach().cpu().numpy()
-    return found
