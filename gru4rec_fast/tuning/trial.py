@@ -92,7 +92,8 @@ def run_trial(task: Task, trial: optuna.Trial) -> float:
                 valid.append(load_sessions(task.valid, itemidmap=items, **task.keys))
             curve.append(task.value(gru, valid[0]))
             trial.report(curve[-1], report.epoch)
-            pruned = PRESET not in trial.user_attrs and trial.should_prune()
+            # Published settings are asked too: others are compared with what has been asked.
+            pruned = trial.should_prune() and PRESET not in trial.user_attrs
             return pruned or task.is_late()
 
         def on_block(_: BlockReport) -> bool:

@@ -81,6 +81,12 @@ def test_published_settings_come_first_and_are_compared_on_the_test_log(
         assert {k: row[k] for k in ("loss", "bpreg", "learning_rate")} == {
             k: settings[k] for k in ("loss", "bpreg", "learning_rate")
         }
+    # The others are compared with them too.
+    states = found.trials.set_index("number")["state"]
+    assert set(states[2:]) <= {"complete", "pruned"}
+    for n in (2, 3, 4):
+        behind = found.curves[n][1] < best_third(found.curves, n, epoch=1)
+        assert (states[n] == "pruned") == behind
     assert found.best_preset.value == presets["value"].max()
     assert found.best.value >= found.best_preset.value
     names = list(found.comparison.results)
@@ -104,12 +110,14 @@ def test_halving_stops_all_but_the_better_third(tmp_path: Path) -> None:
     states = found.trials.set_index("number")["state"]
     assert stopped == set(states[states == "pruned"].index)
     assert 2 <= len(stopped) <= 7
-    for n, curve in curves.items():
-        assert len(curve) >= 3
-        # At epoch 3 a trial goes on if it is in the best third of those that have come so far.
-        so_far = sorted((curves[m][3] for m in range(n + 1)), reverse=True)
-        best_third = so_far[max(1, len(so_far) // 3) - 1]
-        assert (n in stopped) == (curve[3] < best_third)
+    for n in curves:
+        assert (n in stopped) == (curves[n][3] < best_third(curves, n, epoch=3))
+
+
+def best_third(curves: dict[int, dict[int, float]], n: int, epoch: int) -> float:
+    """The figure that trial n needs at an epoch to go on, by those that have come so far."""
+    so_far = sorted((curves[m][epoch] for m in range(n + 1)), reverse=True)
+    return so_far[max(1, len(so_far) // 3) - 1]
 
 
 def test_a_budget_ends_the_search_and_counts_what_is_there(
