@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 import time
 import warnings
@@ -21,6 +20,7 @@ from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.evaluation.batch_eval import batch_eval
 from gru4rec_fast.evaluation.metrics import check_cutoffs
 from gru4rec_fast.reference import RANKS
+from gru4rec_fast.tuning.module import model_class
 
 if TYPE_CHECKING:
     from gru4rec_fast.training.report import EpochReport
@@ -118,11 +118,11 @@ def run(options: argparse.Namespace) -> int:
     whole_number("-ss", options.sample_store_size, at_least=0)
     primary = _primary_metric(options) if options.log_primary_metric else None
     file = ModelFile(options.save_model, "-s", [options.path, *options.test])
-    model_class = _model_class(options.gru4rec_model)
+    gru4rec = model_class(options.gru4rec_model)
     columns = keys(options)
     if options.load_model:
         print(f"Loading trained model from file: {options.path}")
-        gru = model_class.loadmodel(options.path, device=options.device)
+        gru = gru4rec.loadmodel(options.path, device=options.device)
         if options.save_model is None and not options.test:
             raise ParameterError("-l loads a model, and then there is nothing to do: add -t LOG")
         check_logs(options.test, **known_columns(gru) | columns)
@@ -133,7 +133,7 @@ def run(options: argparse.Namespace) -> int:
             if options.parameter_string is not None
             else read_parameter_file(Path(options.parameter_file))
         )
-        gru = model_class(device=options.device)
+        gru = gru4rec(device=options.device)
         gru.set_params(**params)
         if options.save_model is None and not options.test:
             warnings.warn(
@@ -187,12 +187,3 @@ def _primary_metric(options: argparse.Namespace) -> tuple[str, int]:
             f"add -m {cutoff} and a log with -t"
         )
     return metric, int(cutoff)
-
-
-def _model_class(module: str) -> Any:
-    try:
-        return importlib.import_module(module).GRU4Rec
-    except (ImportError, AttributeError) as error:
-        raise ParameterError(
-            f"-g {module}: {error}; expected an importable module with a class GRU4Rec"
-        ) from error

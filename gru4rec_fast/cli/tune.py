@@ -25,8 +25,8 @@ BEST, TABLE, REPORT, PICTURE = "best.json", "trials.csv", "report.txt", "study.p
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of the command."""
     parser.description = (
-        "Search for the settings that predict VALID best. Without -opf the ranges of the published "
-        "searches are used, and the published settings are tried first."
+        "Search for the settings that predict VALID best. Without -opf the ranges of the\n"
+        "published searches are used, and the published settings are tried first."
     )
     parser.epilog = (
         "examples:\n"

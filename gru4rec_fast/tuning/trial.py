@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 import warnings
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import optuna
 from gru4rec_fast.data.sessions import Sessions, load_sessions
 from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.evaluation.evaluate import evaluate
+from gru4rec_fast.tuning.module import model_class
 
 if TYPE_CHECKING:
     from gru4rec_fast.training.report import BlockReport, EpochReport
@@ -70,20 +70,6 @@ class Task:
         return float(found.values[self.metric][self.cutoff])
 
 
-def model_class(module: str) -> Any:
-    """The class GRU4Rec of a module.
-
-    Raises:
-        ParameterError: there is no such module, or it has no such class.
-    """
-    try:
-        return importlib.import_module(module).GRU4Rec
-    except (ImportError, AttributeError) as error:
-        raise ParameterError(
-            f"-g {module}: {error}; expected an importable module with a class GRU4Rec"
-        ) from error
-
-
 def run_trial(task: Task, trial: optuna.Trial) -> float:
     """Train the trial's settings; returns the best figure of its epochs.
 
@@ -106,7 +92,8 @@ def run_trial(task: Task, trial: optuna.Trial) -> float:
                 valid.append(load_sessions(task.valid, itemidmap=items, **task.keys))
             curve.append(task.value(gru, valid[0]))
             trial.report(curve[-1], report.epoch)
-            pruned = PRESET not in trial.user_attrs and trial.should_prune()
+            # Published settings are asked too: others are compared with what has been asked.
+            pruned = trial.should_prune() and PRESET not in trial.user_attrs
             return pruned or task.is_late()
 
         def on_block(_: BlockReport) -> bool:

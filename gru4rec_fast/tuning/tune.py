@@ -21,6 +21,7 @@ from gru4rec_fast.evaluation.metrics import METRICS
 from gru4rec_fast.presets import PRESETS
 from gru4rec_fast.training.checkpoint_folder import locked_folder
 from gru4rec_fast.training.identity import fingerprint
+from gru4rec_fast.tuning.module import model_class
 from gru4rec_fast.tuning.space import PUBLISHED, Space
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def tune(
     """
     try:
         from gru4rec_fast.tuning import result, study
-        from gru4rec_fast.tuning.trial import Task, model_class
+        from gru4rec_fast.tuning.trial import Task
     except ImportError as error:
         if error.name != "optuna":
             raise

@@ -81,6 +81,12 @@ def test_published_settings_come_first_and_are_compared_on_the_test_log(
         assert {k: row[k] for k in ("loss", "bpreg", "learning_rate")} == {
             k: settings[k] for k in ("loss", "bpreg", "learning_rate")
         }
+    # The others are compared with them too.
+    states = found.trials.set_index("number")["state"]
+    assert set(states[2:]) <= {"complete", "pruned"}
+    for n in (2, 3, 4):
+        behind = found.curves[n][1] < best_third(found.curves, n, epoch=1)
+        assert (states[n] == "pruned") == behind
     assert found.best_preset.value == presets["value"].max()
     assert found.best.value >= found.best_preset.value
     names = list(found.comparison.results)
@@ -104,23 +110,33 @@ def test_halving_stops_all_but_the_better_third(tmp_path: Path) -> None:
     states = found.trials.set_index("number")["state"]
     assert stopped == set(states[states == "pruned"].index)
     assert 2 <= len(stopped) <= 7
-    for n, curve in curves.items():
-        assert len(curve) >= 3
-        # At epoch 3 a trial goes on if it is in the best third of those that have come so far.
-        so_far = sorted((curves[m][3] for m in range(n + 1)), reverse=True)
-        best_third = so_far[max(1, len(so_far) // 3) - 1]
-        assert (n in stopped) == (curve[3] < best_third)
+    for n in curves:
+        assert (n in stopped) == (curves[n][3] < best_third(curves, n, epoch=3))
 
 
-def test_a_budget_ends_the_search_and_counts_what_is_there(tmp_path: Path) -> None:
-    started = time.monotonic()
-    found = searched(
-        tmp_path, n_trials=None, budget=2.0, fixed={**FIXED, "n_epochs": 10**6}, pruning="none"
-    )
-    assert time.monotonic() - started < 60
-    assert len(found.trials) == 1
+def best_third(curves: dict[int, dict[int, float]], n: int, epoch: int) -> float:
+    """The figure that trial n needs at an epoch to go on, by those that have come so far."""
+    so_far = sorted((curves[m][epoch] for m in range(n + 1)), reverse=True)
+    return so_far[max(1, len(so_far) // 3) - 1]
+
+
+def test_a_budget_ends_the_search_and_counts_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    def is_late(task: Any) -> bool:
+        nonlocal asked
+        asked += 1
+        assert task.deadline - time.time() < 600
+        return asked > 40
+
+    monkeypatch.setattr("gru4rec_fast.tuning.trial.Task.is_late", is_late)
+    endless = {**FIXED, "n_epochs": 10**6}
+    found = searched(tmp_path, n_trials=None, budget="10m", fixed=endless, pruning="none")
     assert found.trials["state"].tolist() == ["complete"]
-    assert found.best.params["n_epochs"] <= len(found.curves[0])
+    assert 1 <= found.best.params["n_epochs"] <= len(found.curves[0]) < 40
+    assert found.best.value == max(found.curves[0].values())
 
 
 def test_an_equal_seed_tries_equal_settings_and_a_resumed_study_goes_on(tmp_path: Path) -> None:
