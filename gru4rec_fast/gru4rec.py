@@ -41,10 +41,12 @@ from gru4rec_fast.training.setup import (
     block_steps_of,
     naming_sizes,
     sampler_of,
+    schedule_of,
     trainer_of,
     warn_of_pitfalls,
 )
 from gru4rec_fast.training.state import TrainingState
+from gru4rec_fast.training.tensorboard import writing
 from gru4rec_fast.training.update import update_of
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from gru4rec_fast.data.sessions import Sessions
     from gru4rec_fast.engines.contract import Trainer
     from gru4rec_fast.plan.negatives import Negatives
+    from gru4rec_fast.training.schedule import Schedule
 
 __all__ = ["GRU4Rec", "batch_eval"]
 
@@ -224,6 +227,7 @@ class GRU4Rec:
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | str = "5m",
         resume: bool = False,
+        tensorboard: str | os.PathLike[str] | None = None,
         on_epoch: Callable[[EpochReport], object] | None = None,
         on_block: Callable[[BlockReport], object] | None = None,
         progress: bool = True,
@@ -257,6 +261,8 @@ class GRU4Rec:
             resume: go on from the newest state in `checkpoint`, with the same bits as without the
                 interruption; from the start where the folder holds none. A training that was
                 finished is just loaded. The epoch that was running is reported once it is whole.
+            tensorboard: a folder for TensorBoard: the loss, the speed and the learning rate after
+                each block of steps, and the loss and the validation figures after each epoch.
             on_epoch: called after each epoch with its report; it may evaluate or save the model.
             on_block: called after each block of steps with what the epoch did so far. The next
                 block may have been trained already.
@@ -276,6 +282,7 @@ class GRU4Rec:
             CheckpointError: the folder is used by another training, or holds one and `resume` is
                 False, or one of other parameters or another log; the difference is named.
             MemoryError: the model or a mini-batch does not fit; the message names the sizes.
+            ImportError: `tensorboard` without the package; the message names the extra.
         """
         config = self.config
         whole_number("sample_cache_max_size", sample_cache_max_size, at_least=0)
@@ -291,6 +298,7 @@ class GRU4Rec:
             sessions, validated = training_and_validation(data, validation, keys, config.time_sort)
             warn_of_pitfalls(sessions, config, stacklevel=3)
             sampler = sampler_of(config, sessions.support, negatives)
+            schedule = schedule_of(config, 1, config.n_epochs, sessions.n_pairs)
             stack.enter_context(naming_sizes(config, sessions.n_items))
             network = Network(config, sessions.n_items)
             network.initialise(compatibility_mode)
@@ -305,7 +313,7 @@ class GRU4Rec:
                     patience=stopping and stopping.patience, restore_best=bool(restore_best),
                 )  # fmt: skip
                 saver = TrainingSaver(folder, interval, network, trainer, items, stopping, identity)
-                position = saver.restore()
+                position = saver.restore(position)
                 hooks = replace(hooks, saver=saver)
             if self._network is not None and position.first_step + position.steps == 0:
                 warnings.warn(
@@ -317,10 +325,13 @@ class GRU4Rec:
             self._become(network, items)
             if validated is not None:
                 hooks = replace(hooks, validate=lambda: figures(self.scorer(), validated, cutoff))
+            if tensorboard is not None:
+                hooks = stack.enter_context(writing(tensorboard, hooks, position))
             self._train(
                 trainer,
                 sessions,
                 sampler,
+                schedule,
                 position,
                 hooks,
                 last_epoch=config.n_epochs,
@@ -337,11 +348,16 @@ class GRU4Rec:
         *,
         support: str | float = "both",
         forget: float | None = None,
+        new_items: str = "initial",
         item_key: str = ITEM_KEY,
         session_key: str = SESSION_KEY,
         time_key: str | None = TIME_KEY,
         sep: str | None = None,
         sample_cache_max_size: int = 10_000_000,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | str = "5m",
+        resume: bool = False,
+        tensorboard: str | os.PathLike[str] | None = None,
         on_epoch: Callable[[EpochReport], object] | None = None,
         on_block: Callable[[BlockReport], object] | None = None,
         progress: bool = True,
@@ -350,7 +366,8 @@ class GRU4Rec:
 
         Weights, optimiser state and the counts of epochs and steps go on. Items never seen get new
         rows, and their ids follow in `itemidmap` in order of appearance. The hyper-parameters are
-        those set now; the structure must be the model's. The lanes start from zero states.
+        those set now; the structure must be the model's. The lanes start from zero states. A
+        learning-rate schedule starts anew, over the epochs of the update.
 
         Args:
             data: the new log alone, as for `fit`.
@@ -360,49 +377,69 @@ class GRU4Rec:
                 in [0, 1], rounded up.
             forget: drop the items without an event among the last so many events of all logs, or
                 the last such share of them (below 1). Items of the new log stay. None drops none.
+            new_items: rows of items never seen: 'initial' draws them as at initialisation,
+                'co-visited' adds the mean of the known items in the same sessions.
             item_key: the item column, by default of the name that the model knows.
             session_key: the session column, likewise.
             time_key: the time column, likewise; None where the rows are in the order of time.
             sep: as for `fit`.
             sample_cache_max_size: as for `fit`.
+            checkpoint: as for `fit`, of this update.
+            checkpoint_every: as for `fit`.
+            resume: as for `fit`, by the same model and log as the update that was interrupted.
+            tensorboard: as for `fit`.
             on_epoch: as for `fit`; epochs are counted on.
             on_block: as for `fit`.
             progress: show a progress bar.
 
         Raises:
             RuntimeError: there is no model yet.
-            DataError, ParameterError, MemoryError: as for `fit`; the model stays as it was, unless
-                training had begun.
+            DataError, ParameterError, CheckpointError, MemoryError: as for `fit`; the model stays
+                as it was, unless training had begun.
         """
         network, items = self._fitted()
         n_epochs = self.config.n_epochs if n_epochs is None else whole_number("n_epochs", n_epochs)
         whole_number("sample_cache_max_size", sample_cache_max_size, at_least=0)
         hooks = Hooks(on_epoch, on_block)
+        interval = Interval(checkpoint_every)
         given = {
             "item_key": item_key, "session_key": session_key, "time_key": time_key, "sep": sep
         }  # fmt: skip
         keys = resolved(items.columns, given)
         config = self.config
-        log, _ = training_and_validation(data, None, keys, config.time_sort)
-        warn_of_pitfalls(log, config, stacklevel=3)
-        update = update_of(
-            network, items.itemidmap, self._training_state, log, config, support, forget
-        )
-        sessions, state = update.sessions, update.state
-        sampler = sampler_of(config, sessions.support, None)
-        with naming_sizes(config, sessions.n_items):
+        with ExitStack() as stack:
+            folder = stack.enter_context(locked_folder(checkpoint, resume))
+            log, _ = training_and_validation(data, None, keys, config.time_sort)
+            warn_of_pitfalls(log, config, stacklevel=3)
+            update = update_of(
+                network, items.itemidmap, self._training_state, log, config, support, forget,
+                new_items,
+            )  # fmt: skip
+            sessions, state = update.sessions, update.state
+            sampler = sampler_of(config, sessions.support, None)
+            schedule = schedule_of(config, state.epochs + 1, n_epochs, sessions.n_pairs)
+            stack.enter_context(naming_sizes(config, sessions.n_items))
             network = update.network.to(self.device).eval()
             # The logarithm of a support of 0 would be infinite.
             counts = np.maximum(sessions.support, 1)
-            trainer, self.engine_ = trainer_of(network, counts, self._engine, self.device)
+            trainer, engine = trainer_of(network, counts, self._engine, self.device)
             update.restore(trainer)
-            columns = log.columns | items.columns
-            self._become(network, DataIterator(sessions.itemidmap, columns))
-            position = Progress(state.epochs + 1, state.steps, history=self.history)
+            items = DataIterator(sessions.itemidmap, log.columns | items.columns)
+            position = Progress(state.epochs + 1, state.steps, history=History(self.history))
+            if folder is not None:
+                identity = update.identity(engine, trainer, config, n_epochs=n_epochs)
+                saver = TrainingSaver(folder, interval, network, trainer, items, None, identity)
+                position = saver.restore(position)
+                hooks = replace(hooks, saver=saver)
+            self.engine_ = engine
+            self._become(network, items)
+            if tensorboard is not None:
+                hooks = stack.enter_context(writing(tensorboard, hooks, position))
             self._train(
                 trainer,
                 sessions,
                 sampler,
+                schedule,
                 position,
                 hooks,
                 last_epoch=state.epochs + n_epochs,
@@ -577,6 +614,7 @@ class GRU4Rec:
         trainer: Trainer,
         sessions: Sessions,
         sampler: Negatives,
+        schedule: Schedule,
         position: Progress,
         hooks: Hooks,
         **settings: Any,
@@ -587,7 +625,10 @@ class GRU4Rec:
         self._history = position.history
         self.error_during_train = False
         try:
-            train(trainer, weights, network.config, sessions, sampler, position, hooks, **settings)
+            train(
+                trainer, weights, network.config, sessions, sampler, schedule, position, hooks,
+                **settings,
+            )  # fmt: skip
         except NonFiniteLossError as error:
             self.error_during_train = True
             logger.error("%s", error)

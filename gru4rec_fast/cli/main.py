@@ -1,4 +1,4 @@
-"""The command line: `gru4rec-fast train | evaluate | recommend | demo`, and `run`.
+"""The command line: `gru4rec-fast train | update | evaluate | recommend | demo`, and `run`.
 
 `run` has the flags of the original's command line. It is also meant when the first word is no
 command: `python -m gru4rec_fast PATH -ps ...` replaces the original's script. A first word that is
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gru4rec_fast import __version__
 from gru4rec_fast.checks import closest
-from gru4rec_fast.cli import compare, demo, evaluate, recommend, run, train
+from gru4rec_fast.cli import compare, demo, evaluate, recommend, run, train, update
 from gru4rec_fast.errors import CheckpointError, DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Command(Protocol):
 
 COMMANDS: dict[str, tuple[Command, str]] = {
     "train": (train, "train on a session log and save the model"),
+    "update": (update, "go on training a model on a newer log, as that of a day"),
     "evaluate": (evaluate, "recall and MRR of a model on a log"),
     "compare": (compare, "train several models and compare them"),
     "recommend": (recommend, "the best next items of a session"),

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from gru4rec_fast.plan.block import StepBlock
     from gru4rec_fast.plan.epoch import EpochPlan
     from gru4rec_fast.plan.negatives import Negatives
+    from gru4rec_fast.training.schedule import Schedule
 
 logger = logging.getLogger(__name__)
+_Started = tuple["StepBlock", float, "Tensor"]
 
 BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {rate_fmt}{postfix}"
 """tqdm's own bar without the counts, which would leave it no room on a line of 80 columns."""
@@ -42,6 +44,7 @@ def train(
     config: Config,
     sessions: Sessions,
     sampler: Negatives,
+    schedule: Schedule,
     progress: Progress,
     hooks: Hooks,
     *,
@@ -88,7 +91,7 @@ def train(
             disable=not show_bar,
         )
         with plan, bar:
-            stopped = _EpochRun(trainer, progress, hooks, bar).train(plan)
+            stopped = _EpochRun(trainer, schedule, progress, hooks, bar).train(plan)
         if stopped:
             break
         if progress.events == 0:
@@ -112,8 +115,17 @@ def train(
 class _EpochRun:
     """Trains the blocks of one epoch and adds up what they did."""
 
-    def __init__(self, trainer: Trainer, progress: Progress, hooks: Hooks, bar: tqdm[Any]) -> None:
-        self.trainer, self.progress, self.hooks, self.bar = trainer, progress, hooks, bar
+    def __init__(
+        self,
+        trainer: Trainer,
+        schedule: Schedule,
+        progress: Progress,
+        hooks: Hooks,
+        bar: tqdm[Any],
+    ) -> None:
+        self.trainer, self.schedule, self.progress = trainer, schedule, progress
+        self.hooks, self.bar = hooks, bar
+        self.events = progress.events  # of all started blocks
         self.started = time.perf_counter()
 
     def train(self, plan: EpochPlan) -> bool:
@@ -122,10 +134,10 @@ class _EpochRun:
         The losses of a block are read after the next one was started: a GPU trains on meanwhile.
         """
         saver, stop = self.hooks.saver, False
-        started: list[tuple[StepBlock, Tensor]] = []
+        started: list[_Started] = []
         step = self.progress.first_step + self.progress.steps
         for block in plan:
-            started.append((block, self.trainer.train_block(block)))
+            started.append(self._start(block))
             step += len(block)
             if len(started) > 1:
                 stop = self._finish(*started.pop(0))
@@ -138,11 +150,21 @@ class _EpochRun:
                     self.started = time.perf_counter()
             if stop:
                 break
-        for block, losses in started:
-            stop = self._finish(block, losses)
+        for each in started:
+            stop = self._finish(*each)
         return stop
 
-    def _finish(self, block: StepBlock, losses: Tensor) -> bool:
+    def _start(self, block: StepBlock) -> _Started:
+        """Start a block; returns it, its last learning rate, and its losses to come."""
+        if self.schedule.is_constant:
+            losses, last = self.trainer.train_block(block), self.schedule.base
+        else:
+            rates = self.schedule.rates(self.progress.epoch, self.events, block.live)
+            losses, last = self.trainer.train_block(block, rates), float(rates[-1])
+        self.events += int(block.live.sum())
+        return block, last, losses
+
+    def _finish(self, block: StepBlock, learning_rate: float, losses: Tensor) -> bool:
         """Read a block's losses and report it; returns True if `on_block` stops the training."""
         progress = self.progress
         step_losses = losses.double().cpu().numpy()
@@ -153,6 +175,7 @@ class _EpochRun:
         events = int(block.live.sum())
         progress.loss_sum += float(step_losses @ block.live)
         progress.steps += len(block)
+        progress.learning_rate = learning_rate
         progress.events += events
         self._count_seconds()
         loss = progress.loss_sum / progress.events
@@ -161,7 +184,13 @@ class _EpochRun:
         )
         self.bar.update(events)
         report = BlockReport(
-            progress.epoch, loss, progress.seconds, progress.steps, progress.events
+            progress.epoch,
+            loss,
+            progress.seconds,
+            progress.steps,
+            progress.events,
+            progress.first_step + progress.steps,
+            learning_rate,
         )
         return asks_to_stop(self.hooks.on_block, report)
 
@@ -182,6 +211,7 @@ def _end_epoch(
         progress.steps,
         progress.events,
         hooks.validate() if hooks.validate is not None else {},
+        progress.learning_rate,
     )
     progress.next_epoch(report)
     logger.info("%s", report)

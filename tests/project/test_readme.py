@@ -65,6 +65,8 @@ def test_the_commands_shown_run(capsys: pytest.CaptureFixture[str]) -> None:
         "evaluate",
         "recommend",
         "train",
+        "update",
+        "train",
         "run",
     ]
     for command in commands:
