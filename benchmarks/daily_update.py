@@ -154,7 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, default=DATA, help="log with times in seconds")
     parser.add_argument("--k", type=int, nargs="+", default=[12, 20, 28], help="days trained on")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--preset", choices=PRESETS, default="rsc15")
     parser.add_argument("--limit", type=float, default=15, help="minutes (default: 15)")
     options = parser.parse_args()

@@ -33,18 +33,24 @@ KEPT = ROOT / "build" / "time_to_recall.json"
 DAYS = 3
 PUBLISHED = "published"
 FALLING: dict[str, Any] = {"lr_schedule": "linear", "lr_warmup": 0.1}
+LESS: dict[str, Any] = {"dropout_p_hidden": 0.2}
 SETTINGS: dict[str, dict[str, Any]] = {
     PUBLISHED: {},
     "linear fall in 5 epochs": {"n_epochs": 5, **FALLING},
     "linear fall in 3 epochs": {"n_epochs": 3, **FALLING},
     "512 negatives": {"n_sample": 512},
     "512 negatives, linear fall in 5 epochs": {"n_sample": 512, "n_epochs": 5, **FALLING},
-    "512 negatives, linear fall in 3 epochs": {"n_sample": 512, "n_epochs": 3, **FALLING},
-    "the same, dropout 0.2": {
-        "n_sample": 512, "n_epochs": 3, "dropout_p_hidden": 0.2, **FALLING
+    "512 negatives, linear fall in 8 epochs": {"n_sample": 512, "n_epochs": 8, **FALLING},
+    "dropout 0.2, linear fall in 3 epochs": {"n_epochs": 3, **LESS, **FALLING},
+    "dropout 0.2, linear fall in 4 epochs": {"n_epochs": 4, **LESS, **FALLING},
+    "512 negatives, dropout 0.2, linear fall in 3 epochs": {
+        "n_sample": 512, "n_epochs": 3, **LESS, **FALLING
     },
-    "the same, dropout 0.2, B = 64": {
-        "n_sample": 512, "n_epochs": 3, "dropout_p_hidden": 0.2, "batch_size": 64, **FALLING
+    "512 negatives, dropout 0.2, linear fall in 4 epochs": {
+        "n_sample": 512, "n_epochs": 4, **LESS, **FALLING
+    },
+    "512 negatives, dropout 0.2, linear fall in 5 epochs": {
+        "n_sample": 512, "n_epochs": 5, **LESS, **FALLING
     },
 }  # fmt: skip
 """What is changed of the published settings."""
@@ -111,6 +117,7 @@ def main() -> None:
     day = days_of(log)
     end = int(day.max()) - (DAYS if options.search else 0)
     train, test = log[day <= end - DAYS], log[(day > end - DAYS) & (day <= end)]
+    course(PRESETS[options.preset] | {"n_epochs": 1}, train[:2000], test[:200])  # loads libraries
     started = time.monotonic()
     KEPT.parent.mkdir(exist_ok=True)
     kept: dict[str, Course] = json.loads(KEPT.read_text()) if KEPT.is_file() else {}

@@ -344,7 +344,7 @@ class GRU4Rec:
     def partial_fit(
         self,
         data: Any,
-        n_epochs: int | None = None,
+        n_epochs: int = 3,
         *,
         support: str | float = "both",
         forget: float | None = None,
@@ -371,7 +371,8 @@ class GRU4Rec:
 
         Args:
             data: the new log alone, as for `fit`.
-            n_epochs: passes over it; None for the parameter `n_epochs`.
+            n_epochs: passes over it, whatever the parameter `n_epochs` is. Three are the best on
+                the sessions of docs/DAILY_UPDATE.md; more forget what the day lacks.
             support: what negatives are drawn by, and what logq corrects by: the events of the 'new'
                 log, of 'both' the old and the new ones, or both with the old ones times a number
                 in [0, 1], rounded up.
@@ -398,7 +399,7 @@ class GRU4Rec:
                 as it was, unless training had begun.
         """
         network, items = self._fitted()
-        n_epochs = self.config.n_epochs if n_epochs is None else whole_number("n_epochs", n_epochs)
+        whole_number("n_epochs", n_epochs)
         whole_number("sample_cache_max_size", sample_cache_max_size, at_least=0)
         hooks = Hooks(on_epoch, on_block)
         interval = Interval(checkpoint_every)

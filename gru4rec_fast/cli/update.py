@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-o", "--save", metavar="FILE", required=True,
         help="where the new model goes, with its training state; it may be MODEL")  # fmt: skip
     add_set(parser, "parameters of the update other than the model's, as learning_rate=0.1")
-    add_epochs(parser, " (default: the model's)")
+    add_epochs(parser, " (default: 3)")
     add("--support", metavar="WHAT", type=_number_or_word, default="both",
         help="what negatives are drawn by: events of the 'new' log, of 'both' the old and new, or "
         "a number in [0, 1] that the old ones are multiplied by (default: both)")  # fmt: skip
@@ -54,7 +54,9 @@ def run(options: argparse.Namespace) -> int:
     tests = [options.test] if options.test else []
     file = ModelFile(options.save, "--save", [options.log, *tests])
     gru = GRU4Rec.loadmodel(options.model, options.device)
-    gru.set_params(**set_parameters(options))
+    params = set_parameters(options)
+    gru.set_params(**params)
+    epochs = {"n_epochs": gru.config.n_epochs} if "n_epochs" in params else {}
     check_logs(tests, **{**gru.data_iterator.columns, **keys(options)})
     training = TrainingRun(gru, options, file)
     with training.training():
@@ -63,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
             support=options.support,
             forget=options.forget,
             new_items=options.new_items,
+            **epochs,
             **keys(options),
             **training.arguments,
         )
