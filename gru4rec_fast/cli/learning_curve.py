@@ -56,7 +56,7 @@ def require_drawable(path: Path) -> None:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise ParameterError(
-            f"--learning-curve {path} needs matplotlib: pip install 'gru4rec-fast[demo]'"
+            f"--learning-curve {path} needs matplotlib: pip install 'gru4rec-fast[plot]'"
         ) from error
 
 

@@ -10,7 +10,7 @@ from gru4rec_fast.cli.options import add_device, add_keys, keys
 from gru4rec_fast.cli.parameters import add_epochs, add_set, set_parameters
 from gru4rec_fast.cli.training_run import TrainingRun, add_training
 from gru4rec_fast.gru4rec import GRU4Rec
-from gru4rec_fast.training.update import CO_VISITED, INITIAL
+from gru4rec_fast.training.update import CO_VISITED, EPOCHS, INITIAL
 
 if TYPE_CHECKING:
     import argparse
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-o", "--save", metavar="FILE", required=True,
         help="where the new model goes, with its training state; it may be MODEL")  # fmt: skip
     add_set(parser, "parameters of the update other than the model's, as learning_rate=0.1")
-    add_epochs(parser, " (default: 3)")
+    add_epochs(parser, f" (default: {EPOCHS})")
     add("--support", metavar="WHAT", type=_number_or_word, default="both",
         help="what negatives are drawn by: events of the 'new' log, of 'both' the old and new, or "
         "a number in [0, 1] that the old ones are multiplied by (default: both)")  # fmt: skip
@@ -56,16 +56,16 @@ def run(options: argparse.Namespace) -> int:
     gru = GRU4Rec.loadmodel(options.model, options.device)
     params = set_parameters(options)
     gru.set_params(**params)
-    epochs = {"n_epochs": gru.config.n_epochs} if "n_epochs" in params else {}
+    n_epochs = gru.config.n_epochs if "n_epochs" in params else EPOCHS
     check_logs(tests, **{**gru.data_iterator.columns, **keys(options)})
     training = TrainingRun(gru, options, file)
     with training.training():
         gru.partial_fit(
             options.log,
+            n_epochs,
             support=options.support,
             forget=options.forget,
             new_items=options.new_items,
-            **epochs,
             **keys(options),
             **training.arguments,
         )

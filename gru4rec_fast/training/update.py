@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from gru4rec_fast.engines.contract import Trainer
     from gru4rec_fast.model.network import Network
 
+EPOCHS = 3
+"""Passes over the new log, the best of 1, 3 and 10 in docs/DAILY_UPDATE.md."""
 INITIAL, CO_VISITED = "initial", "co-visited"
 NO_STATE = (
     "the model has no training state, so this update starts with a fresh optimiser state and draws "
