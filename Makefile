@@ -56,8 +56,11 @@ bench-against: $(STAMP)  ## a step's time beside that of REV=<commit>, interleav
 	@$(if $(REV),,echo 'say which commit: make bench-against REV=HEAD~1' && exit 2;) \
 	  $(BIN)/python -m benchmarks.against '$(REV)' $(ARGS)
 
-daily-update: $(STAMP)  ## what an update with a day's sessions is worth; ARGS="--data LOG --days 7"
-	@OMP_NUM_THREADS=2 $(BIN)/python -W ignore -m benchmarks.daily_update $(ARGS)
+daily-update: $(STAMP)  ## what an update with a day's sessions is worth, 15 minutes; ARGS="--data LOG --k 12 28"
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.daily_update $(ARGS)
+
+time-to-recall: $(STAMP)  ## time and epochs to the recall of ten published epochs, 15 minutes
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.time_to_recall $(ARGS)
 
 experiment: $(STAMP)  ## papers' claims, one factor at a time, 40 minutes; DATA=folder of real sessions
 	@$(BIN)/python -m benchmarks.experiment $(if $(DATA),--data '$(DATA)') $(ARGS)

@@ -20,6 +20,7 @@ Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 UInt8 = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
 
 class SessionStore:
     """Events grouped by session and ordered by time within each (ties keep the input order).
@@ -295,8 +296,13 @@ class Trainer:
     ) -> None: ...
     def start_epoch(self) -> None:
         """Set the states of all B lanes to zero."""
-    def train_block(self, block: StepBlock, threads: int) -> Float32:
+    def train_block(
+        self, block: StepBlock, threads: int, learning_rates: Float64 | None = None
+    ) -> Float32:
         """Train the steps of a block, and return their losses (T,).
+
+        `learning_rates` (T,) has the rate of each step, which is rounded to float32; None keeps the
+        rate as it is.
 
         Calls from several threads wait for each other. Raises ValueError for arrays that do not
         fit together, and for an index outside its table.

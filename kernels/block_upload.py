@@ -15,6 +15,8 @@ import torch
 from gru4rec_fast.kernels.device_block import DeviceBlock, pack_block, record_words
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gru4rec_fast.plan.block import StepBlock
 
 
@@ -35,7 +37,7 @@ class BlockUpload:
             event.record()  # the side stream must not overtake the zeros above
         self.turn = 0
 
-    def send(self, block: StepBlock) -> None:
+    def send(self, block: StepBlock, learning_rates: NDArray[np.float64] | None = None) -> None:
         """Queue the upload in the current stream; returns before the block has arrived.
 
         Raises:
@@ -47,7 +49,7 @@ class BlockUpload:
         self.sent[i].synchronize()
         host, staged = self.host[i], self.staged[i]
         words = host.numpy()
-        pack_block(block, target.rows, words[1:])
+        pack_block(block, target.rows, words[1:], learning_rates)
         words[0, :4] = np.array([0, block.first_step], dtype=np.int64).view(np.int32)
         with torch.cuda.stream(self.stream):
             self.stream.wait_event(self.used[i])

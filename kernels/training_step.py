@@ -41,6 +41,8 @@ from gru4rec_fast.kernels.step_context import StepContext
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from gru4rec_fast.config import Config
@@ -100,7 +102,7 @@ class TrainingStep:
         tiles = tiles_for(lanes, precision)
         self.block = DeviceBlock.empty(block_steps, lanes, 2 * lanes + config.n_sample, device)
         rule = OPTIMISERS[optimiser.name]
-        self.update = rule.of(optimiser)
+        self.update = rule.of(optimiser, self.block if config.has_schedule else None)
         self.row_updates: dict[str, RowUpdate] = {}
         if rule.whole_rows:
             self.row_updates = _row_updates(spec, parameters, self.block.rows)
@@ -154,17 +156,24 @@ class TrainingStep:
             layer.state[:, : len(state)] = state
         self._live, self._slot = len(states[0]), None
 
-    def train_block(self, block: StepBlock) -> Tensor:
+    def train_block(
+        self, block: StepBlock, learning_rates: NDArray[np.float64] | None = None
+    ) -> Tensor:
         """Train the T steps of a planned block; returns their losses (T,), on the device.
 
+        `learning_rates` (T,) are needed exactly where the Config has a schedule.
+
         Raises:
-            ValueError: a block of more steps than `block_steps`, or of other lanes or samples.
+            ValueError: a block of more steps than `block_steps`, or of other lanes or samples;
+                rates that are missing, or that no schedule asks for.
         """
         steps, lanes = len(block), block.inputs.shape[1]
         if lanes != self.block.lanes:
             raise ValueError(f"the block has {lanes} lanes; expected {self.block.lanes}")
+        if (learning_rates is not None) != (len(self.update.options.schedule) > 0):
+            raise ValueError("learning_rates are given without a schedule, or missing with one")
         with torch.cuda.device_of(self.w.theta):
-            self._send(block)
+            self._send(block, learning_rates)
             self._put_states_into(block.first_step % 2)
             self._run_steps(steps)
         self._live, self._slot = int(block.live[-1]), (block.first_step + steps) % 2
@@ -176,12 +185,12 @@ class TrainingStep:
             for layer in self.layers:
                 layer.state[slot].copy_(layer.state[1 - slot])
 
-    def _send(self, block: StepBlock) -> None:
+    def _send(self, block: StepBlock, learning_rates: NDArray[np.float64] | None) -> None:
         if self.upload is None:
-            pack_block(block, self.block.rows, self.block.records.numpy())
+            pack_block(block, self.block.rows, self.block.records.numpy(), learning_rates)
             self.block.next.copy_(torch.tensor([0, block.first_step]))
         else:
-            self.upload.send(block)
+            self.upload.send(block, learning_rates)
 
     def _run_steps(self, steps: int) -> None:
         if self.upload is None or not self.warm:

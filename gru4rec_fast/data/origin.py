@@ -67,9 +67,10 @@ def require_columns(
         near = closest(name, [str(column) for column in columns])
         there = [shortened(str(column)) for column in columns[:SHOWN_COLUMNS]]
         more = ["..."] if len(columns) > SHOWN_COLUMNS else []
+        or_none = ", or time_key=None where the rows are in the order of time"
         raise DataError(
             f"no column {name!r}{near}; columns there: {', '.join(there + more)}; "
-            f"if it has another name, pass {keyword}=..."
+            f"if it has another name, pass {keyword}=...{or_none * (keyword == 'time_key')}"
         )
 
 

@@ -20,6 +20,8 @@ from gru4rec_fast.engines.contract import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from gru4rec_fast.config import Config
@@ -34,6 +36,7 @@ HANDLED = frozenset(
         "loss", *LOSS_FIELDS, "final_act", "elu_param",  # the last two: config.score_activation
         "adapt", "adapt_params", "learning_rate", "momentum", "lmbd",  # the optimiser
         "hidden_act", "feed_forward", "feed_forward_act",  # the network's structure
+        "lr_schedule", "lr_final", "lr_warmup", "lr_decay",  # the rates of a block
         "grad_cap", "seed",
     }
 )  # fmt: skip
@@ -143,9 +146,12 @@ class CpuTrainer:
         """`contract.Trainer.start_epoch`."""
         self._trainer.start_epoch()
 
-    def train_block(self, block: StepBlock) -> Tensor:
+    def train_block(
+        self, block: StepBlock, learning_rates: NDArray[np.float64] | None = None
+    ) -> Tensor:
         """`contract.Trainer.train_block`."""
-        return torch.from_numpy(self._trainer.train_block(block, torch.get_num_threads()))
+        threads = torch.get_num_threads()
+        return torch.from_numpy(self._trainer.train_block(block, threads, learning_rates))
 
 
 class CpuForward:

@@ -13,11 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import ArrayLike
+    from torch import Tensor
 
     from gru4rec_fast.config import Config
     from gru4rec_fast.data.sessions import Sessions
 
-LOGS = {"log": "the log", "validation": "the validation log", "negatives": "negatives"}
+LOGS = {
+    "log": "the log",
+    "validation": "the validation log",
+    "negatives": "negatives",
+    "model": "the model before",
+}
 """Entries that are data: they are compared by a fingerprint, and their sizes are shown."""
 
 
@@ -47,6 +53,15 @@ def identity_of(
         "validation": None if validated is None else fingerprint(validated),
         "negatives": None if negatives is None else _array(np.asarray(negatives)),
     }
+
+
+def fingerprint_of(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the tensors' names and contents."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
 
 
 def differences(saved: Mapping[str, Any], here: Mapping[str, Any]) -> str:

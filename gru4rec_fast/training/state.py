@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 OPTIMISER, SUPPORT, LAST_EVENT = "optimiser.", "update.support", "update.last_event"
 """Names of its tensors in a model file: a prefix, and two whole names."""
 
+UPDATE_EPOCHS = 3
+"""Passes over the new log, the best of 1, 3 and 10 in docs/DAILY_UPDATE.md."""
+
 
 @dataclass
 class TrainingState:

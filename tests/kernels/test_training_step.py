@@ -30,6 +30,8 @@ from tests.kernels.cases import (
     training_step,
     zero_state,
 )
+from tests.options import OPTIMISERS as OPTIMISER_OPTIONS
+from tests.options import SCHEDULE
 
 SHARED: dict[str, Any] = {}
 CROSS_ENTROPY: dict[str, Any] = {"loss": "cross-entropy", "logq": 1.0}
@@ -52,6 +54,20 @@ DROPOUT: dict[str, Any] = {"dropout_p_embed": 0.25, "dropout_p_hidden": 0.4}
 )
 def test_five_steps_of_one_layer(options: dict[str, Any], device: torch.device) -> None:
     check_training(device, **options)
+
+
+@pytest.mark.parametrize("options", [*OPTIMISER_OPTIONS, "l2"])
+def test_learning_rates_of_a_schedule(options: str, device: torch.device) -> None:
+    others = {"adapt": "sgd", "lmbd": 0.01} if options == "l2" else OPTIMISER_OPTIONS[options]
+    check_training(device, **SCHEDULE, **others, momentum=0.2)
+
+
+def test_rates_without_a_schedule_are_refused(device: torch.device) -> None:
+    config = Config(layers=(4,), batch_size=6, n_sample=16)
+    p = model(config, 50, device)
+    step = training_step(p, zero_state(p, config), config, block_steps=3)
+    with pytest.raises(ValueError, match="without a schedule"):
+        step.train_block(planned_block(50, config, steps=3), np.full(3, 0.1))
 
 
 @pytest.mark.parametrize("embedding", [SHARED, ONE_HOT], ids=["shared", "one-hot"])
