@@ -57,7 +57,7 @@ class Layer(Protocol):
 
 
 def lane_buffer(device: torch.device, *shape: int) -> Tensor:
-    """Zeros: dead lanes are never written, and 0 times what they hold must be 0."""
+    """Zeros. Kernels read live lanes only, so what dead lanes were left with never counts."""
     return torch.zeros(shape, device=device)
 
 
@@ -74,7 +74,8 @@ def sum_parts(
     if ROWS_A_PART > 0:
         parts = tl.cdiv(tl.load(record + SCORED), ROWS_A_PART)
     d = tl.zeros((BLOCK_B, BLOCK_H), dtype=tl.float32)
-    for part in range(parts):
-        at = (part * B + lane[:, None]) * H + unit[None, :]
+    at = lane[:, None] * H + unit[None, :]
+    for _ in range(parts):
         d += tl.load(d_ptr + at, mask=mask, other=0.0)
+        d_ptr += B * H  # no offset from the first part: all parts can be over 2^31
     return d
