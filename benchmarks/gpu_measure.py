@@ -264,12 +264,12 @@ def measure_ranks(device: torch.device, name: str) -> dict[str, Any]:
     shapes = ((rows, config.layers[-1]), (n_items, config.layers[-1]), (n_items, 1))
     features, w, b = (torch.randn(shape, device=device) for shape in shapes)
     targets = torch.randint(n_items, (rows,), device=device)
-    ours = TritonRanker(w, b)
+    ours, reference = TritonRanker(w, b), ReferenceRanker(w, b)
     found: dict[str, Any] = {"V": n_items, "rows": rows, "k": k}
     ways: dict[str, Callable[[], object]] = {
         "rank_counts": lambda: ours.rank_counts(features, targets),
         "top_k": lambda: ours.top_k(features, k),
-        "reference rank_counts": lambda: ReferenceRanker(w, b).rank_counts(features, targets),
+        "reference rank_counts": lambda: reference.rank_counts(features, targets),
         "plain top_k": lambda: torch.topk(torch.addmm(b.T, features, w.T), k),
     }
     scores = torch.addmm(b.T, features, w.T)

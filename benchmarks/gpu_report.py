@@ -192,6 +192,9 @@ def main() -> int:
     digest = sources_digest()
     build(digest, out / "gpu_report.log")
     facts = run(jobs(arguments.check)[0], out, 120)
+    if facts["status"] != "done":
+        print(facts["error"], "the device cannot be used: nothing was measured", sep="\n")
+        return 1
     results: dict[str, Any] = {
         "command": "make gpu-report-check" if arguments.check else "make gpu-report",
         "commit": commit(),
