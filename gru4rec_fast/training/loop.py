@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from gru4rec_fast.errors import DataError
 from gru4rec_fast.plan.epoch import epoch_order, plan_epoch
 from gru4rec_fast.plan.lanes import DEFAULT_BLOCK_STEPS
+from gru4rec_fast.training.pending_losses import PendingLosses
 from gru4rec_fast.training.progress import Hooks, Progress, asks_to_stop
 from gru4rec_fast.training.report import BlockReport, EpochReport, NonFiniteLossError
 
@@ -119,13 +120,14 @@ class _EpochRun:
     def train(self, plan: EpochPlan) -> bool:
         """Train all blocks; returns True if `on_block` stopped the training.
 
-        The losses of a block are read after the next one was started: a GPU trains on meanwhile.
+        The losses of a block are copied behind it and read after the next one was started: a GPU
+        trains on meanwhile.
         """
         saver, stop = self.hooks.saver, False
-        started: list[tuple[StepBlock, Tensor]] = []
+        started: list[tuple[StepBlock, PendingLosses]] = []
         step = self.progress.first_step + self.progress.steps
         for block in plan:
-            started.append((block, self.trainer.train_block(block)))
+            started.append((block, PendingLosses(self.trainer.train_block(block))))
             step += len(block)
             if len(started) > 1:
                 stop = self._finish(*started.pop(0))
@@ -142,10 +144,10 @@ class _EpochRun:
             stop = self._finish(block, losses)
         return stop
 
-    def _finish(self, block: StepBlock, losses: Tensor) -> bool:
+    def _finish(self, block: StepBlock, losses: PendingLosses) -> bool:
         """Read a block's losses and report it; returns True if `on_block` stops the training."""
         progress = self.progress
-        step_losses = losses.double().cpu().numpy()
+        step_losses = losses.numpy()
         bad = np.flatnonzero(~np.isfinite(step_losses))
         if len(bad):
             minibatch = progress.steps + int(bad[0]) + 1

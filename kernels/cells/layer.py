@@ -60,7 +60,7 @@ class Layer(Protocol):
 
 
 def lane_buffer(device: torch.device, *shape: int) -> Tensor:
-    """Zeros: dead lanes are never written, and 0 times what they hold must be 0."""
+    """Zeros. Kernels read live lanes only, so what dead lanes were left with never counts."""
     return torch.zeros(shape, device=device)
 
 
@@ -77,8 +77,11 @@ def sum_parts(
     if ROWS_A_PART > 0:
         parts = tl.cdiv(tl.load(record + SCORED), ROWS_A_PART)
     d = tl.zeros((BLOCK_B, BLOCK_H), dtype=tl.float32)
+    at = lane[:, None] * H + unit[None, :]
     for first in range(0, parts, PARTS_AT_A_TIME):
         for i in tl.static_range(PARTS_AT_A_TIME):
-            at = ((first + i) * B + lane[:, None]) * H + unit[None, :]
-            d += tl.load(d_ptr + at, mask=mask & (first + i < parts), other=0.0)
+            exists = mask & (first + i < parts)
+            d += tl.load(d_ptr + i * B * H + at, mask=exists, other=0.0)
+        # No offset from the first part: all parts can be over 2^31.
+        d_ptr += PARTS_AT_A_TIME * B * H
     return d
