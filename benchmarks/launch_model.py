@@ -117,11 +117,9 @@ def program_rounds(launch: Launch, live: int, scored: int) -> float:
         # counter, live and scored, item, row | owner, state of the row, bias, its state
         return float(4 + loop_rounds(live, c["BLOCK_B"]) + c["SHARED"] + 3)
     if launch.name == "gru_reset_after_gates_bwd":
-        from gru4rec_fast.kernels.cells.layer import PARTS_AT_A_TIME  # the rest needs no Triton
-
-        # counter, live, scored | gates
+        # counter, live, scored | gates; the compiler loads four parts at a time
         parts = -(-scored // c["ROWS_A_PART"])
-        return float(3 + -(-parts // PARTS_AT_A_TIME.value) + 1)
+        return float(3 + -(-parts // 4) + 1)
     if launch.name == "gru_reset_after_input_bwd":
         # | counter, with dropout
         return float(loop_rounds(c["H3"], c["BLOCK_K"], stages) + (c["THRESHOLD_X"] > 0))

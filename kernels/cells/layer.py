@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from gru4rec_fast.kernels.step_context import StepContext
     from gru4rec_fast.spec import DropoutSite
 
-PARTS_AT_A_TIME = tl.constexpr(6)
-"""Loads of parts of a gradient that do not wait for each other."""
-
 
 class Layer(Protocol):
     """A layer of H units for B lanes: its weights, buffers and launches."""
@@ -78,10 +75,7 @@ def sum_parts(
         parts = tl.cdiv(tl.load(record + SCORED), ROWS_A_PART)
     d = tl.zeros((BLOCK_B, BLOCK_H), dtype=tl.float32)
     at = lane[:, None] * H + unit[None, :]
-    for first in range(0, parts, PARTS_AT_A_TIME):
-        for i in tl.static_range(PARTS_AT_A_TIME):
-            exists = mask & (first + i < parts)
-            d += tl.load(d_ptr + i * B * H + at, mask=exists, other=0.0)
-        # No offset from the first part: all parts can be over 2^31.
-        d_ptr += PARTS_AT_A_TIME * B * H
+    for _ in range(parts):
+        d += tl.load(d_ptr + at, mask=mask, other=0.0)
+        d_ptr += B * H  # no offset from the first part: all parts can be over 2^31
     return d
