@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gru4rec_fast.evaluation.comparison import compare
     from gru4rec_fast.evaluation.evaluate import evaluate
     from gru4rec_fast.gru4rec import GRU4Rec
+    from gru4rec_fast.tuning.tune import tune
 
 __version__ = version("gru4rec-fast")
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "batch_eval",
     "compare",
     "evaluate",
+    "tune",
 ]
 
 _HOME = {
@@ -28,6 +30,7 @@ _HOME = {
     "batch_eval": "gru4rec_fast.evaluation.batch_eval",
     "compare": "gru4rec_fast.evaluation.comparison",
     "evaluate": "gru4rec_fast.evaluation.evaluate",
+    "tune": "gru4rec_fast.tuning.tune",
 }
 
 

@@ -14,11 +14,12 @@ from gru4rec_fast.checks import closest, whole_number
 from gru4rec_fast.cli.evaluate import check_logs, print_metrics
 from gru4rec_fast.cli.model_file import ModelFile, shows_progress
 from gru4rec_fast.cli.options import add_reading, keys
-from gru4rec_fast.cli.parameters import parse_assignments, read_parameter_file
+from gru4rec_fast.cli.parameter_file import read_parameter_file
+from gru4rec_fast.cli.parameters import parse_assignments
 from gru4rec_fast.data.column_names import known_columns
 from gru4rec_fast.errors import ParameterError
+from gru4rec_fast.evaluation.batch_eval import batch_eval
 from gru4rec_fast.evaluation.metrics import check_cutoffs
-from gru4rec_fast.gru4rec import batch_eval
 from gru4rec_fast.reference import RANKS
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-pf",
         "--parameter_file",
         metavar="FILE",
-        help="Python file that defines the dict gru4rec_params",
+        help="Python file with gru4rec_params = {...}, of literals: it is not executed; or JSON",
     )
     source.add_argument(
         "-l", "--load_model", action="store_true", help="PATH is a saved model; do not train"

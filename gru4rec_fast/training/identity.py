@@ -43,8 +43,8 @@ def identity_of(
         **config.to_dict(),
         **arguments,
         "engine": engine,
-        "log": _fingerprint(sessions),
-        "validation": None if validated is None else _fingerprint(validated),
+        "log": fingerprint(sessions),
+        "validation": None if validated is None else fingerprint(validated),
         "negatives": None if negatives is None else _array(np.asarray(negatives)),
     }
 
@@ -68,7 +68,8 @@ def differences(saved: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     return "; ".join(found)
 
 
-def _fingerprint(sessions: Sessions) -> dict[str, Any]:
+def fingerprint(sessions: Sessions) -> dict[str, Any]:
+    """Sizes and a checksum of sessions, the order of training and the item ids included."""
     digest = hashlib.sha256()
     for array in (sessions.items, sessions.offsets, sessions.order):
         digest.update(np.ascontiguousarray(array).data)
