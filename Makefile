@@ -90,11 +90,17 @@ kernels: $(STAMP)  ## compile every GPU kernel, without a GPU, and write docs/KE
 gpu-prediction: $(STAMP)  ## what a step should take on an H100, from docs/KERNELS.md; writes docs/GPU_PREDICTION.md
 	@$(BIN)/python -m benchmarks.gpu_prediction $(ARGS)
 
-gpu-report:  ## test and measure on this machine's GPU, into OUT; by PYTHON's own torch, no network
+kernels-of-tests: $(STAMP)  ## compile what the tests launch for three chips, by two versions of Triton
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.specialisations --jobs $(JOBS) $(ARGS)
+
+gpu-report:  ## test and measure on this machine's GPU, 8 minutes a call, into OUT; by PYTHON's own torch
 	@$(PYTHON) benchmarks/gpu_report.py $(ARGS)
 
-gpu-report-check: $(STAMP)  ## every step of gpu-report except the GPU work
-	@OUT='$(or $(OUT),build/gpu-report-check)' $(BIN)/python benchmarks/gpu_report.py --check $(ARGS)
+gpu-report-check: $(STAMP)  ## every job of gpu-report on the CPU, with a planted failure
+	@mkdir -p build
+	@$(BIN)/python -m benchmarks.gpu_check $(ARGS) > build/gpu-report-check.log 2>&1 || \
+	  { tail -60 build/gpu-report-check.log; exit 1; }
+	@tail -1 build/gpu-report-check.log
 
 packaging-check: $(STAMP)  ## sdist, wheel, and both ends of the allowed versions in fresh environments
 	@$(BIN)/python -m tests.project.packaging_check $(ARGS)

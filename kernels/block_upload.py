@@ -30,15 +30,16 @@ class BlockUpload:
         self.host = [torch.zeros(shape, dtype=torch.int32, pin_memory=True) for _ in range(2)]
         device = block.records.device
         self.staged = [torch.zeros(shape, dtype=torch.int32, device=device) for _ in range(2)]
-        self.stream = torch.cuda.Stream(device)
+        self.device, self.stream = device, torch.cuda.Stream(device)
+        # An event belongs to the device of the stream that records it first: never the current one.
         self.sent = [torch.cuda.Event() for _ in range(2)]
         self.used = [torch.cuda.Event() for _ in range(2)]
-        for event in self.used:
-            event.record()  # the side stream must not overtake the zeros above
+        for event in self.used:  # the side stream must not overtake the zeros above
+            event.record(torch.cuda.current_stream(device))
         self.turn = 0
 
     def send(self, block: StepBlock, learning_rates: NDArray[np.float64] | None = None) -> None:
-        """Queue the upload in the current stream; returns before the block has arrived.
+        """Queue the upload in the device's current stream; returns before the block has arrived.
 
         Raises:
             ValueError: the block has more steps or unique rows than there is room for.
@@ -55,7 +56,7 @@ class BlockUpload:
             self.stream.wait_event(self.used[i])
             staged[: steps + 1].copy_(host[: steps + 1], non_blocking=True)
             self.sent[i].record(self.stream)
-        current = torch.cuda.current_stream()
+        current = torch.cuda.current_stream(self.device)
         current.wait_event(self.sent[i])
         target.next.copy_(staged[0, :4].view(torch.int64))
         target.records[:steps].copy_(staged[1 : steps + 1])

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gru4rec_fast import reference
-from gru4rec_fast.kernels._tile import check
+from gru4rec_fast.kernels._tile import check, check_offsets
 from gru4rec_fast.kernels._tuning import tiles_for
 from gru4rec_fast.kernels.block_upload import BlockUpload
 from gru4rec_fast.kernels.cell_update import InputRows
@@ -124,6 +124,7 @@ class TrainingStep:
             self.deferred_bias = self.row_updates["By.weight"].gradient
         self.upload = BlockUpload(self.block) if device.type == "cuda" else None
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self._capture_stream: torch.cuda.Stream | None = None
         self.warm = False
         self._live = lanes
         self._slot: int | None = None
@@ -206,8 +207,11 @@ class TrainingStep:
             self.graphs[1].replay()
 
     def _capture(self, steps: int) -> torch.cuda.CUDAGraph:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        if self._capture_stream is None:
+            # torch's own stream for captures is on the device that was current at its first one.
+            self._capture_stream = torch.cuda.Stream(self.w.theta.device)
+        graph, stream = torch.cuda.CUDAGraph(), self._capture_stream
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             for _ in range(steps):
                 self.launch_step()
         return graph
@@ -278,6 +282,7 @@ def _row_updates(
         shape = tuple(parameter.theta.shape)
         if name in spec.tables:
             shape = (rows, *shape[1:])
+        check_offsets(f"the gradient of {name}", *shape)
         scored, inputs = name in ("Wy.weight", "By.weight"), name == spec.input_table
         gradient = parameter.theta.new_zeros(shape)
         updates[name] = RowUpdate(parameter, gradient, scored, inputs)

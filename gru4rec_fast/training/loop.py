@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from gru4rec_fast.errors import DataError
 from gru4rec_fast.plan.epoch import epoch_order, plan_epoch
 from gru4rec_fast.plan.lanes import DEFAULT_BLOCK_STEPS
+from gru4rec_fast.training.pending_losses import PendingLosses
 from gru4rec_fast.training.progress import Hooks, Progress, asks_to_stop
 from gru4rec_fast.training.report import BlockReport, EpochReport, NonFiniteLossError
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from gru4rec_fast.training.schedule import Schedule
 
 logger = logging.getLogger(__name__)
-_Started = tuple["StepBlock", float, "Tensor"]
+_Started = tuple["StepBlock", float, PendingLosses]
 
 BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {rate_fmt}{postfix}"
 """tqdm's own bar without the counts, which would leave it no room on a line of 80 columns."""
@@ -134,7 +135,8 @@ class _EpochRun:
     def train(self, plan: EpochPlan) -> bool:
         """Train all blocks; returns True if `on_block` stopped the training.
 
-        The losses of a block are read after the next one was started: a GPU trains on meanwhile.
+        The losses of a block are copied behind it and read after the next one was started: a GPU
+        trains on meanwhile.
         """
         saver, stop = self.hooks.saver, False
         started: list[_Started] = []
@@ -168,12 +170,12 @@ class _EpochRun:
         for weight in self.weights:
             increment_version(weight)
         self.events += int(block.live.sum())
-        return block, last, losses
+        return block, last, PendingLosses(losses)
 
-    def _finish(self, block: StepBlock, learning_rate: float, losses: Tensor) -> bool:
+    def _finish(self, block: StepBlock, learning_rate: float, losses: PendingLosses) -> bool:
         """Read a block's losses and report it; returns True if `on_block` stops the training."""
         progress = self.progress
-        step_losses = losses.double().cpu().numpy()
+        step_losses = losses.numpy()
         bad = np.flatnonzero(~np.isfinite(step_losses))
         if len(bad):
             minibatch = progress.steps + int(bad[0]) + 1
