@@ -80,6 +80,8 @@ class GRU4Rec:
             the training log's columns, which an evaluation takes by default.
         error_during_train: whether the last `fit` ended early by a loss that is not finite.
         engine_: the name of the engine that the last `fit` ran on.
+        bounded_ranks: whether ranks in large catalogues may use a rounded copy of the item rows,
+            H + 8 bytes an item, which changes no result; set it to False to save that memory.
 
     Raises:
         ParameterError: an unknown parameter, a value out of range, a device that is not there, an
@@ -88,6 +90,7 @@ class GRU4Rec:
 
     error_during_train = False
     engine_: str | None = None
+    bounded_ranks: bool = True
 
     def __init__(
         self,
@@ -496,7 +499,7 @@ class GRU4Rec:
 
     def scorer(self) -> NetworkScorer:
         """What `evaluate` and `batch_eval` rank with, once trained or loaded."""
-        return NetworkScorer(self.model, self._engine)
+        return NetworkScorer(self.model, self._engine, bounds=self.bounded_ranks)
 
     def recommend(
         self, session_items: Sequence[Any], k: int = 20, *, exclude_seen: bool = False
