@@ -178,6 +178,7 @@ inline void sum_each(const Bytes* v, std::int32_t* sums) {
 inline void integer_dots(const std::uint8_t* q, Index stride, Index items, Index depth,
                          const std::int8_t* p, std::int32_t start, std::int32_t* d) {
   constexpr Index kBytes = kWidth * 4;
+  constexpr Index kAhead = 4096;  // bytes; a single row of features waits for memory alone
   Index i = 0;
   for (; i + kWidth <= items; i += kWidth) {
     Bytes sum[kWidth] = {};
@@ -185,7 +186,9 @@ inline void integer_dots(const std::uint8_t* q, Index stride, Index items, Index
       const Bytes features = load_bytes(p + k);
 #pragma GCC unroll 16
       for (int j = 0; j < kWidth; ++j) {
-        sum[j] = multiply_add(sum[j], load_bytes(q + (i + j) * stride + k), features);
+        const std::uint8_t* const item = q + (i + j) * stride + k;
+        __builtin_prefetch(item + kAhead);
+        sum[j] = multiply_add(sum[j], load_bytes(item), features);
       }
     }
     sum_each(sum, d + i);

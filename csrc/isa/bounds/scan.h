@@ -166,11 +166,18 @@ class BoundedScan {
   }
 
   void unpack_norms(Index first, Index items, Scratch& own) const {
-    for (Index u = 0; u < items; ++u) {
-      const std::uint32_t norms = rounded_.norms[first + u];
-      const std::uint32_t rest = norms & 0xFFFF0000u, scaled = norms << 16;
+    const std::uint32_t* const norms = rounded_.norms + first;
+    Index u = 0;
+    for (; u + kWidth <= items; u += kWidth) {
+      IntVec both;
+      std::memcpy(&both, norms + u, sizeof both);
+      store(own.rest + u, from_bits(both & -65536));  // the upper half
+      store(own.rounded + u, from_bits(both << 16));
+    }
+    for (; u < items; ++u) {
+      const std::uint32_t rest = norms[u] & 0xFFFF0000u, rounded = norms[u] << 16;
       std::memcpy(own.rest + u, &rest, sizeof rest);
-      std::memcpy(own.rounded + u, &scaled, sizeof scaled);
+      std::memcpy(own.rounded + u, &rounded, sizeof rounded);
     }
   }
 
