@@ -61,6 +61,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "isa/bounds": (
         "engine",
         "isa/simd",
+        "isa/index_array",
         "isa/lane_matrix",
         "isa/best_items",
         "isa/score_tile",
