@@ -62,6 +62,9 @@ daily-update: $(STAMP)  ## what an update with a day's sessions is worth, 15 min
 time-to-recall: $(STAMP)  ## time and epochs to the recall of ten published epochs, 15 minutes
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.time_to_recall $(ARGS)
 
+bench-ranks: $(STAMP)  ## exact ranks by int8 bounds beside float32, torch.topk and faiss; ARGS="--large 10000000"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bounded_ranks $(ARGS)
+
 experiment: $(STAMP)  ## papers' claims, one factor at a time, 40 minutes; DATA=folder of real sessions
 	@$(BIN)/python -m benchmarks.experiment $(if $(DATA),--data '$(DATA)') $(ARGS)
 

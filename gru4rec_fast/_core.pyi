@@ -377,6 +377,45 @@ def top_k(features: Float32, w: Float32, b: Float32, k: int, threads: int) -> tu
 def item_scores(features: Float32, w: Float32, b: Float32, items: Int64, threads: int) -> Float32:
     """Scores (R, n) of the given items (n,), the same bits as in `rank_counts` and `top_k`."""
 
+class BoundedItems:
+    """Ranks and best items by bounds, with the results of `rank_counts` and `top_k` above.
+
+    It keeps the rows w (V, H) and biases b (V, 1), and H + 8 bytes an item: the rows rounded to
+    integers of 8 bits, a scale, and the norms of the rounded row and of the rest. Both arrays must
+    stay as they are. `bound_factor` multiplies the bounds; less than 1 makes results wrong and
+    serves tests.
+
+    Raises:
+        ValueError: more than 32,768 units.
+    """
+
+    def __init__(
+        self, w: Float32, b: Float32, *, bound_factor: float = 1.0, threads: int
+    ) -> None: ...
+    def rank_counts(
+        self, features: Float32, targets: Int64, threads: int
+    ) -> tuple[Int64, Int64, tuple[int, int, int]]:
+        """As `rank_counts`, and the pairs (row, item): undecided ones, scored ones, all.
+
+        Undecided pairs are those that the bounds did not place; whole vectors of rows are scored.
+        """
+    def top_k(
+        self, features: Float32, k: int, threads: int
+    ) -> tuple[Float32, Int64, tuple[int, int, int]]:
+        """As `top_k`, and the pairs as above."""
+    @property
+    def nbytes(self) -> int:
+        """Memory of what is kept beside w and b."""
+
+def bound_instruction_sets() -> list[str]:
+    """Those of `BoundedItems` that go with the instruction set in use, the fastest first."""
+
+def bound_instruction_set() -> str:
+    """The one in use."""
+
+def use_bound_instruction_set(name: str) -> None:
+    """Use one of `bound_instruction_sets()` from now on; `use_instruction_set` takes the first."""
+
 def instruction_sets() -> list[str]:
     """Those that this build has and this processor runs, the fastest first."""
 

@@ -77,10 +77,13 @@ class GRU4Rec(Estimator):
             the training log's columns, which an evaluation takes by default.
         error_during_train: whether the last `fit` ended early by a loss that is not finite.
         engine_: the name of the engine that the last `fit` ran on.
+        bounded_ranks: whether ranks in large catalogues may use a rounded copy of the item rows,
+            H + 8 bytes an item, which changes no result; set it to False to save that memory.
     """
 
     error_during_train = False
     engine_: str | None = None
+    bounded_ranks: bool = True
     predict: Any = None
     """Without effect. Evaluation scripts for the Theano version and session-rec set it to None."""
     _history: History | None = None
@@ -766,8 +769,9 @@ class GRU4Rec(Estimator):
             setattr(self, name, None)
 
     def _checked_scorer(self) -> CheckedScorer:
-        if self._scorer is None or self._scorer.engine != self._engine:
-            self._scorer = CheckedScorer(self.model, self._engine)
+        wanted = self._engine, self.bounded_ranks
+        if self._scorer is None or (self._scorer.engine, self._scorer.bounds) != wanted:
+            self._scorer = CheckedScorer(self.model, self._engine, bounds=self.bounded_ranks)
         return self._scorer
 
     def _catalogue_of(self, items: DataIterator) -> Catalogue:

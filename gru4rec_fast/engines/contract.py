@@ -125,8 +125,11 @@ class Engine(Protocol):
     def ranks(self, device: torch.device, dtype: torch.dtype) -> str | None:
         """None if it ranks items of this device and type, else the reason why it doesn't."""
 
-    def ranker(self, w: Tensor, b: Tensor) -> Ranker:
-        """Ranks the items with rows w (V, H) and biases b (V, 1)."""
+    def ranker(self, w: Tensor, b: Tensor, bounds: bool = True) -> Ranker:
+        """Ranks the items with rows w (V, H) and biases b (V, 1).
+
+        With `bounds` it may keep a rounded copy of them to rank faster, with the same results.
+        """
 
 
 WITHOUT_ENGINE = frozenset(

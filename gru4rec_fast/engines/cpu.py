@@ -8,6 +8,7 @@ import torch
 
 from gru4rec_fast import _core
 from gru4rec_fast.config import OPTIMISER_PARAMETERS
+from gru4rec_fast.engines.bounded_items import BoundedItems
 from gru4rec_fast.engines.contract import (
     OptimiserState,
     new_state,
@@ -82,9 +83,9 @@ class CpuEngine:
         """Float32 on a CPU."""
         return not_float32("cpu", device, dtype)
 
-    def ranker(self, w: Tensor, b: Tensor) -> CpuRanker:
+    def ranker(self, w: Tensor, b: Tensor, bounds: bool = True) -> CpuRanker:
         """`contract.Engine.ranker`."""
-        return CpuRanker(w, b)
+        return CpuRanker(w, b, bounds)
 
 
 def optimiser_options(optimiser: Optimiser) -> dict[str, float]:
@@ -184,19 +185,31 @@ class CpuRanker:
     So a score depends neither on the tile, nor on the other rows, nor on the number of threads.
     """
 
-    def __init__(self, w: Tensor, b: Tensor) -> None:
-        self._items = w.detach().contiguous().numpy(), b.detach().contiguous().numpy()
+    def __init__(self, w: Tensor, b: Tensor, bounds: bool = True) -> None:
+        w, b = w.detach().contiguous(), b.detach().contiguous()
+        self._items = w.numpy(), b.numpy()
+        self.bounded = BoundedItems(w, b, bounds)
 
     def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """`contract.Ranker.rank_counts`."""
-        greater, equal = _core.rank_counts(
-            _array(features), *self._items, targets.numpy(), torch.get_num_threads()
-        )
+        rows, threads = _array(features), torch.get_num_threads()
+        bounded = self.bounded.of(len(rows))
+        if bounded is None:
+            greater, equal = _core.rank_counts(rows, *self._items, targets.numpy(), threads)
+        else:
+            greater, equal, counts = bounded.rank_counts(rows, targets.numpy(), threads)
+            self.bounded.judge(counts)
         return torch.from_numpy(greater), torch.from_numpy(equal)
 
     def top_k(self, features: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """`contract.Ranker.top_k`."""
-        best, items = _core.top_k(_array(features), *self._items, k, torch.get_num_threads())
+        rows, threads = _array(features), torch.get_num_threads()
+        bounded = self.bounded.of(len(rows)) if 8 * k < len(self._items[0]) else None
+        if bounded is None:
+            best, items = _core.top_k(rows, *self._items, k, threads)
+        else:
+            best, items, counts = bounded.top_k(rows, k, threads)
+            self.bounded.judge(counts)
         return torch.from_numpy(best), torch.from_numpy(items)
 
     def scores(self, features: Tensor, items: Tensor) -> Tensor:

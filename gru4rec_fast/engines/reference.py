@@ -67,8 +67,8 @@ class ReferenceEngine:
         """All items."""
         return None
 
-    def ranker(self, w: Tensor, b: Tensor) -> ReferenceRanker:
-        """`contract.Engine.ranker`."""
+    def ranker(self, w: Tensor, b: Tensor, bounds: bool = True) -> ReferenceRanker:  # noqa: ARG002
+        """`contract.Engine.ranker`; it has no bounds."""
         return ReferenceRanker(w, b)
 
 

@@ -107,8 +107,8 @@ class TritonEngine:
             return NO_TRITON
         return reason
 
-    def ranker(self, w: Tensor, b: Tensor) -> TritonRanker:
-        """`contract.Engine.ranker`."""
+    def ranker(self, w: Tensor, b: Tensor, bounds: bool = True) -> TritonRanker:  # noqa: ARG002
+        """`contract.Engine.ranker`; it has no bounds."""
         return TritonRanker(w, b)
 
 
