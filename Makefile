@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test kill-test lint format bench bench-report bench-against daily-update experiment sanitize kernels gpu-report gpu-report-check wheel clean
+.PHONY: help setup demo test kill-test lint format bench bench-report bench-against bench-data daily-update experiment sanitize kernels gpu-report gpu-report-check wheel clean
 
 help:  ## this list
 	@echo 'make TARGET [ARGS="more arguments"] [PYTHON=python3.12]'
@@ -51,6 +51,9 @@ bench-report: $(STAMP)  ## measure all interleaved; writes docs/BENCHMARKS.md an
 bench-against: $(STAMP)  ## a step's time beside that of REV=<commit>, interleaved; ARGS="--bits" for parameters
 	@$(if $(REV),,echo 'say which commit: make bench-against REV=HEAD~1' && exit 2;) \
 	  $(BIN)/python -m benchmarks.against '$(REV)' $(ARGS)
+
+bench-data: $(STAMP)  ## logs of 10^7 and 10^8 events: prepare, open, train; ARGS="--events 1e9 --disk 60"
+	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.data_scale $(ARGS)
 
 daily-update: $(STAMP)  ## what an update with a day's sessions is worth; ARGS="--data LOG --days 7"
 	@OMP_NUM_THREADS=2 $(BIN)/python -W ignore -m benchmarks.daily_update $(ARGS)

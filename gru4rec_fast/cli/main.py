@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gru4rec_fast import __version__
 from gru4rec_fast.checks import closest
-from gru4rec_fast.cli import compare, demo, evaluate, recommend, run, train
+from gru4rec_fast.cli import compare, demo, evaluate, prepare, recommend, run, train
 from gru4rec_fast.errors import CheckpointError, DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Command(Protocol):
 
 
 COMMANDS: dict[str, tuple[Command, str]] = {
+    "prepare": (prepare, "make a log of any size ready for training"),
     "train": (train, "train on a session log and save the model"),
     "evaluate": (evaluate, "recall and MRR of a model on a log"),
     "compare": (compare, "train several models and compare them"),

@@ -10,6 +10,7 @@ import narwhals as nw
 import numpy as np
 
 from gru4rec_fast.data.files import read_log
+from gru4rec_fast.data.log_inputs import is_folder
 from gru4rec_fast.data.sessions import load_sessions
 from gru4rec_fast.errors import DataError, ParameterError
 
@@ -50,6 +51,11 @@ def hold_out_latest(
     if not 0 < share < 1:
         raise ParameterError(f"share={share}: expected a number between 0 and 1")
     keys: dict[str, Any] = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
+    if is_folder(data):
+        raise DataError(
+            f"{os.fspath(data)}: a share cannot be held out of a prepared store: prepare the log "
+            "with test_days=... (--test-days), and pass one store to train and one to validate on"
+        )
     if nw.dependencies.is_polars_lazyframe(data):
         data = data.collect()
     sessions = load_sessions(data, **keys, sep=sep, time_sort=time_sort)
