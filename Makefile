@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test kill-test lint format bench bench-report bench-against bench-data daily-update experiment sanitize kernels gpu-report gpu-report-check wheel clean
+.PHONY: help setup demo test kill-test race-check lint format bench bench-report bench-against bench-data daily-update experiment sanitize kernels gpu-prediction gpu-report gpu-report-check wheel clean
 
 help:  ## this list
 	@echo 'make TARGET [ARGS="more arguments"] [PYTHON=python3.12]'
@@ -30,6 +30,9 @@ test: $(STAMP)  ## all tests, in JOBS processes (default 2)
 
 kill-test: $(STAMP)  ## SIGKILL trainings 200 times an engine, resume, compare bits; ARGS="--kills 50"
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.training.killed_run $(ARGS)
+
+race-check: $(STAMP)  ## every part of the GPU kernels in the interpreter, traced, 15 minutes; ARGS="--only wide"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.kernels.race_check --jobs $(JOBS) $(ARGS)
 
 lint: $(STAMP)  ## ruff, mypy, clang-format; changes nothing
 	$(BIN)/ruff check .
@@ -71,6 +74,9 @@ sanitize: $(STAMP)  ## the engine's C++ tests under the address, undefined and t
 
 kernels: $(STAMP)  ## compile every GPU kernel, without a GPU, and write docs/KERNELS.md
 	@$(BIN)/python -m benchmarks.kernel_table $(ARGS)
+
+gpu-prediction: $(STAMP)  ## what a step should take on an H100, from docs/KERNELS.md; writes docs/GPU_PREDICTION.md
+	@$(BIN)/python -m benchmarks.gpu_prediction $(ARGS)
 
 gpu-report:  ## test and measure on this machine's GPU, into OUT; by PYTHON's own torch, no network
 	@$(PYTHON) benchmarks/gpu_report.py $(ARGS)

@@ -296,7 +296,7 @@ class Config:
             ParameterError: an unknown name, with the closest known one, or as for `Config`.
         """
         if "decay" in changes:
-            changes = _without_decay(changes, self.adapt)
+            changes = without_decay(changes, self.adapt)
         known = [field.name for field in dataclasses.fields(self)]
         for name in changes:
             if name not in known:
@@ -326,7 +326,7 @@ class Config:
         ]
 
 
-def _without_decay(changes: dict[str, Any], adapt: str) -> dict[str, Any]:
+def without_decay(changes: dict[str, Any], adapt: str) -> dict[str, Any]:
     """The changes with the original's `decay` as our `adapt_params`."""
     adapt = _original_spelling("adapt", changes.get("adapt", adapt))
     others = {name: value for name, value in changes.items() if name != "decay"}

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from gru4rec_fast.checks import whole_number
-from gru4rec_fast.config import Config
 from gru4rec_fast.data.column_names import ITEM_KEY, SESSION_KEY, TIME_KEY, resolved
 from gru4rec_fast.data.data_iterator import DataIterator
-from gru4rec_fast.engines import choice
-from gru4rec_fast.engines.device import resolve_device
 from gru4rec_fast.errors import CheckpointError
+from gru4rec_fast.estimator import Estimator
 from gru4rec_fast.evaluation.batch_eval import batch_eval
 from gru4rec_fast.evaluation.network_scorer import NetworkScorer
 from gru4rec_fast.evaluation.validation import cutoff_of, figures, training_and_validation
-from gru4rec_fast.model.checkpoint import load, save
+from gru4rec_fast.model.checkpoint import save
+from gru4rec_fast.model.loaded_model import load_model
 from gru4rec_fast.model.network import Network
-from gru4rec_fast.model.state_dict import infer_config
 from gru4rec_fast.serving.batch_predictor import BatchPredictor
 from gru4rec_fast.serving.recommend import recommend
 from gru4rec_fast.serving.session_predictor import SessionPredictor
@@ -49,8 +45,10 @@ from gru4rec_fast.training.state import TrainingState
 from gru4rec_fast.training.update import update_of
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
 
+    import pandas as pd
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
@@ -62,18 +60,21 @@ __all__ = ["GRU4Rec", "batch_eval"]
 
 logger = logging.getLogger(__name__)
 
+PREDICTORS = ("_predictor", "_session_predictor")
+"""Attributes that hold an engine's objects and the states of running sessions."""
 
-class GRU4Rec:
+
+class GRU4Rec(Estimator):
     """A GRU that reads a session's events and ranks the next item.
 
-    Parameters are those of `config.Config`, with the names of the original; beyond its own, any
-    other field of Config (`seed`, `time_sort`, ...) is taken as a keyword too. All are attributes
-    as well: read, they are the values for the next `fit`; set, they are checked as by `set_params`.
-    `device` is a torch.device or its name, by default the GPU where there is one; setting it moves
-    the model. `engine` says what computes: 'auto' (the fast engine of the device, or the reference
-    if that engine does not support an option), 'cpu' (C++), 'triton' (GPU) or 'reference' (plain
-    PyTorch). A named engine that does not support an option is an error. The engine is no
-    hyper-parameter and is not saved. A subclass declares further public attributes in its class.
+    The constructor takes every hyper-parameter, with the names of the original; `Estimator` lists
+    them. All are attributes as well: read, they are the values for the next `fit`; set, they are
+    checked as by `set_params`. `engine` says what computes: 'auto' (the fast engine of the device,
+    or the reference if that engine does not support an option), 'cpu' (C++), 'triton' (GPU) or
+    'reference' (plain PyTorch). A named engine that does not support an option is an error.
+
+    `pickle` and `copy.deepcopy` keep a model with what `partial_fit` goes on from, but not the
+    sessions of `predict_next` and `predict_next_batch`; `savemodel` is the safe format for files.
 
     Attributes:
         model: the trained `Network`, with the `config` that it was trained with.
@@ -81,106 +82,22 @@ class GRU4Rec:
             the training log's columns, which an evaluation takes by default.
         error_during_train: whether the last `fit` ended early by a loss that is not finite.
         engine_: the name of the engine that the last `fit` ran on.
-
-    Raises:
-        ParameterError: an unknown parameter, a value out of range, a device that is not there, an
-            unknown engine.
     """
 
     error_during_train = False
     engine_: str | None = None
+    predict: Any = None
+    """Without effect. Evaluation scripts for the Theano version and session-rec set it to None."""
+    _history: History | None = None
+    _training_state: TrainingState | None = None
+    _network: Network | None = None
+    _data_iterator: DataIterator | None = None
+    _predictor: BatchPredictor | None = None
+    _session_predictor: SessionPredictor | None = None
 
-    def __init__(
-        self,
-        layers: Sequence[int] | int | str = (100,),
-        loss: str = "cross-entropy",
-        batch_size: int = 64,
-        dropout_p_embed: float = 0.0,
-        dropout_p_hidden: float = 0.0,
-        learning_rate: float = 0.05,
-        momentum: float = 0.0,
-        sample_alpha: float = 0.5,
-        n_sample: int = 2048,
-        embedding: int | str = 0,
-        constrained_embedding: bool = True,
-        n_epochs: int = 10,
-        bpreg: float = 1.0,
-        elu_param: float = 0.5,
-        logq: float = 0.0,
-        device: torch.device | str | None = None,
-        engine: str = "auto",
-        **more: Any,
-    ) -> None:
-        self._config = Config().replace(
-            layers=layers,
-            loss=loss,
-            batch_size=batch_size,
-            dropout_p_embed=dropout_p_embed,
-            dropout_p_hidden=dropout_p_hidden,
-            learning_rate=learning_rate,
-            momentum=momentum,
-            sample_alpha=sample_alpha,
-            n_sample=n_sample,
-            embedding=embedding,
-            constrained_embedding=constrained_embedding,
-            n_epochs=n_epochs,
-            bpreg=bpreg,
-            elu_param=elu_param,
-            logq=logq,
-            **more,
-        )
-        self._device = resolve_device(device)
-        self._engine = choice.check_name(engine)
-        self._history = History()
-        self._training_state: TrainingState | None = None
-        self._network: Network | None = None
-        self._data_iterator: DataIterator | None = None
-        self._predictor: BatchPredictor | None = None
-        self._session_predictor: SessionPredictor | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        # Only reached for names that are no attribute: the hyper-parameters.
-        config = self.__dict__.get("_config")
-        if config is not None and name in config.to_dict():
-            return getattr(config, name)
-        raise AttributeError(f"GRU4Rec has no attribute {name!r}")
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name.startswith("_") or hasattr(type(self), name):
-            object.__setattr__(self, name, value)
-        else:
-            self.set_params(**{name: value})
-
-    def __repr__(self) -> str:
-        changed = ", ".join(
-            f"{name}={value!r}"
-            for name, value in self.config.to_dict().items()
-            if value != Config().to_dict()[name]
-        )
-        return f"GRU4Rec({changed})"
-
-    @property
-    def config(self) -> Config:
-        """The hyper-parameters of the next `fit`."""
-        return self._config
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model is trained and used."""
-        return self._device
-
-    @device.setter
-    def device(self, device: torch.device | str) -> None:
-        self.to(device)
-
-    @property
-    def engine(self) -> str:
-        """The engine that is asked for; `engine_` says which one the last `fit` ran on."""
-        return self._engine
-
-    @engine.setter
-    def engine(self, engine: str) -> None:
-        self._engine = choice.check_name(engine)
+    def __getstate__(self) -> dict[str, Any]:
+        # Predictors hold objects of the engine, and are made again when they are needed.
+        return {n: v for n, v in self.__dict__.items() if n not in PREDICTORS}
 
     @property
     def model(self) -> Network:
@@ -195,17 +112,9 @@ class GRU4Rec:
     @property
     def history(self) -> History:
         """A report for each whole epoch of the training; `history.to_frame()` is a table."""
+        if self._history is None:
+            self._history = History()
         return self._history
-
-    def set_params(self, **params: Any) -> None:
-        """Change hyper-parameters of the next `fit`; text is parsed ('200/200', 'True', '0.2').
-
-        A model that is there already stays as it was trained.
-
-        Raises:
-            ParameterError: an unknown name or a value out of range; nothing is changed then.
-        """
-        self._config = self._config.replace(**params)
 
     def fit(
         self,
@@ -463,46 +372,14 @@ class GRU4Rec:
         Raises:
             CheckpointError: no such file, or not a model that this version reads.
         """
-        saved = load(path)
-        config = saved.config or Config().replace(**infer_config(saved.tensors))
-        gru = cls(**config.to_dict(), device=device, engine=engine)
-        n_items = len(saved.tensors["Wy.weight"])
-        # In order of the index, as all that reads ids by position expects; a given map may not be.
-        items = saved.itemidmap if itemidmap is None else itemidmap.sort_values()
-        if items is None:
-            warnings.warn(
-                f"{os.fspath(path)} is a plain state_dict without item ids: items are known by "
-                f"their index 0..{n_items - 1}; pass itemidmap= to give them their ids",
-                stacklevel=2,
-            )
-            items = pd.Series(range(n_items), index=pd.RangeIndex(n_items, name="ItemId"))
-        if len(items) != n_items:
-            raise CheckpointError(
-                f"itemidmap has {len(items)} items but {os.fspath(path)} has {n_items}; pass the "
-                "itemidmap of that model's training"
-            )
-        network = Network(config, n_items)
-        try:
-            network.load_state_dict(saved.model_tensors)
-        except RuntimeError as error:
-            mismatch = " ".join(str(error).split())
-            raise CheckpointError(
-                f"{os.fspath(path)}: the tensors do not fit {gru} ({mismatch}); save it again from "
-                "the model that was trained"
-            ) from error
-        gru._become(network.to(gru.device).eval(), DataIterator(items, saved.columns))
-        gru._history = History.from_json(saved.extra.get("history", []))
-        if "update" in saved.extra:
-            gru._training_state = TrainingState.from_file(saved.tensors, saved.extra["update"])
+        loaded = load_model(path, itemidmap, stacklevel=2)
+        gru = cls(**loaded.network.config.to_dict(), device=device, engine=engine)
+        gru._become(loaded.network.to(gru.device), loaded.items)
+        extra = loaded.saved.extra
+        gru._history = History.from_json(extra.get("history", []))
+        if "update" in extra:
+            gru._training_state = TrainingState.from_file(loaded.saved.tensors, extra["update"])
         return gru
-
-    def to(self, device: torch.device | str) -> GRU4Rec:
-        """Move the model to a device; the same object comes back."""
-        self._device = resolve_device(device)
-        if self._network is not None:
-            self._network.to(self.device)
-        self._forget_predictors()
-        return self
 
     def scorer(self) -> NetworkScorer:
         """What `evaluate` and `batch_eval` rank with, once trained or loaded."""
@@ -526,7 +403,14 @@ class GRU4Rec:
         return recommend(self.scorer(), items.itemidmap, session_items, k, exclude_seen)
 
     def predict_next(
-        self, session_id: Any, input_item_id: Any, predict_for_item_ids: Sequence[Any]
+        self,
+        session_id: Any,
+        input_item_id: Any,
+        predict_for_item_ids: Sequence[Any],
+        input_user_id: Any = None,
+        timestamp: Any = None,
+        skip: bool = False,
+        type: str = "view",  # noqa: A002, the name that session-rec gives it
     ) -> pd.Series[float]:
         """Scores after one more event of a session, as scripts for session-rec ask for them.
 
@@ -538,7 +422,9 @@ class GRU4Rec:
         if self._session_predictor is None:
             items = self.data_iterator.itemidmap
             self._session_predictor = SessionPredictor(self.scorer(), items)
-        return self._session_predictor.predict_next(session_id, input_item_id, predict_for_item_ids)
+        return self._session_predictor.predict_next(
+            session_id, input_item_id, predict_for_item_ids, input_user_id, timestamp, skip, type
+        )
 
     def predict_next_batch(
         self,
@@ -610,8 +496,15 @@ class GRU4Rec:
         self._training_state = None
         self._forget_predictors()
 
+    def _move(self, device: torch.device) -> None:
+        super()._move(device)
+        if self._network is not None:
+            self._network.to(device)
+        self._forget_predictors()
+
     def _forget_predictors(self) -> None:
-        self._predictor = self._session_predictor = None
+        for name in PREDICTORS:
+            setattr(self, name, None)
 
     def _fitted(self) -> tuple[Network, DataIterator]:
         if self._network is None or self._data_iterator is None:

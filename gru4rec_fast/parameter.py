@@ -84,6 +84,19 @@ def default_text(field: dataclasses.Field[Any]) -> str:
     return as_text(field.default) or "''"
 
 
+def assignments(parameters: Any) -> str:
+    """The parameters that differ from their defaults, as 'layers=[5], seed=3'."""
+    changed = {
+        field.name: getattr(parameters, field.name)
+        for field in dataclasses.fields(parameters)
+        if getattr(parameters, field.name) != field.default
+    }
+    return ", ".join(
+        f"{name}={list(value) if isinstance(value, tuple) else value!r}"
+        for name, value in changed.items()
+    )
+
+
 def expected(field: dataclasses.Field[Any]) -> str:
     """What the parameter accepts, in words."""
     choices = field.metadata["choices"]

@@ -29,6 +29,11 @@ class Tiles:
     softmax_lanes: int
     """Lanes of a program of the online softmax."""
     stages: int
+    """Of the cell's update. With s stages, s - 1 slices of the operands are loaded ahead."""
+    gate_stages: int
+    """Of the forward step."""
+    deep_stages: int
+    """Of the products with one accumulator: scores and the gradients of a layer's input."""
     warps: int = 4
 
 
@@ -36,11 +41,11 @@ def tiles_for(lanes: int, precision: str) -> Tiles:
     """The configuration for B lanes; exact products ('ieee') need more registers than 'tf32'."""
     if lanes <= 32:
         return Tiles(
-            lanes=32, gate_units=16, columns=32, depth=32, rows=64, loss_lanes=32, softmax_lanes=1,
-            stages=4,
+            lanes=32, gate_units=16, columns=32, depth=64, rows=64, loss_lanes=32, softmax_lanes=1,
+            stages=3, gate_stages=3, deep_stages=3,
         )  # fmt: skip
     side = 32 if precision == "ieee" else 64
     return Tiles(
-        lanes=64, gate_units=32, columns=side, depth=32, rows=64, loss_lanes=side, softmax_lanes=2,
-        warps=8, stages=2,
+        lanes=64, gate_units=16, columns=side, depth=32, rows=64, loss_lanes=side, softmax_lanes=2,
+        warps=8, stages=2, gate_stages=3, deep_stages=4,
     )  # fmt: skip

@@ -29,7 +29,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from gru4rec_fast.kernels._tile import LOWEST, appended, width_block
+from gru4rec_fast.kernels._tile import LOWEST, appended, depth_block
 from gru4rec_fast.kernels.activations import ACTIVATIONS, ActivationPart
 from gru4rec_fast.kernels.device_block import (
     LIVE,
@@ -281,8 +281,8 @@ def sampled_loss(
         block.records, block.current, state, w, bias, buffers.scores, buffers.weights, correction,
         B=block.lanes, U=block.rows, H=units, CORRECT=options.corrects,
         PRECISION=context.precision,
-        BLOCK_U=tiles.rows, BLOCK_B=tiles.loss_lanes, BLOCK_K=width_block(units, tiles.depth),
-        num_warps=tiles.warps, num_stages=tiles.stages,
+        BLOCK_U=tiles.rows, BLOCK_B=tiles.loss_lanes, BLOCK_K=depth_block(units, tiles.depth),
+        num_warps=tiles.warps, num_stages=tiles.deep_stages,
     )  # fmt: skip
     lane_loss_kernel[(triton.cdiv(block.lanes, tiles.softmax_lanes),)](
         block.records, block.current, buffers.scores, buffers.weights,

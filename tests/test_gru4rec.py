@@ -46,7 +46,7 @@ def test_signatures_keep_every_name_and_default() -> None:
         "n_sample": 2048, "embedding": 0, "constrained_embedding": True, "n_epochs": 10,
         "bpreg": 1.0, "elu_param": 0.5, "logq": 0.0, "engine": "auto",
     }  # fmt: skip
-    assert {**defaults(GRU4Rec), "device": None} == {**expected, "device": None}
+    assert defaults(GRU4Rec).items() >= {**expected, "device": None}.items()
     keys = {"item_key": "ItemId", "session_key": "SessionId", "time_key": "Time"}
     fit = defaults(GRU4Rec.fit)
     assert fit.items() >= {

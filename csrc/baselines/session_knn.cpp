@@ -8,7 +8,7 @@
 namespace gru4rec_fast {
 namespace {
 
-// The match weight 1 - d / 10 of a neighbour whose most recent shared item is d events old.
+// The match weight 1 - p / 10 of a neighbour whose most recent shared item is the p-th last event.
 constexpr std::int64_t kMatchEvents = 10;
 
 // Sums of cosines that are equal in theory, as 1 / sqrt(2) + 1 / sqrt(2) and sqrt(2), differ by
@@ -51,7 +51,7 @@ void SessionKnn::sum_scores(const std::int32_t* session, std::int64_t length) {
   for (const Neighbour& neighbour : search_.find({session, events})) {
     std::int64_t value = neighbour.similarity;
     if (options_.match_weight) {
-      value *= std::max<std::int64_t>(0, kMatchEvents - (events - neighbour.latest));
+      value *= std::max<std::int64_t>(0, kMatchEvents - (events - neighbour.latest + 1));
     }
     if (value == 0) continue;
     for (const std::int32_t item : index_.items_of(neighbour.session)) sums_.add(item, value);

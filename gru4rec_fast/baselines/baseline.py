@@ -98,7 +98,14 @@ class Baseline(ABC):
         return self._scorer
 
     def predict_next(
-        self, session_id: Any, input_item_id: Any, predict_for_item_ids: Sequence[Any]
+        self,
+        session_id: Any,
+        input_item_id: Any,
+        predict_for_item_ids: Sequence[Any],
+        input_user_id: Any = None,
+        timestamp: Any = None,
+        skip: bool = False,
+        type: str = "view",  # noqa: A002, the name that session-rec gives it
     ) -> pd.Series[float]:
         """Scores after one more event of a session, see `SessionPredictor.predict_next`.
 
@@ -108,7 +115,9 @@ class Baseline(ABC):
         """
         if self._predictor is None:
             self._predictor = SessionPredictor(self.scorer(), self.data_iterator.itemidmap)
-        return self._predictor.predict_next(session_id, input_item_id, predict_for_item_ids)
+        return self._predictor.predict_next(
+            session_id, input_item_id, predict_for_item_ids, input_user_id, timestamp, skip, type
+        )
 
     def recommend(
         self, session_items: Sequence[Any], k: int = 20, *, exclude_seen: bool = False

@@ -87,8 +87,8 @@ class VMISKNN(VSKNN):
     """VMIS-kNN (Kersbergen, Sprangers & Schelter, "Serenade", SIGMOD 2022, section 3).
 
     score(i) = Σ_{n in N(s)} λ(s, n) sim(s, n) 1[i in n] log(|H| / h_i), with sim as for VSKNN, |H|
-    training sessions, h_i of them with item i, and the match weight λ(s, n) = max(0, 1 - d / 10),
-    where d events of s follow the most recent item that s shares with n.
+    training sessions, h_i of them with item i, and the match weight λ(s, n) = max(0, 1 - p / 10),
+    where the most recent item that s shares with n is the p-th last event of s (p = 1: the last).
 
     Args:
         k: neighbours.

@@ -260,5 +260,5 @@ def _compare(
         print(f"Learning curve: {picture}")
     except ImportError:
         picture = None
-        print("No learning curve without matplotlib: pip install 'gru4rec-fast[demo]'")
+        print("No learning curve without matplotlib: pip install 'gru4rec-fast[plot]'")
     return DemoResult(epochs=epochs, rows=rows, model=model, picture=picture)

@@ -123,7 +123,7 @@ class Comparison:
             from matplotlib.figure import Figure
         except ImportError as error:
             raise ImportError(
-                "the figure needs matplotlib: pip install 'gru4rec-fast[demo]'"
+                "the figure needs matplotlib: pip install 'gru4rec-fast[plot]'"
             ) from error
         k = max(self.results[self.first].recall)
         height = 1.6 + 0.35 * len(self.results)

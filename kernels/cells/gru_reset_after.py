@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 import triton
 import triton.language as tl
 
-from gru4rec_fast.kernels._tile import tanh, width_block
+from gru4rec_fast.kernels._tile import depth_block, tanh, width_block
 from gru4rec_fast.kernels.cell_update import InputRows, MatrixUpdate, cell_update
 from gru4rec_fast.kernels.cells.layer import lane_buffer, sum_parts
 from gru4rec_fast.kernels.device_block import (
@@ -275,8 +275,8 @@ class GRUResetAfter:
             B=block.lanes, U=block.rows, K=inputs, H=units, FROM_TABLE=self.source.ndim == 2,
             **self.dropout_x, **self.dropout_h,
             PRECISION=self.context.precision, BLOCK_B=tiles.lanes, BLOCK_H=block_h,
-            BLOCK_X=width_block(inputs, tiles.depth), BLOCK_K=width_block(units, tiles.depth),
-            num_warps=tiles.warps, num_stages=tiles.stages,
+            BLOCK_X=depth_block(inputs, tiles.depth), BLOCK_K=depth_block(units, tiles.depth),
+            num_warps=tiles.warps, num_stages=tiles.gate_stages,
         )  # fmt: skip
 
     def backward(self, d_state: Tensor, rows_a_part: int) -> Tensor:
@@ -314,5 +314,6 @@ def input_gradient(
         block.current, d_gates, w, d_x, context.seed,
         B=block.lanes, H3=gates, K=inputs, **dropout_x,
         PRECISION=context.precision, BLOCK_B=tiles.lanes, BLOCK_X=block_x,
-        BLOCK_K=width_block(gates, tiles.depth), num_warps=tiles.warps, num_stages=tiles.stages,
+        BLOCK_K=depth_block(gates, tiles.depth),
+        num_warps=tiles.warps, num_stages=tiles.deep_stages,
     )  # fmt: skip

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import triton
 import triton.language as tl
 
-from gru4rec_fast.kernels._tile import tanh, width_block
+from gru4rec_fast.kernels._tile import depth_block, tanh, width_block
 from gru4rec_fast.kernels.cell_update import InputRows, MatrixUpdate, cell_update
 from gru4rec_fast.kernels.cells.layer import lane_buffer, sum_parts
 from gru4rec_fast.kernels.device_block import (
@@ -255,8 +255,8 @@ class GRUResetBefore:
         shape = {
             "B": block.lanes, "U": block.rows, "H": units, "PRECISION": self.context.precision,
             "BLOCK_B": tiles.lanes, "BLOCK_H": block_h,
-            "BLOCK_K": width_block(units, tiles.depth),
-            "num_warps": tiles.warps, "num_stages": tiles.stages,
+            "BLOCK_K": depth_block(units, tiles.depth),
+            "num_warps": tiles.warps, "num_stages": tiles.gate_stages,
         }  # fmt: skip
         gru_reset_before_gates_fwd_kernel[grid](
             block.records, block.next, self.source, self.state, self.w_rz.theta, self.b.theta,
@@ -283,8 +283,8 @@ class GRUResetBefore:
         gru_reset_before_reset_bwd_kernel[grid](
             self.gates, self.h, self.w_h.theta, self.d_gates,
             B=block.lanes, H=units, PRECISION=self.context.precision,
-            BLOCK_B=tiles.lanes, BLOCK_H=block_h, BLOCK_K=width_block(units, tiles.depth),
-            num_warps=tiles.warps, num_stages=tiles.stages,
+            BLOCK_B=tiles.lanes, BLOCK_H=block_h, BLOCK_K=depth_block(units, tiles.depth),
+            num_warps=tiles.warps, num_stages=tiles.deep_stages,
         )  # fmt: skip
         return self.d_gates
 

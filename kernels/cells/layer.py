@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from gru4rec_fast.kernels.step_context import StepContext
     from gru4rec_fast.spec import DropoutSite
 
+PARTS_AT_A_TIME = tl.constexpr(6)
+"""Loads of parts of a gradient that do not wait for each other."""
+
 
 class Layer(Protocol):
     """A layer of H units for B lanes: its weights, buffers and launches."""
@@ -74,7 +77,8 @@ def sum_parts(
     if ROWS_A_PART > 0:
         parts = tl.cdiv(tl.load(record + SCORED), ROWS_A_PART)
     d = tl.zeros((BLOCK_B, BLOCK_H), dtype=tl.float32)
-    for part in range(parts):
-        at = (part * B + lane[:, None]) * H + unit[None, :]
-        d += tl.load(d_ptr + at, mask=mask, other=0.0)
+    for first in range(0, parts, PARTS_AT_A_TIME):
+        for i in tl.static_range(PARTS_AT_A_TIME):
+            at = ((first + i) * B + lane[:, None]) * H + unit[None, :]
+            d += tl.load(d_ptr + at, mask=mask & (first + i < parts), other=0.0)
     return d

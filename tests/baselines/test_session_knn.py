@@ -47,19 +47,19 @@ def test_vsknn_weighs_recent_events_more() -> None:
 
 def test_vmis_knn_weighs_by_the_latest_match_and_the_items_rarity() -> None:
     model = VMISKNN().fit(log_of([[1, 7], [2, 8], [3, 8], [5, 6]]))
-    # Item 1 is two events old, item 2 one event, item 3 is the last one.
+    # Item 3 is the last event, item 2 the second last, item 1 the third last.
     expected = [
-        0.8 * 1 / 3 * math.log(4),
-        (0.9 * 2 / 3 + 1.0 * 3 / 3) * math.log(4 / 2),
+        0.7 * 1 / 3 * math.log(4),
+        (0.8 * 2 / 3 + 0.9 * 3 / 3) * math.log(4 / 2),
         0,
     ]
     assert after(model, [1, 2, 3], [7, 8, 6]) == pytest.approx(expected)
 
 
-def test_a_match_of_ten_events_ago_counts_nothing() -> None:
+def test_a_match_at_the_tenth_last_event_counts_nothing() -> None:
     model = VMISKNN().fit(log_of([[1, 7], [2, 8], [3, 4]]))
-    assert after(model, [1, *[2] * 9], [7])[0] == pytest.approx(0.1 * 1 / 10 * math.log(3))
-    assert after(model, [1, *[2] * 10], [7]) == [0.0]
+    assert after(model, [1, *[2] * 8], [7])[0] == pytest.approx(0.1 * 1 / 9 * math.log(3))
+    assert after(model, [1, *[2] * 9], [7]) == [0.0]
 
 
 @ALL

@@ -115,8 +115,8 @@ def vmis_knn(
 ) -> list[float]:
     scores = [0.0] * V
     for past in nearest(training, session, k, m, decayed_product):
-        since = next(d for d, item in enumerate(reversed(session)) if item in past)
-        match = max(0.0, 1 - since / 10)
+        match_at = next(p for p, item in enumerate(reversed(session), 1) if item in past)
+        match = max(0.0, 1 - match_at / 10)
         for i in set(past):
             holding = sum(i in other for other in training)
             idf = math.log(len(training) / holding)

@@ -160,7 +160,7 @@ def test_without_matplotlib_only_the_picture_is_missing(
     result = demo.run_demo(random_log(), out=tmp_path, device="cpu")
     assert result.picture is None
     assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", RECORD}
-    assert "pip install 'gru4rec-fast[demo]'" in capsys.readouterr().out
+    assert "pip install 'gru4rec-fast[plot]'" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("small")

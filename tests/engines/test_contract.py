@@ -196,8 +196,12 @@ def test_the_engine_is_no_hyper_parameter_and_is_not_saved(tmp_path: Any) -> Non
     gru.savemodel(tmp_path / "model")
     assert GRU4Rec.loadmodel(tmp_path / "model", device="cpu").engine == "auto"
     assert GRU4Rec.loadmodel(tmp_path / "model", device="cpu", engine="cpu").engine == "cpu"
-    with pytest.raises(ParameterError, match="unknown parameter 'engine'"):
-        gru.set_params(engine="cpu")
+    with pytest.raises(ParameterError, match="engine='cuda': expected one of"):
+        gru.set_params(layers=5, engine="cuda")
+    assert (gru.layers, gru.engine) == ((10,), "reference"), (
+        "a refused set_params changed something"
+    )
+    assert gru.set_params(engine="cpu").engine == "cpu"
     assert "engine" not in gru.model.config.to_dict()
 
 

@@ -13,6 +13,9 @@ from benchmarks import roofline
 from gru4rec_fast import reference
 from gru4rec_fast import spec as specs
 from gru4rec_fast.config import Config
+from gru4rec_fast.kernels._tile import depth_block
+from gru4rec_fast.kernels._tuning import tiles_for
+from gru4rec_fast.kernels.cells.layer import PARTS_AT_A_TIME
 from gru4rec_fast.kernels.device_block import input_lanes
 from gru4rec_fast.kernels.training_step import CELLS, LOSSES, OPTIMISERS, TrainingStep
 from tests.kernels.cases import (
@@ -88,6 +91,20 @@ def test_more_lanes_and_rows_than_a_tile(device: torch.device) -> None:
         device, n_items=300, batch_size=70, n_sample=150, n_sessions=90, steps=2, momentum=0.1
     )
     assert block.scored.min() > 128
+
+
+def test_more_parts_of_a_gradient_than_are_loaded_at_a_time(device: torch.device) -> None:
+    block = check_training(device, n_items=3000, n_sample=500, layers=(9,), steps=1)
+    parts = -(-int(block.scored[0]) // tiles_for(6, "ieee").rows)
+    assert parts > PARTS_AT_A_TIME.value
+    assert parts % PARTS_AT_A_TIME.value > 0
+
+
+@pytest.mark.parametrize(
+    ("width", "most", "block"), [(9, 64, 16), (17, 64, 32), (100, 64, 64), (100, 32, 32)]
+)
+def test_slices_of_a_summed_dimension(width: int, most: int, block: int) -> None:
+    assert depth_block(width, most) == block
 
 
 def test_blocks_follow_each_other(device: torch.device) -> None:

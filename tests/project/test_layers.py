@@ -13,6 +13,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("gru4rec", "nn"),
+    ("estimator",),
     ("baselines",),
     ("serving",),
     ("training", "evaluation"),
