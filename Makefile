@@ -14,11 +14,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test kill-test race-check lint format bench bench-report bench-against bench-data daily-update experiment sanitize kernels gpu-prediction gpu-report gpu-report-check wheel clean
+# Every target with a description.
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help:  ## this list
 	@echo 'make TARGET [ARGS="more arguments"] [PYTHON=python3.12]'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## build everything into .venv
 
@@ -72,6 +73,17 @@ sanitize: $(STAMP)  ## the engine's C++ tests under the address, undefined and t
 	  $(BIN)/ctest --test-dir build/sanitize-$$kind --output-on-failure || exit 1; \
 	done
 
+test-aarch64: $(STAMP)  ## the same C++ tests compiled for 64-bit ARM, under qemu-user
+	@missing=; \
+	command -v aarch64-linux-gnu-g++ >/dev/null || missing='g++-aarch64-linux-gnu'; \
+	command -v qemu-aarch64 >/dev/null || missing="$$missing qemu-user"; \
+	if [ -n "$$missing" ]; then echo "These packages are missing; on Debian and Ubuntu: apt install $$missing"; exit 1; fi
+	@$(BIN)/cmake -S csrc/tests -B build/aarch64 -G Ninja -DCMAKE_MAKE_PROGRAM="$$PWD/$(BIN)/ninja" \
+	  --toolchain "$$PWD/csrc/tests/aarch64.cmake" -DPython_EXECUTABLE="$$PWD/$(BIN)/python" \
+	  -DCMAKE_BUILD_TYPE=Release -DGRU4REC_FAST_WERROR=ON >/dev/null
+	@$(BIN)/cmake --build build/aarch64 -j $(JOBS)
+	@$(BIN)/ctest --test-dir build/aarch64 --output-on-failure $(ARGS)
+
 kernels: $(STAMP)  ## compile every GPU kernel, without a GPU, and write docs/KERNELS.md
 	@$(BIN)/python -m benchmarks.kernel_table $(ARGS)
 
@@ -83,6 +95,9 @@ gpu-report:  ## test and measure on this machine's GPU, into OUT; by PYTHON's ow
 
 gpu-report-check: $(STAMP)  ## every step of gpu-report except the GPU work
 	@OUT='$(or $(OUT),build/gpu-report-check)' $(BIN)/python benchmarks/gpu_report.py --check $(ARGS)
+
+packaging-check: $(STAMP)  ## sdist, wheel, and both ends of the allowed versions in fresh environments
+	@$(BIN)/python -m tests.project.packaging_check $(ARGS)
 
 wheel: $(STAMP)  ## dist/*.whl for this platform
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .

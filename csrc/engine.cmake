@@ -10,6 +10,7 @@ set(KERNEL_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/isa/cells/input_product.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/cells/lstm.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/cells/rnn.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/forward_pass.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/input_rows.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/item_rows.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/item_scores.cpp
@@ -35,6 +36,7 @@ set(KERNEL_SOURCES
 add_library(engine STATIC
   ${CMAKE_CURRENT_LIST_DIR}/engine/buffer.cpp
   ${CMAKE_CURRENT_LIST_DIR}/engine/dispatch.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/engine/forward_pass.cpp
   ${CMAKE_CURRENT_LIST_DIR}/engine/huge_pages.cpp
   ${CMAKE_CURRENT_LIST_DIR}/engine/thread_pool.cpp
   ${CMAKE_CURRENT_LIST_DIR}/engine/training_step.cpp)

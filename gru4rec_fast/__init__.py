@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gru4rec_fast.evaluation.comparison import compare
     from gru4rec_fast.evaluation.evaluate import evaluate
     from gru4rec_fast.gru4rec import GRU4Rec
+    from gru4rec_fast.tuning.tune import tune
 
 __version__ = version("gru4rec-fast")
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "compare",
     "evaluate",
     "prepare",
+    "tune",
 ]
 
 _HOME = {
@@ -31,6 +33,7 @@ _HOME = {
     "compare": "gru4rec_fast.evaluation.comparison",
     "evaluate": "gru4rec_fast.evaluation.evaluate",
     "prepare": "gru4rec_fast.data.prepare",
+    "tune": "gru4rec_fast.tuning.tune",
 }
 
 

@@ -387,6 +387,25 @@ class Trainer:
     @states.setter
     def states(self, states: Sequence[Float32]) -> None: ...
 
+class Forward:
+    """The forward pass of one network on the CPU, without dropout; parameters are borrowed.
+
+    spec and parameters are as for `Trainer`. The bits of a session depend neither on the sessions
+    beside it nor on the number of threads. Calls from several threads run side by side.
+    """
+
+    def __init__(self, *, spec: NetworkSpec, parameters: dict[str, Float32]) -> None: ...
+    def advance(
+        self, items: Int64, states: Sequence[Float32], offsets: Int64 | None, threads: int
+    ) -> tuple[list[Float32], Float32]:
+        """Feed R sessions their next events: new states (R, width), and features (R, F).
+
+        items (E,): those of session r are items[offsets[r]:offsets[r + 1]]; offsets (R + 1,), or
+        None for one event of each. states: (R, width) of each recurrent layer, which stay as they
+        are. Features are those after the last event, 0 for a session without one. ValueError for an
+        item outside the catalogue and for arrays that do not fit.
+        """
+
 def losses() -> list[str]:
     """The losses that the engine has."""
 

@@ -1,4 +1,4 @@
-"""`GRU4Rec` and `batch_eval`: the public interface of the original, by the same names."""
+"""`GRU4Rec`: the public interface of the original, by the same names."""
 
 from __future__ import annotations
 
@@ -16,24 +16,13 @@ from gru4rec_fast.data.column_names import ITEM_KEY, SESSION_KEY, TIME_KEY, reso
 from gru4rec_fast.data.data_iterator import DataIterator
 from gru4rec_fast.errors import CheckpointError
 from gru4rec_fast.estimator import Estimator
-from gru4rec_fast.evaluation.batch_eval import batch_eval
-from gru4rec_fast.evaluation.network_scorer import NetworkScorer
-from gru4rec_fast.evaluation.validation import cutoff_of, figures, training_and_validation
-from gru4rec_fast.model.checkpoint import save
-from gru4rec_fast.model.loaded_model import load_model
+from gru4rec_fast.evaluation.network_scorer import CheckedScorer
 from gru4rec_fast.model.network import Network
-from gru4rec_fast.serving.batch_predictor import BatchPredictor
-from gru4rec_fast.serving.recommend import recommend
-from gru4rec_fast.serving.session_predictor import SessionPredictor
-from gru4rec_fast.training.checkpoint_folder import locked_folder
-from gru4rec_fast.training.early_stopping import stopping_of
 from gru4rec_fast.training.history import History
-from gru4rec_fast.training.identity import identity_of
 from gru4rec_fast.training.loop import train
 from gru4rec_fast.training.memory import require_memory
 from gru4rec_fast.training.progress import Hooks, Progress
 from gru4rec_fast.training.report import BlockReport, EpochReport, NonFiniteLossError
-from gru4rec_fast.training.resume import Interval, TrainingSaver
 from gru4rec_fast.training.setup import (
     block_steps_of,
     naming_sizes,
@@ -42,7 +31,8 @@ from gru4rec_fast.training.setup import (
     warn_of_pitfalls,
 )
 from gru4rec_fast.training.state import TrainingState
-from gru4rec_fast.training.update import update_of
+
+# What needs pandas, which takes longer to import than all the rest, is imported where it is used.
 
 if TYPE_CHECKING:
     import os
@@ -54,13 +44,17 @@ if TYPE_CHECKING:
 
     from gru4rec_fast.data.sessions import Sessions
     from gru4rec_fast.engines.contract import Trainer
+    from gru4rec_fast.evaluation.network_scorer import NetworkScorer
     from gru4rec_fast.plan.negatives import Negatives
-
-__all__ = ["GRU4Rec", "batch_eval"]
+    from gru4rec_fast.serving.batch_predictor import BatchPredictor
+    from gru4rec_fast.serving.catalogue import Catalogue
+    from gru4rec_fast.serving.live import LiveSessions
+    from gru4rec_fast.serving.recommendations import Recommendations
+    from gru4rec_fast.serving.session_predictor import SessionPredictor
 
 logger = logging.getLogger(__name__)
 
-PREDICTORS = ("_predictor", "_session_predictor")
+PREDICTORS = ("_predictor", "_session_predictor", "_scorer", "_catalogue")
 """Attributes that hold an engine's objects and the states of running sessions."""
 
 
@@ -94,6 +88,8 @@ class GRU4Rec(Estimator):
     _data_iterator: DataIterator | None = None
     _predictor: BatchPredictor | None = None
     _session_predictor: SessionPredictor | None = None
+    _scorer: CheckedScorer | None = None
+    _catalogue: Catalogue | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # Predictors hold objects of the engine, and are made again when they are needed.
@@ -189,6 +185,16 @@ class GRU4Rec(Estimator):
             MemoryError: the model or a mini-batch does not fit, by an estimate before training or
                 when it is allocated; the message names the sizes.
         """
+        from gru4rec_fast.evaluation.validation import (
+            cutoff_of,
+            figures,
+            training_and_validation,
+        )
+        from gru4rec_fast.training.checkpoint_folder import locked_folder
+        from gru4rec_fast.training.early_stopping import stopping_of
+        from gru4rec_fast.training.identity import identity_of
+        from gru4rec_fast.training.resume import Interval, TrainingSaver
+
         config = self.config
         whole_number("sample_cache_max_size", sample_cache_max_size, at_least=0)
         cutoff = cutoff_of(metric)
@@ -212,7 +218,7 @@ class GRU4Rec(Estimator):
             network.initialise(compatibility_mode)
             network.to(self.device).eval()
             trainer, engine = trainer_of(network, sessions.support, self._engine, self.device)
-            items = DataIterator(sessions.itemidmap, sessions.columns)
+            items = DataIterator(sessions.itemidmap, sessions.columns, sessions.support)
             position = Progress()
             if folder is not None:
                 identity = identity_of(
@@ -290,6 +296,9 @@ class GRU4Rec(Estimator):
             DataError, ParameterError, MemoryError: as for `fit`; the model stays as it was, unless
                 training had begun.
         """
+        from gru4rec_fast.evaluation.validation import training_and_validation
+        from gru4rec_fast.training.update import update_of
+
         network, items = self._fitted()
         n_epochs = self.config.n_epochs if n_epochs is None else whole_number("n_epochs", n_epochs)
         whole_number("sample_cache_max_size", sample_cache_max_size, at_least=0)
@@ -316,7 +325,7 @@ class GRU4Rec(Estimator):
             trainer, self.engine_ = trainer_of(network, counts, self._engine, self.device)
             update.restore(trainer)
             columns = log.columns | items.columns
-            self._become(network, DataIterator(sessions.itemidmap, columns))
+            self._become(network, DataIterator(sessions.itemidmap, columns, sessions.support))
             position = Progress(state.epochs + 1, state.steps, history=self.history)
             self._train(
                 trainer,
@@ -341,6 +350,8 @@ class GRU4Rec(Estimator):
         Raises:
             CheckpointError: the path cannot be written, or there is no training state.
         """
+        from gru4rec_fast.model.checkpoint import save
+
         network, items = self._fitted()
         tensors = dict(network.parameter_dict())
         extra: dict[str, Any] = {"history": self.history.to_json()}
@@ -352,7 +363,15 @@ class GRU4Rec(Estimator):
                 )
             tensors |= self._training_state.tensors()
             extra["update"] = self._training_state.to_json()
-        save(path, tensors, network.config, items.itemidmap, extra, columns=items.columns)
+        save(
+            path,
+            tensors,
+            network.config,
+            items.itemidmap,
+            extra,
+            columns=items.columns,
+            support=items.support,
+        )
 
     @classmethod
     def loadmodel(
@@ -372,6 +391,8 @@ class GRU4Rec(Estimator):
         Raises:
             CheckpointError: no such file, or not a model that this version reads.
         """
+        from gru4rec_fast.model.loaded_model import load_model
+
         loaded = load_model(path, itemidmap, stacklevel=2)
         gru = cls(**loaded.network.config.to_dict(), device=device, engine=engine)
         gru._become(loaded.network.to(gru.device), loaded.items)
@@ -381,26 +402,206 @@ class GRU4Rec(Estimator):
             gru._training_state = TrainingState.from_file(loaded.saved.tensors, extra["update"])
         return gru
 
+    def export_onnx(self, path: str | os.PathLike[str], k: int | None = 20) -> None:
+        """Write one serving step as an ONNX file, complete or not at all.
+
+        Inputs: `items` (M,) int64 item indices, one event of each of M sessions, and `state_0`,
+        `state_1`, ... (M, columns) float32 by layer, zeros where a session starts. Outputs:
+        `top_items` (M, k) int64 and `top_scores` (M, k) float32, best first, those of `recommend`;
+        with `k=None` all `scores` (M, V). Then `new_state_0`, ... for the next event. The metadata
+        `item_ids` is the list of item ids as JSON, in order of the index.
+
+        Raises:
+            ImportError: onnx is not installed (`pip install 'gru4rec-fast[export]'`).
+            ParameterError: k is neither None nor a whole number of at least 1.
+            ArithmeticError: a parameter is NaN or infinite.
+            CheckpointError: the path cannot be written, or the model is larger than the 2 GB of an
+                ONNX file.
+        """
+        from gru4rec_fast.export.onnx_file import export_onnx
+
+        network, items = self._fitted()
+        export_onnx(network, items.itemidmap, path, k)
+
     def scorer(self) -> NetworkScorer:
-        """What `evaluate` and `batch_eval` rank with, once trained or loaded."""
-        return NetworkScorer(self.model, self._engine)
+        """What `evaluate` and `batch_eval` rank with, once trained or loaded.
+
+        The weights are checked at each call. Recommendations and predictions check them once, and
+        again after PyTorch or a training changed them.
+
+        Raises:
+            ArithmeticError: a weight is NaN or infinite.
+        """
+        self.refresh()
+        return self._checked_scorer()()
+
+    def refresh(self) -> None:
+        """Check the weights again before their next use: after writes that PyTorch cannot see.
+
+        These are writes through a weight's `.data`, or through NumPy arrays that share its memory.
+        """
+        self._checked_scorer().refresh()
 
     def recommend(
-        self, session_items: Sequence[Any], k: int = 20, *, exclude_seen: bool = False
+        self,
+        session_items: Sequence[Any],
+        k: int = 20,
+        *,
+        exclude_seen: bool = False,
+        candidates: Any = None,
     ) -> pd.DataFrame:
         """The k best next items of a session, given by its item ids, oldest first.
 
+        Args:
+            session_items: item ids; unknown ones are passed over.
+            k: how many items.
+            exclude_seen: leave the session's own items out.
+            candidates: item ids, the only ones to rank; unknown ones are passed over.
+
         Returns:
             A DataFrame, best first: the item ids, under the name of the training log's column, and
-            'Score' ('ModelScore' where the log's column has that name). Unknown items of the
-            session are passed over; `exclude_seen` leaves the session's own items out.
+            'Score' ('ModelScore' where the log's column has that name). Fewer than k rows come
+            back only where there are no more items.
 
         Raises:
-            DataError: the session is no list, empty, or the model knows none of its items.
+            DataError: the session or the candidates are no list, empty, or the model knows none.
             ParameterError: k is not a whole number of at least 1.
         """
+        from gru4rec_fast.serving.recommend import recommend
+
+        items = self.data_iterator.itemidmap
+        return recommend(
+            self._checked_scorer()(), items, session_items, k, exclude_seen, candidates
+        )
+
+    def recommend_batch(
+        self,
+        sessions: Any,
+        k: int = 20,
+        *,
+        exclude_seen: bool = False,
+        candidates: Any = None,
+        cold: str = "none",
+        item_key: str = ITEM_KEY,
+        session_key: str = SESSION_KEY,
+    ) -> Recommendations:
+        """The k best next items of many sessions in one pass, each as `recommend` ranks it.
+
+        Args:
+            sessions: lists of item ids, oldest first; or a pandas, polars or Arrow table with a row
+                for each event, the rows of a session in the order of time.
+            k: how many items.
+            exclude_seen: leave the session's own items out.
+            candidates: item ids, the only ones to rank, for all sessions.
+            cold: what a session without an event of a known item gets: 'none' (no items, and a
+                warning counts such sessions), 'popularity', or 'raise' for an error.
+            item_key: the item column of a table, by default of the name that the model knows.
+            session_key: the session column, likewise.
+
+        Returns:
+            `ids, scores`, both (n, k), with further fields; `to_frame()` is a table. Sessions of a
+            table come in the order in which they appear.
+
+        Raises:
+            DataError: neither lists nor a table with the columns; no known candidate; a cold
+                session with cold='raise', or with 'popularity' where the model has no support.
+            ParameterError: k is not a whole number of at least 1, or an unknown `cold`.
+        """
+        from gru4rec_fast.serving.recommend import candidate_items
+        from gru4rec_fast.serving.recommend_batch import recommend_batch
+
         items = self.data_iterator
-        return recommend(self.scorer(), items.itemidmap, session_items, k, exclude_seen)
+        given = {"session_key": session_key, "item_key": item_key}
+        return recommend_batch(
+            self._checked_scorer()(),
+            self._catalogue_of(items),
+            sessions,
+            k,
+            exclude_seen=exclude_seen,
+            candidates=candidate_items(items.itemidmap, candidates),
+            cold=cold,
+            keys=resolved(items.columns, given),
+        )
+
+    def live(
+        self, capacity: int = 100_000, ttl: float | None = None, *, last: int = 50
+    ) -> LiveSessions:
+        """Sessions that are served live, with their states kept by id: see `LiveSessions.step`.
+
+        The model of this moment answers, also after another `fit` or `partial_fit`; to serve the
+        new model, make a new object and `restore(path, replay=True)` the sessions.
+
+        Args:
+            capacity: most sessions that are kept; a new one then replaces the least recently used.
+            ttl: seconds after which a session that was not used is forgotten; None for no limit.
+            last: how many of the last items are kept of each session.
+
+        Raises:
+            ParameterError: a number out of range.
+        """
+        from gru4rec_fast.model.checksum import checksum
+        from gru4rec_fast.model.item_ids import as_tensors
+        from gru4rec_fast.serving.live import LiveSessions
+
+        network, items = self._fitted()
+        if items.support is None:
+            warnings.warn(
+                "the model's file holds no support (it was saved by an older version), so cold "
+                "sessions get no items; train and save the model again",
+                stacklevel=2,
+            )
+        return LiveSessions(
+            self._checked_scorer(),
+            self._catalogue_of(items),
+            items.itemidmap,
+            lambda: checksum(network.parameter_dict() | as_tensors(items.itemidmap), {}),
+            capacity=capacity,
+            ttl=ttl,
+            last=last,
+        )
+
+    def item_vectors(self, table: str = "output") -> pd.DataFrame:
+        """The vectors of all items: a column of the ids, under its name in the log, and H columns.
+
+        `table` is 'output', what a session's state is multiplied with for the scores (the biases
+        are not among the columns), or 'input', what an event is read as: the same with a shared
+        embedding, the embedding with a separate one, the input weights of the first layer's gates
+        with a one-hot input. Columns are named as 'output_0', float32.
+
+        Raises:
+            ParameterError: another table.
+        """
+        from gru4rec_fast.serving.item_vectors import item_vectors
+
+        network, items = self._fitted()
+        return item_vectors(network, items.itemidmap, table)
+
+    def similar_items(
+        self, item: Any, k: int = 20, *, measure: str = "cosine", table: str = "output"
+    ) -> pd.DataFrame:
+        """The k items whose vectors are most like that of an item, or of each of a list of items.
+
+        Args:
+            item: an item id, or a list of ids.
+            k: how many items for each; the item itself is none of them.
+            measure: 'cosine', of the angle between two vectors, or 'dot', their product, which
+                prefers items with long vectors.
+            table: whose vectors, as for `item_vectors`.
+
+        Returns:
+            A DataFrame, most similar first, equal ones by ascending index: the item ids, under the
+            name of the training log's column, and 'Similarity'. For a list, a first column
+            'SimilarTo' names the given item of each row.
+
+        Raises:
+            DataError: an item that the model does not know.
+            ParameterError: k is not a whole number of at least 1; another measure or table.
+            ArithmeticError: a parameter is NaN or infinite.
+        """
+        from gru4rec_fast.serving.item_vectors import similar_items
+
+        network, items = self._fitted()
+        return similar_items(network, items.itemidmap, item, k, measure, table, self._engine)
 
     def predict_next(
         self,
@@ -419,9 +620,12 @@ class GRU4Rec(Estimator):
         Raises:
             DataError: as there.
         """
+        from gru4rec_fast.serving.session_predictor import SessionPredictor
+
+        scorer = self._checked_scorer()()
         if self._session_predictor is None:
-            items = self.data_iterator.itemidmap
-            self._session_predictor = SessionPredictor(self.scorer(), items)
+            self._session_predictor = SessionPredictor(scorer, self.data_iterator.itemidmap)
+        self._session_predictor.scorer = scorer
         return self._session_predictor.predict_next(
             session_id, input_item_id, predict_for_item_ids, input_user_id, timestamp, skip, type
         )
@@ -432,22 +636,41 @@ class GRU4Rec(Estimator):
         input_item_ids: Sequence[Any],
         predict_for_item_ids: Sequence[Any] | None = None,
         batch: int = 100,
+        *,
+        unknown: str = "raise",
+        session_columns: bool = False,
     ) -> pd.DataFrame:
         """Scores after one more event of each of `batch` lanes, as in the Theano version.
 
-        A lane whose session id differs from that of the call before starts from the zero state.
+        A lane whose session id differs from that of the call before starts from the zero state. If
+        `batch` changes, the lanes that both calls have go on.
+
+        Args:
+            session_ids: (batch,) the session of each lane.
+            input_item_ids: (batch,) the item of each lane's event.
+            predict_for_item_ids: the items to score; None for all.
+            batch: the number of lanes.
+            unknown: 'raise' an error for an item that the model does not know, or 'nan': an event
+                of an unknown item changes no state and its column is NaN, and so is the row of an
+                unknown item that is asked for.
+            session_columns: whether columns are named by session ids, else by lane.
 
         Returns:
             DataFrame (items x events): the scores of the asked items, or of all.
 
         Raises:
             DataError: another number of events than `batch`, an unknown item, or no list.
-            ParameterError: `batch` is not a whole number of at least 1.
+            ParameterError: `batch` is not a whole number of at least 1, or an unknown `unknown`.
         """
-        if self._predictor is None or self._predictor.batch != batch:
-            items = self.data_iterator.itemidmap
-            self._predictor = BatchPredictor(self.scorer(), items, batch)
-        return self._predictor.predict_next(session_ids, input_item_ids, predict_for_item_ids)
+        from gru4rec_fast.serving.batch_predictor import BatchPredictor
+
+        scorer = self._checked_scorer()()
+        if self._predictor is None:
+            self._predictor = BatchPredictor(scorer, self.data_iterator.itemidmap)
+        self._predictor.scorer = scorer
+        return self._predictor.predict_next(
+            session_ids, input_item_ids, predict_for_item_ids, batch, unknown, session_columns
+        )
 
     def _adjust_hidden(
         self,
@@ -505,6 +728,19 @@ class GRU4Rec(Estimator):
     def _forget_predictors(self) -> None:
         for name in PREDICTORS:
             setattr(self, name, None)
+
+    def _checked_scorer(self) -> CheckedScorer:
+        if self._scorer is None or self._scorer.engine != self._engine:
+            self._scorer = CheckedScorer(self.model, self._engine)
+        return self._scorer
+
+    def _catalogue_of(self, items: DataIterator) -> Catalogue:
+        """Made once a model."""
+        from gru4rec_fast.serving.catalogue import Catalogue
+
+        if self._catalogue is None:
+            self._catalogue = Catalogue(items)
+        return self._catalogue
 
     def _fitted(self) -> tuple[Network, DataIterator]:
         if self._network is None or self._data_iterator is None:

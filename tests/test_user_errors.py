@@ -288,11 +288,11 @@ def test_messages_name_flags(log: str, model: str, capsys: pytest.CaptureFixture
     assert "did you mean" not in error_of(capsys, log, "-ps", PS, "-pm", "recall", "-lpm")
 
 
-def test_a_parameter_file_that_does_not_run(log: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_parameter_file_that_is_no_python(log: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("params.py").write_text("gru4rec_params = {\n")
     error = error_of(capsys, log, "-pf", "params.py")
     assert len(error.splitlines()) == 1
-    assert "params.py does not run (SyntaxError" in error
+    assert "params.py is no Python (SyntaxError" in error
 
 
 def test_the_demo_names_a_log_it_cannot_use(log: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ PYBIND11_MODULE(_core, m) {
   gru4rec_fast::bind_data(m);
   gru4rec_fast::bind_preparation(m);
   gru4rec_fast::bind_trainer(m);
+  gru4rec_fast::bind_forward_pass(m);
   gru4rec_fast::bind_parts(m);
   gru4rec_fast::bind_ranks(m);
   gru4rec_fast::bind_instruction_sets(m);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/forward_pass.h"
 #include "engine/network.h"
 #include "engine/parts.h"
 #include "engine/training_step.h"
@@ -14,6 +15,9 @@ namespace gru4rec_fast {
 // A training step for `network`, which the caller owns. The layers, parameters and supports are
 // borrowed.
 using MakeTrainingStep = TrainingStep*(const Network& network, const TrainingSettings& settings);
+
+// The forward pass of `network`, likewise.
+using MakeForwardPass = ForwardPass*(const Network& network);
 
 // How many items score above each feature row's target, and how many equal, itself included:
 // features (R x H), w (V x H), b (V), targets (R) in 0..V-1 -> greater, equal (R). A score's bits
@@ -60,6 +64,7 @@ struct Kernels {
   const CellKind* (*cell)(int index);
   const OptimiserKind* (*optimiser)(int index);
   MakeTrainingStep* make_training_step;
+  MakeForwardPass* make_forward_pass;
   RankCounts* rank_counts;
   TopK* top_k;
   ItemScores* item_scores;

@@ -22,6 +22,8 @@ constexpr int kMinLoopsAlone = 64, kMaxLoopsAlone = 4096;
 void pause() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
 #endif
 }
 

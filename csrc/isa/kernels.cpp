@@ -2,6 +2,7 @@
 
 #include "isa/activation.h"
 #include "isa/cells/cells.h"
+#include "isa/forward_pass.h"
 #include "isa/item_scores.h"
 #include "isa/losses/losses.h"
 #include "isa/optimisers/optimisers.h"
@@ -76,6 +77,7 @@ const Kernels kernels = {GRU4REC_FAST_STRING(GRU4REC_FAST_ISA),
                          cell,
                          optimiser,
                          make_training_step,
+                         make_forward_pass,
                          rank_counts,
                          top_k,
                          item_scores,

@@ -12,25 +12,27 @@ LayerStep::LayerStep(const Layer& layer, Index max_lanes)
       input_(layer_, entry_.kind),
       cell_(entry_.make(layer, max_lanes)) {}
 
-void LayerStep::load_state(const LayerState& state) {
-  const Index H = layer_.units, width = entry_.kind.states * H;
+void LayerStep::load_lane(Index i, const float* row) {
+  const Index H = layer_.units;
   for (int s = 0; s < entry_.kind.states; ++s) {
-    float* after = b_.state[s].after.data();
-    for (Index i = 0; i < state.rows; ++i) {
-      copy(after + i * b_.unit_stride, state.value + i * width + s * H, H);
-    }
+    copy(b_.state[s].after.data() + i * b_.unit_stride, row + s * H, H);
   }
 }
 
-void LayerStep::store_state(LayerState& state, Index live) const {
-  const Index H = layer_.units, width = entry_.kind.states * H;
-  state.rows = live;
+void LayerStep::store_lane(Index i, float* row) const {
+  const Index H = layer_.units;
   for (int s = 0; s < entry_.kind.states; ++s) {
-    const float* after = b_.state[s].after.data();
-    for (Index i = 0; i < live; ++i) {
-      copy(state.value + i * width + s * H, after + i * b_.unit_stride, H);
-    }
+    copy(row + s * H, b_.state[s].after.data() + i * b_.unit_stride, H);
   }
+}
+
+void LayerStep::load_state(const LayerState& state) {
+  for (Index i = 0; i < state.rows; ++i) load_lane(i, state.value + i * state_width());
+}
+
+void LayerStep::store_state(LayerState& state, Index live) const {
+  state.rows = live;
+  for (Index i = 0; i < live; ++i) store_lane(i, state.value + i * state_width());
 }
 
 // Lane i continues from row source[i] of the step before, or starts from zero.

@@ -14,6 +14,9 @@ class LayerStep {
   // Reads the state of the step before, or writes the one of the last step (`live` lanes).
   void load_state(const LayerState& state);
   void store_state(LayerState& state, Index live) const;
+  // The same for lane i alone: a row of the state.
+  void load_lane(Index i, const float* row);
+  void store_lane(Index i, float* row) const;
 
   // Computes the new state from `buffers().x`.
   void forward(const PlannedStep& step, std::uint64_t seed, ThreadPool& pool);
@@ -21,6 +24,7 @@ class LayerStep {
   void backward(const PlannedStep& step, const BackwardContext& context);
 
   bool one_hot_input() const { return layer_.one_hot; }
+  Index state_width() const { return entry_.kind.states * layer_.units; }
   Index scratch() const { return weight_scratch(layer_); }  // floats of Scratch::gradient
   CellBuffers& buffers() { return b_; }
   float* output() { return b_.state[0].after.data(); }  // (B x H)

@@ -6,6 +6,7 @@
 
 #include "engine/buffer.h"
 #include "engine/thread_pool.h"
+#include "isa/few_rows.h"
 #include "isa/lane_matrix.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
@@ -18,15 +19,16 @@ class ScoreTile {
   // Items that a thread takes at a time.
   static constexpr Index kChunkItems = 85 * kItems;
 
-  // features (rows x units), w (V x units), b (V). w and b are borrowed.
+  // features (rows x units), w (V x units), b (V), all borrowed.
   ScoreTile(const float* features, Index rows, Index units, const float* w, const float* b)
       : rows_(rows),
         units_(units),
         stride_(row_stride(round_up(rows, kRows))),
         w_(w),
         b_(b),
-        features_t_(units * stride_) {
-    transpose(rows, units, features, units, features_t_.data(), stride_);
+        features_(features),
+        features_t_(rows <= kFewRows ? 0 : units * stride_) {
+    if (rows > kFewRows) transpose(rows, units, features, units, features_t_.data(), stride_);
   }
 
   // s (items x kRows): the scores of items first .. first + items - 1 for the rows of a group.
@@ -36,6 +38,10 @@ class ScoreTile {
 
   // The same for item rows w (items x units) and biases b (items).
   void score(const float* w, const float* b, Index items, Index group, float* s) const {
+    if (rows_ <= kFewRows) {
+      few_row_scores(features_, rows_, units_, w, b, items, s, kRows);
+      return;
+    }
     const Index n = at_most(rows_ - group * kRows, kRows);
     product(items, n, units_, Rows{w, units_}, features_t_.data() + group * kRows, stride_, s,
             kRows, false);
@@ -70,6 +76,7 @@ class ScoreTile {
   Index rows_, units_, stride_;
   const float* w_;
   const float* b_;
+  const float* features_;
   Buffer features_t_;
 };
 

@@ -14,6 +14,8 @@
 #include <cstring>
 #if defined(__SSE2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
@@ -73,6 +75,8 @@ inline Vec minimum(Vec a, Vec b) {
 inline Vec rounded(Vec x) {
 #if defined(__AVX2__)
   asm("" : "+v"(x));
+#elif defined(__aarch64__)
+  asm("" : "+w"(x));
 #endif
   return x;
 }
@@ -83,6 +87,8 @@ inline Vec multiply_subtract(Vec a, Vec b, Vec c) {
   return _mm512_fmsub_ps(a, b, c);
 #elif defined(__FMA__)
   return _mm256_fmsub_ps(a, b, c);
+#elif defined(__aarch64__)
+  return vfmaq_f32(-c, a, b);
 #else
   return a * b - c;
 #endif
@@ -92,6 +98,8 @@ inline Vec subtract_product(Vec c, Vec a, Vec b) {
   return _mm512_fnmadd_ps(a, b, c);
 #elif defined(__FMA__)
   return _mm256_fnmadd_ps(a, b, c);
+#elif defined(__aarch64__)
+  return vfmsq_f32(c, a, b);
 #else
   return c - a * b;
 #endif

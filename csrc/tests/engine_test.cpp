@@ -1,6 +1,7 @@
 // Runs every kernel of every instruction set over small random problems, for the sanitizers to
 // watch: results must not depend on the number of threads, and ranks, best items and scores must
 // agree. The tests in Python compare the results with the reference.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -76,6 +77,44 @@ void require_equal_results(int H, const std::vector<int>& cells, Embedding embed
   REQUIRE(one == train(model, settings, block.block, 3));
 }
 
+// Sessions beside others and alone, and by one thread and three, must have the same features.
+void require_equal_features(Model model, const TrainingSettings& settings) {
+  constexpr std::ptrdiff_t kSessions = 70;
+  std::vector<std::int64_t> items, offsets = {0};
+  for (std::ptrdiff_t r = 0; r < kSessions; ++r) {
+    for (int e = below(4); e > 0; --e) items.push_back(below(kItems));
+    offsets.push_back(static_cast<std::int64_t>(items.size()));
+  }
+  const Network& network = model.view(settings);
+  const std::unique_ptr<ForwardPass> pass(kernels().make_forward_pass(network));
+  const auto units = static_cast<std::size_t>(network.wy.columns);
+  const auto features_of = [&](std::ptrdiff_t first, std::ptrdiff_t n, int threads) {
+    std::vector<std::int64_t> own = {0};
+    for (std::ptrdiff_t r = first; r < first + n; ++r) {
+      const auto i = static_cast<std::size_t>(r);
+      own.push_back(own.back() + offsets[i + 1] - offsets[i]);
+    }
+    std::vector<Floats> floats;
+    std::vector<float*> states;
+    for (const Layer& layer : model.layers) {
+      const std::ptrdiff_t width = kernels().cell(layer.cell)->states * layer.units;
+      if (width == 0) continue;
+      floats.emplace_back(static_cast<std::size_t>(n * width));
+      states.push_back(floats.back().data());
+    }
+    Floats features(static_cast<std::size_t>(n) * units);
+    pass->advance({items.data() + offsets[static_cast<std::size_t>(first)], own.data(), n},
+                  states.data(), features.data(), threads);
+    return features;
+  };
+  const Floats all = features_of(0, kSessions, 1);
+  REQUIRE(all == features_of(0, kSessions, 3));
+  for (const std::ptrdiff_t r : {0, 63, 64, 69}) {
+    const auto begin = all.begin() + r * network.wy.columns;
+    REQUIRE(features_of(r, 1, 1) == Floats(begin, begin + network.wy.columns));
+  }
+}
+
 void choose_optimiser(int index, Options options, TrainingSettings* settings) {
   options.insert(options.begin(), kOptimiserOptions.begin(), kOptimiserOptions.end());
   settings->optimiser = index;
@@ -98,6 +137,8 @@ void test_cells() {
         settings.grad_cap = H == 5 ? 0.1 : 0.0;
         choose_optimiser(index_of(kernels().optimiser, "adagrad"), {{"momentum", 0.2f}}, &settings);
         require_equal_results(H, {cell, cell, feed_forward}, embedding, settings);
+        require_equal_features(Model(kItems, 9, H, {cell, cell, feed_forward}, embedding),
+                               settings);
       }
     }
   }
@@ -167,6 +208,15 @@ void test_ranks() {
         if (best[i * 10 + j] == targets[i]) REQUIRE(greater[i] <= static_cast<std::int64_t>(j));
         if (j > 0) REQUIRE(scores[i * 10 + j] <= scores[i * 10 + j - 1]);
       }
+    }
+    // A few rows are scored in another way.
+    for (int rows = 1; rows < 6; ++rows) {
+      std::vector<std::int64_t> few_best(static_cast<std::size_t>(rows) * 10);
+      Floats few(few_best.size());
+      kernels().top_k(features.data(), rows, kUnits, w.data(), b.data(), kItems, 10, few.data(),
+                      few_best.data(), threads);
+      REQUIRE(std::equal(few.begin(), few.end(), scores.begin()));
+      REQUIRE(std::equal(few_best.begin(), few_best.end(), best.begin()));
     }
     Floats chosen(kRows * best.size());
     kernels().item_scores(features.data(), kRows, kUnits, w.data(), b.data(), best.data(),

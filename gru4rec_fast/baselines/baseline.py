@@ -72,7 +72,7 @@ class Baseline(ABC):
             DataError: they hold nothing to learn from.
         """
         self._scorer = self._train(sessions)
-        self._data_iterator = DataIterator(sessions.itemidmap, sessions.columns)
+        self._data_iterator = DataIterator(sessions.itemidmap, sessions.columns, sessions.support)
         self._predictor = None
         return self
 

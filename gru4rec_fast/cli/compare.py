@@ -14,7 +14,7 @@ from gru4rec_fast.checks import closest
 from gru4rec_fast.cli.evaluate import check_logs
 from gru4rec_fast.cli.model_file import shows_progress
 from gru4rec_fast.cli.options import add_device, add_keys, keys
-from gru4rec_fast.cli.parameters import add_set, set_parameters
+from gru4rec_fast.cli.parameters import add_set, add_start, set_parameters, start_parameters
 from gru4rec_fast.config import Config
 from gru4rec_fast.data.origin import naming
 from gru4rec_fast.data.sessions import load_sessions
@@ -24,7 +24,6 @@ from gru4rec_fast.evaluation.bootstrap import check_bootstrap
 from gru4rec_fast.evaluation.evaluate import check_settings
 from gru4rec_fast.evaluation.events import TARGETS, UNKNOWN_MODES
 from gru4rec_fast.gru4rec import GRU4Rec
-from gru4rec_fast.presets import PRESETS
 from gru4rec_fast.reference import RANKS
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"the others are compared with the first (default: {' '.join(DEFAULT_MODELS)}; also: "
         f"{', '.join(name for name in baselines.BASELINES if name not in DEFAULT_MODELS)})",
     )
-    add("--preset", choices=PRESETS, help="gru4rec with published settings")
+    add_start(parser, "gru4rec with published settings")
     add_set(parser, "parameters of gru4rec, as layers=224 batch_size=32")
     add(
         "--cutoffs",
@@ -97,11 +96,10 @@ def run(options: argparse.Namespace) -> int:
     check_models(options.models)
     check_settings(options.cutoffs, 1, options.ties, options.unknown, options.targets)
     check_bootstrap(options.bootstrap, 0.95)
-    params: dict[str, Any] = dict(PRESETS[options.preset]) if options.preset else {}
-    params |= set_parameters(options)
+    params = start_parameters(options) | set_parameters(options)
     Config().replace(**params)
     if params and GRU4REC not in options.models:
-        raise ParameterError(f"--preset and --set are of {GRU4REC}: add it to --models")
+        raise ParameterError(f"--preset, --params and --set are of {GRU4REC}: add it to --models")
     out = None if options.out is None else _folder(options.out)
     columns = keys(options)
     check_logs([options.test], **columns)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from gru4rec_fast.cli.options import add_device, add_keys, keys
 from gru4rec_fast.data.origin import naming
 from gru4rec_fast.data.sessions import load_sessions, require_pairs
-from gru4rec_fast.gru4rec import GRU4Rec, batch_eval
+from gru4rec_fast.evaluation.batch_eval import batch_eval
+from gru4rec_fast.gru4rec import GRU4Rec
 from gru4rec_fast.reference import RANKS
 
 if TYPE_CHECKING:

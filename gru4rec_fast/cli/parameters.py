@@ -1,20 +1,21 @@
-"""Hyper-parameters on the command line: as assignments, from a file, and listed in --help."""
+"""Hyper-parameters on the command line: as assignments, and listed in --help."""
 
 from __future__ import annotations
 
 import argparse
-import runpy
 import shutil
 import textwrap
-from collections.abc import Iterable, Mapping
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gru4rec_fast.cli.parameter_file import read_parameter_file
 from gru4rec_fast.config import Config
 from gru4rec_fast.errors import ParameterError
+from gru4rec_fast.presets import PRESETS
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
 
 def add_set(parser: argparse.ArgumentParser, help_text: str) -> None:
@@ -28,6 +29,28 @@ def add_set(parser: argparse.ArgumentParser, help_text: str) -> None:
         default=[],
         help=help_text,
     )
+
+
+def add_start(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """The flags --preset and --params: settings that others change."""
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--preset", choices=PRESETS, help=help_text)
+    start.add_argument(
+        "--params",
+        metavar="FILE",
+        help="start from the settings of a file: of `tune` or other JSON, or Python literals",
+    )
+
+
+def start_parameters(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings of --preset or --params, {} without them.
+
+    Raises:
+        ParameterError: a file that holds no settings.
+    """
+    if options.params:
+        return read_parameter_file(Path(options.params))
+    return dict(PRESETS[options.preset]) if options.preset else {}
 
 
 def add_epochs(parser: argparse.ArgumentParser, default: str = "") -> None:
@@ -70,28 +93,6 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
             raise ParameterError(f"parameter {name.strip()!r} is given twice; leave one out")
         params[name.strip()] = value.strip()
     return params
-
-
-def read_parameter_file(path: Path) -> dict[str, Any]:
-    """The dict `gru4rec_params` that a Python file defines; the file is executed.
-
-    Raises:
-        ParameterError: no such file, or it does not define that dict.
-    """
-    if not path.is_file():
-        raise ParameterError(f"no parameter file {path}; expected a Python file")
-    try:
-        params = runpy.run_path(str(path)).get("gru4rec_params")
-    except Exception as error:  # whatever the user's file raises
-        raise ParameterError(
-            f"{path} does not run ({type(error).__name__}: {error}); expected a Python file"
-        ) from error
-    if not isinstance(params, Mapping):
-        raise ParameterError(
-            f"{path} defines no dict gru4rec_params; expected "
-            "gru4rec_params = OrderedDict([('loss', 'cross-entropy'), ...])"
-        )
-    return dict(params)
 
 
 def parameter_lines() -> str:

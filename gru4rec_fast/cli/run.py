@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 import time
 import warnings
@@ -14,12 +13,14 @@ from gru4rec_fast.checks import closest, whole_number
 from gru4rec_fast.cli.evaluate import check_logs, print_metrics
 from gru4rec_fast.cli.model_file import ModelFile, shows_progress
 from gru4rec_fast.cli.options import add_reading, keys
-from gru4rec_fast.cli.parameters import parse_assignments, read_parameter_file
+from gru4rec_fast.cli.parameter_file import read_parameter_file
+from gru4rec_fast.cli.parameters import parse_assignments
 from gru4rec_fast.data.column_names import known_columns
 from gru4rec_fast.errors import ParameterError
+from gru4rec_fast.evaluation.batch_eval import batch_eval
 from gru4rec_fast.evaluation.metrics import check_cutoffs
-from gru4rec_fast.gru4rec import batch_eval
 from gru4rec_fast.reference import RANKS
+from gru4rec_fast.tuning.module import model_class
 
 if TYPE_CHECKING:
     from gru4rec_fast.training.report import EpochReport
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-pf",
         "--parameter_file",
         metavar="FILE",
-        help="Python file that defines the dict gru4rec_params",
+        help="Python file with gru4rec_params = {...}, of literals: it is not executed; or JSON",
     )
     source.add_argument(
         "-l", "--load_model", action="store_true", help="PATH is a saved model; do not train"
@@ -117,11 +118,11 @@ def run(options: argparse.Namespace) -> int:
     whole_number("-ss", options.sample_store_size, at_least=0)
     primary = _primary_metric(options) if options.log_primary_metric else None
     file = ModelFile(options.save_model, "-s", [options.path, *options.test])
-    model_class = _model_class(options.gru4rec_model)
+    gru4rec = model_class(options.gru4rec_model)
     columns = keys(options)
     if options.load_model:
         print(f"Loading trained model from file: {options.path}")
-        gru = model_class.loadmodel(options.path, device=options.device)
+        gru = gru4rec.loadmodel(options.path, device=options.device)
         if options.save_model is None and not options.test:
             raise ParameterError("-l loads a model, and then there is nothing to do: add -t LOG")
         check_logs(options.test, **known_columns(gru) | columns)
@@ -132,7 +133,7 @@ def run(options: argparse.Namespace) -> int:
             if options.parameter_string is not None
             else read_parameter_file(Path(options.parameter_file))
         )
-        gru = model_class(device=options.device)
+        gru = gru4rec(device=options.device)
         gru.set_params(**params)
         if options.save_model is None and not options.test:
             warnings.warn(
@@ -186,12 +187,3 @@ def _primary_metric(options: argparse.Namespace) -> tuple[str, int]:
             f"add -m {cutoff} and a log with -t"
         )
     return metric, int(cutoff)
-
-
-def _model_class(module: str) -> Any:
-    try:
-        return importlib.import_module(module).GRU4Rec
-    except (ImportError, AttributeError) as error:
-        raise ParameterError(
-            f"-g {module}: {error}; expected an importable module with a class GRU4Rec"
-        ) from error

@@ -5,15 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gru4rec_fast.cli.evaluate import add_evaluation, check_logs, print_evaluation
 from gru4rec_fast.cli.model_file import ModelFile, shows_progress
 from gru4rec_fast.cli.options import add_device, add_keys, keys
-from gru4rec_fast.cli.parameters import add_epochs, add_set, parameter_lines, set_parameters
+from gru4rec_fast.cli.parameters import (
+    add_epochs,
+    add_set,
+    add_start,
+    parameter_lines,
+    set_parameters,
+    start_parameters,
+)
 from gru4rec_fast.cli.stop_signals import StopSignals
 from gru4rec_fast.gru4rec import GRU4Rec
-from gru4rec_fast.presets import PRESETS
 
 if TYPE_CHECKING:
     from gru4rec_fast.training.report import BlockReport, EpochReport
@@ -26,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("log", help="TSV, CSV or Parquet file of (session, item, time) events")
     parser.add_argument("--save", metavar="FILE", required=True, help="where the model goes")
-    parser.add_argument("--preset", choices=PRESETS, help="start from published settings")
+    add_start(parser, "start from published settings")
     add_set(parser, "parameters, as layers=224 batch_size=32")
     add_epochs(parser)
     parser.add_argument(
@@ -62,8 +68,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; returns its exit status, 1 where the loss was not finite."""
     tests = [options.test] if options.test else []
     file = ModelFile(options.save, "--save", [options.log, *tests])
-    params: dict[str, Any] = dict(PRESETS[options.preset]) if options.preset else {}
-    params |= set_parameters(options)
+    params = start_parameters(options) | set_parameters(options)
     gru = GRU4Rec(**params, device=options.device)
     check_logs(tests, **keys(options))
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gru4rec_fast.config import Config
-    from gru4rec_fast.engines.contract import Engine, Ranker
-    from gru4rec_fast.reference import Optimiser
+    from gru4rec_fast.engines.contract import Engine, Forward, Ranker
+    from gru4rec_fast.reference import Optimiser, Parameters
     from gru4rec_fast.spec import NetworkSpec
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,18 @@ def for_training(
         "training",
         candidate.supports(spec, optimiser, config, device, dtype),
     )
+
+
+def forward(engine: str, spec: NetworkSpec, p: Parameters) -> Forward:
+    """What advances the sessions of a network; 'auto' as for training.
+
+    Raises:
+        ParameterError: the named engine has no such forward pass; the message says why.
+    """
+    w = p["Wy.weight"]
+    candidate = _candidate(engine, w.device)
+    reason = candidate.advances(spec, w.device, w.dtype)
+    return _checked(engine, candidate, "the forward pass", reason).forward(spec, p)
 
 
 def ranker(engine: str, w: Tensor, b: Tensor) -> Ranker:

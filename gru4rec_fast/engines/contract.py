@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from gru4rec_fast.reference import OPTIMISERS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     import torch
     from torch import Tensor
@@ -71,8 +71,23 @@ class Ranker(Protocol):
         """Scores (R, n) of the given items (n,) int64."""
 
 
+class Forward(Protocol):
+    """The forward pass of one network, without dropout."""
+
+    def advance(
+        self, items: Tensor, states: Sequence[Tensor], offsets: Tensor | None = None
+    ) -> tuple[list[Tensor], Tensor]:
+        """Feed R sessions their next events: new states (R, states * H_l), and features (R, F).
+
+        items (E,) int64, those of session r are items[offsets[r]:offsets[r + 1]]; offsets (R + 1,)
+        int64, or None for one event of each. `states` stay as they are. Features are those after
+        the last event, 0 for a session without one. The bits of a session do not depend on the
+        sessions beside it.
+        """
+
+
 class Engine(Protocol):
-    """An implementation of training and of ranking."""
+    """An implementation of training, of the forward pass alone, and of ranking."""
 
     name: str
 
@@ -95,6 +110,12 @@ class Engine(Protocol):
         support: Tensor,
     ) -> Trainer:
         """A trainer of the parameters p; support (V,) int64, events of each item."""
+
+    def advances(self, spec: NetworkSpec, device: torch.device, dtype: torch.dtype) -> str | None:
+        """None if it has the forward pass of such a network, else the reason why it doesn't."""
+
+    def forward(self, spec: NetworkSpec, p: Parameters) -> Forward:
+        """The forward pass of the parameters p, which are read at each call."""
 
     def ranks(self, device: torch.device, dtype: torch.dtype) -> str | None:
         """None if it ranks items of this device and type, else the reason why it doesn't."""
@@ -127,13 +148,21 @@ def unknown_part(
     Cells are named with whether they take a one-hot input.
     The optimiser's class must be exactly that of the reference: a subclass computes something else.
     """
-    for layer in spec.layers:
-        if (layer.cell, layer.one_hot) not in cells:
-            return f"it has no cell {layer.cell!r}{' of a one-hot input' * layer.one_hot}"
+    cell = unknown_cell(spec, cells)
+    if cell is not None:
+        return cell
     if config.loss not in losses:
         return f"it has no loss {config.loss!r}"
     if optimiser.name not in optimisers or type(optimiser) is not OPTIMISERS[optimiser.name]:
         return f"it has no optimiser {type(optimiser).__name__}"
+    return None
+
+
+def unknown_cell(spec: NetworkSpec, cells: Collection[tuple[str, bool]]) -> str | None:
+    """Why an engine with these cells cannot compute the network, None if it can."""
+    for layer in spec.layers:
+        if (layer.cell, layer.one_hot) not in cells:
+            return f"it has no cell {layer.cell!r}{' of a one-hot input' * layer.one_hot}"
     return None
 
 

@@ -13,10 +13,13 @@ from gru4rec_fast.engines.contract import (
     new_state,
     not_float32,
     not_handled,
+    unknown_cell,
     unknown_part,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from gru4rec_fast.config import Config
@@ -63,6 +66,14 @@ class CpuEngine:
     ) -> CpuTrainer:
         """`contract.Engine.trainer`."""
         return CpuTrainer(spec, p, optimiser, config, support)
+
+    def advances(self, spec: NetworkSpec, device: torch.device, dtype: torch.dtype) -> str | None:
+        """Float32 on a CPU; the cells of `_core`."""
+        return unknown_cell(spec, CELLS) or not_float32("cpu", device, dtype)
+
+    def forward(self, spec: NetworkSpec, p: Parameters) -> CpuForward:
+        """`contract.Engine.forward`."""
+        return CpuForward(spec, p)
 
     def ranks(self, device: torch.device, dtype: torch.dtype) -> str | None:
         """Float32 on a CPU."""
@@ -135,6 +146,30 @@ class CpuTrainer:
     def train_block(self, block: StepBlock) -> Tensor:
         """`contract.Trainer.train_block`."""
         return torch.from_numpy(self._trainer.train_block(block, torch.get_num_threads()))
+
+
+class CpuForward:
+    """`contract.Forward` of float32 parameters on the CPU, by the layers of the training step.
+
+    It uses no operation of torch that may share work among threads: in a process forked from one
+    that did, such an operation waits for threads that are not there.
+    """
+
+    def __init__(self, spec: NetworkSpec, p: Parameters) -> None:
+        arrays = {name: value.detach().contiguous().numpy() for name, value in p.items()}
+        self._forward = _core.Forward(spec=spec, parameters=arrays)
+
+    def advance(
+        self, items: Tensor, states: Sequence[Tensor], offsets: Tensor | None = None
+    ) -> tuple[list[Tensor], Tensor]:
+        """`contract.Forward.advance`."""
+        after, features = self._forward.advance(
+            items.numpy(),
+            [state.numpy() for state in states],
+            None if offsets is None else offsets.numpy(),
+            torch.get_num_threads(),
+        )
+        return [torch.from_numpy(state) for state in after], torch.from_numpy(features)
 
 
 class CpuRanker:

@@ -11,6 +11,8 @@ from gru4rec_fast import _core, reference
 from gru4rec_fast.engines.contract import OptimiserState, new_state
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from gru4rec_fast.config import Config
@@ -45,6 +47,19 @@ class ReferenceEngine:
     ) -> ReferenceTrainer:
         """`contract.Engine.trainer`."""
         return ReferenceTrainer(spec, p, optimiser, config, support)
+
+    def advances(
+        self,
+        spec: NetworkSpec,  # noqa: ARG002
+        device: torch.device,  # noqa: ARG002
+        dtype: torch.dtype,  # noqa: ARG002
+    ) -> str | None:
+        """All networks."""
+        return None
+
+    def forward(self, spec: NetworkSpec, p: Parameters) -> ReferenceForward:
+        """`contract.Engine.forward`."""
+        return ReferenceForward(spec, p)
 
     def ranks(self, device: torch.device, dtype: torch.dtype) -> str | None:  # noqa: ARG002
         """All items."""
@@ -144,6 +159,61 @@ class ReferenceTrainer:
         seed, like = self._config.seed, self.states[0]
         mask = _core.dropout_mask(seed, step, site.number, rows, columns, site.rate)
         return torch.from_numpy(mask).to(like.device, like.dtype, non_blocking=True)
+
+
+class ReferenceForward:
+    """`contract.Forward` by `reference.advance`.
+
+    Matrix products of other shapes round differently, so lanes are advanced in chunks of one fixed
+    height, the last one padded.
+    """
+
+    LANES = 64
+
+    def __init__(self, spec: NetworkSpec, p: Parameters) -> None:
+        self._spec, self._p = spec, p
+
+    @torch.no_grad()
+    def advance(
+        self, items: Tensor, states: Sequence[Tensor], offsets: Tensor | None = None
+    ) -> tuple[list[Tensor], Tensor]:
+        """`contract.Forward.advance`."""
+        if offsets is None:
+            return self._step(items, states)
+        states = [state.clone() for state in states]
+        first, lengths = offsets[:-1].to(items.device), offsets.diff().to(items.device)
+        features = states[0].new_zeros(len(lengths), self._spec.features)
+        for t in range(int(lengths.max()) if len(lengths) else 0):
+            live = torch.nonzero(lengths > t)[:, 0]
+            after, features[live] = self._step(items[first[live] + t], [h[live] for h in states])
+            for state, new in zip(states, after, strict=True):
+                state[live] = new
+        return states, features
+
+    def _step(self, items: Tensor, states: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+        x = self._p[self._spec.input_table][items]
+        masks = [None] * self._spec.n_sites
+        chunks = [slice(r, r + self.LANES) for r in range(0, len(items), self.LANES)] or [slice(0)]
+        advanced = [
+            reference.advance(
+                self._spec,
+                self._p,
+                _padded(x[rows], self.LANES),
+                [_padded(state[rows], self.LANES) for state in states],
+                masks,
+            )
+            for rows in chunks
+        ]
+        new_states = zip(*(states for states, _ in advanced), strict=True)
+        after = [torch.cat(layer)[: len(items)] for layer in new_states]
+        return after, torch.cat([features for _, features in advanced])[: len(items)]
+
+
+def _padded(x: Tensor, rows: int) -> Tensor:
+    """X with zero rows added up to the given number."""
+    if len(x) == rows:
+        return x
+    return torch.cat([x, x.new_zeros(rows - len(x), *x.shape[1:])])
 
 
 class ReferenceRanker:

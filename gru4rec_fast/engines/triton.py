@@ -20,7 +20,7 @@ from gru4rec_fast.engines.contract import (
     not_handled,
     unknown_part,
 )
-from gru4rec_fast.engines.reference import ReferenceRanker
+from gru4rec_fast.engines.reference import ReferenceForward, ReferenceRanker
 from gru4rec_fast.plan.lanes import DEFAULT_BLOCK_STEPS
 
 if TYPE_CHECKING:
@@ -83,6 +83,19 @@ class TritonEngine:
     ) -> TritonTrainer:
         """`contract.Engine.trainer`."""
         return TritonTrainer(spec, p, optimiser, config, support)
+
+    def advances(
+        self,
+        spec: NetworkSpec,  # noqa: ARG002
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> str | None:
+        """As `ranks`: the forward pass alone is plain PyTorch on the GPU, for every network."""
+        return self.ranks(device, dtype)
+
+    def forward(self, spec: NetworkSpec, p: Parameters) -> ReferenceForward:
+        """`contract.Engine.forward`."""
+        return ReferenceForward(spec, p)
 
     def ranks(self, device: torch.device, dtype: torch.dtype) -> str | None:
         """Float32 on a GPU, with Triton installed."""

@@ -1,24 +1,26 @@
 """A trained network as a scorer of sessions: states advanced in lanes, ranks and best items.
 
-A score must not depend on the other sessions in the batch. Matrix products of other shapes round
-differently, so lanes are advanced in chunks of one fixed height, the
-last one padded, and ranked likewise.
+A score does not depend on the other sessions in the batch: `engines.contract.Forward` promises it
+for the features, and ranks are counted in chunks of one fixed height, the last one padded.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gru4rec_fast import reference
 from gru4rec_fast.engines import choice
+from gru4rec_fast.model.finite import require_finite
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gru4rec_fast.model.network import Network
 
-LANE_CHUNK = 64
 RANK_CHUNK = 256
 
 
@@ -32,22 +34,37 @@ class NetworkScorer:
     rows_per_block = 4096
 
     def __init__(self, network: Network, engine: str = "auto") -> None:
-        self._spec = network.spec
-        self._p = network.parameter_dict()
-        for name, parameter in self._p.items():
-            if not torch.isfinite(parameter).all():
-                raise ArithmeticError(
-                    f"the model's {name} holds NaN or infinity; expected finite weights. "
-                    "Train it again with a lower learning_rate"
-                )
-        self._ranker = choice.ranker(engine, self._p["Wy.weight"], self._p["By.weight"])
+        self.spec = network.spec
+        p = network.parameter_dict()
+        self._checked = [
+            (module._parameters, name, parameter, parameter._version, parameter.data_ptr())
+            for module in network.modules()
+            for name, parameter in module._parameters.items()
+            if parameter is not None
+        ]
+        require_finite(p)
+        self._forward = choice.forward(engine, network.spec, p)
+        self._ranker = choice.ranker(engine, p["Wy.weight"], p["By.weight"])
+        self._like = p["Wy.weight"]
         self.n_items = network.n_items
         self.device = network.Wy.weight.device
 
+    def is_current(self) -> bool:
+        """Whether the network's parameters are the tensors that were checked, not written since.
+
+        PyTorch counts what it writes to a tensor, and the training loop counts what engines write.
+        Nothing counts writes through `.data` or NumPy.
+        """
+        return all(
+            owner[name] is parameter
+            and parameter._version == version
+            and parameter.data_ptr() == address
+            for owner, name, parameter, version, address in self._checked
+        )
+
     def start(self, lanes: int) -> list[Tensor]:
         """Zero states (lanes, states * H_l) of every layer."""
-        like = self._p["Wy.weight"]
-        return [like.new_zeros(lanes, layer.state_width) for layer in self._spec.layers]
+        return [_zeros(self._like, lanes, layer.state_width) for layer in self.spec.layers]
 
     def step(self, state: list[Tensor], inputs: Tensor, restarts: Tensor, source: Tensor) -> Tensor:
         """Advance M lanes by one event each; returns the features (M, H).
@@ -56,21 +73,14 @@ class NetworkScorer:
         lane goes on from. The list `state` is updated in place.
         """
         carried = [reference.carry(h, source, restarts) for h in state]
-        x = self._p[self._spec.input_table][inputs]
-        masks = [None] * self._spec.n_sites
-        advanced = [
-            reference.advance(
-                self._spec,
-                self._p,
-                _padded(x[rows], LANE_CHUNK),
-                [_padded(h[rows], LANE_CHUNK) for h in carried],
-                masks,
-            )
-            for rows in _chunks(len(inputs), LANE_CHUNK)
-        ]
-        new_states = zip(*(states for states, _ in advanced), strict=True)
-        state[:] = [torch.cat(layer)[: len(inputs)] for layer in new_states]
-        return torch.cat([features for _, features in advanced])[: len(inputs)]
+        state[:], features = self._forward.advance(inputs, carried)
+        return features
+
+    def advance(
+        self, items: Tensor, states: Sequence[Tensor], offsets: Tensor | None = None
+    ) -> tuple[list[Tensor], Tensor]:
+        """Feed sessions their next events, see `engines.contract.Forward.advance`."""
+        return self._forward.advance(items, states, offsets)
 
     def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Items scored above each row's target, and equal to it."""
@@ -90,6 +100,36 @@ class NetworkScorer:
     def scores(self, features: Tensor, items: Tensor) -> Tensor:
         """Scores (R, n) of the given items (n,) int64."""
         return self._ranker.scores(features, items)
+
+
+class CheckedScorer:
+    """The scorer of a network, made again only after the network's parameters have changed."""
+
+    def __init__(self, network: Network, engine: str = "auto") -> None:
+        self._network, self.engine = network, engine
+        self._scorer: NetworkScorer | None = None
+
+    def __call__(self) -> NetworkScorer:
+        """The scorer.
+
+        Raises:
+            ArithmeticError: as `NetworkScorer`.
+        """
+        scorer = self._scorer
+        if scorer is None or not scorer.is_current():
+            scorer = self._scorer = NetworkScorer(self._network, self.engine)
+        return scorer
+
+    def refresh(self) -> None:
+        """Make the scorer again at its next use, after writes that PyTorch cannot see."""
+        self._scorer = None
+
+
+def _zeros(like: Tensor, rows: int, columns: int) -> Tensor:
+    # On the CPU without PyTorch, as in `model.finite`: also right after a fork.
+    if like.device.type != "cpu":
+        return like.new_zeros(rows, columns)
+    return torch.from_numpy(np.zeros((rows, columns), dtype=like.detach()[:0].numpy().dtype))
 
 
 def _chunks(length: int, size: int) -> list[slice]:

@@ -2,9 +2,10 @@
 
 The header's metadata holds `format`, `format_version`, a checksum (`sha256`), and under `meta` a
 JSON object: `config`, `item_key`, `columns` (names of the training log's columns; older files lack
-it), `extra`. The tensors are the model's, by the names of `NetworkSpec.parameters`, and the item
-ids (see `item_ids`). More tensors of any other name and more JSON in `extra` are kept as they are:
-a training state has optimiser state and its position there.
+it), `extra`. The tensors are the model's, by the names of `NetworkSpec.parameters`, the item ids
+(see `item_ids`), and `support` (V,) int64, the items' training events (older files lack it). More
+tensors of any other name and more JSON in `extra` are kept as they are: a training state has
+optimiser state and its position there.
 
 Plain state_dicts with the same names can be loaded as well (see `state_dict`).
 """
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
-    import torch
+    from numpy.typing import NDArray
 
 FORMAT = "gru4rec-fast"
 FORMAT_VERSION = 1
@@ -41,6 +44,7 @@ STRUCTURE = ("layers", "embedding", "constrained_embedding", "cell", "reset", "f
 """Hyper-parameters that decide the shapes of the tensors."""
 NAMED_IF_CHANGED = ("cell", "reset", "feed_forward")
 """Those of them that an error names only where they are not the default."""
+SUPPORT = "support"
 MODEL_PREFIXES = ("Wy.", "By.", "E.", "GE.", "G.", "F.")
 """What the names of a model's tensors begin with; a file may hold others beside them."""
 
@@ -58,6 +62,8 @@ class Checkpoint:
     columns: dict[str, str | None]
     """item_key, session_key and time_key of the training log; only the first in an older file, none
     for a plain state_dict."""
+    support: NDArray[np.int64] | None = None
+    """(V,) training events of each item; None in an older file and for a plain state_dict."""
     verified: bool = False
     """Whether the file has a checksum; a file whose content differs from it is refused."""
 
@@ -77,6 +83,7 @@ def save(
     extra: Mapping[str, Any] | None = None,
     *,
     columns: Mapping[str, str | None] | None = None,
+    support: NDArray[np.int64] | None = None,
 ) -> None:
     """Write a model to `path`, replacing what is there only once the new file is complete on disk.
 
@@ -88,13 +95,14 @@ def save(
         itemidmap: item id (integer or text) -> item index, 0..V-1.
         extra: JSON values (keys are text; tuples come back as lists).
         columns: item_key, session_key and time_key of the training log, if they are known.
+        support: (V,) training events of each item, if they are known.
 
     Raises:
         CheckpointError: the file cannot be written, and then nothing is left behind; `extra` is
             not JSON; a tensor has a name that the item ids need; `itemidmap` is no numbering.
     """
     for name in tensors:
-        if name in item_ids.NAMES:
+        if name in item_ids.NAMES or name == SUPPORT:
             raise CheckpointError(f"tensor name {name!r} is reserved: choose another")
     meta = {
         "config": config.to_dict(),
@@ -110,14 +118,16 @@ def save(
         ) from error
     metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "meta": text}
     content = {**_separate(tensors), **item_ids.as_tensors(itemidmap)}
+    if support is not None:
+        content[SUPPORT] = torch.from_numpy(np.array(support, dtype=np.int64))
     metadata[checksum.KEY] = checksum.checksum(content, metadata)
     # A link stays a link; the file that it points to is replaced.
-    target = _path(path).resolve()
+    target = file_path(path).resolve()
     try:
         with written_aside(target) as aside:
             save_file(content, aside, metadata=metadata)
     except (OSError, SafetensorError) as error:
-        raise _unwritable(target, error) from error
+        raise unwritable(target, error) from error
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:
@@ -126,14 +136,14 @@ def require_writable(path: str | os.PathLike[str]) -> None:
     Raises:
         CheckpointError: no file can be made at `path`.
     """
-    target = _path(path).resolve()
+    target = file_path(path).resolve()
     try:
         if target.is_dir():
             raise IsADirectoryError(f"{target} is a folder")
         with tempfile.NamedTemporaryFile(dir=target.parent):
             return
     except OSError as error:
-        raise _unwritable(target, error) from error
+        raise unwritable(target, error) from error
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
@@ -144,7 +154,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
             fit the hyper-parameters beside them; a newer format; a pickled object. Each says
             what to do.
     """
-    source = _path(path)
+    source = file_path(path)
     try:
         if source.is_dir():
             raise CheckpointError("is a folder: expected the path of a saved model")
@@ -167,7 +177,12 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         raise CheckpointError(f"{os.fspath(path)}: cannot be read ({error})") from error
 
 
-def _path(path: object) -> Path:
+def file_path(path: object) -> Path:
+    """The path of a model file that a caller gave.
+
+    Raises:
+        CheckpointError: it is no path, or empty.
+    """
     if not isinstance(path, str | os.PathLike):
         raise CheckpointError(
             f"path is of type {type(path).__name__}: expected the path of a model file, as text or "
@@ -178,7 +193,8 @@ def _path(path: object) -> Path:
     return Path(path)
 
 
-def _unwritable(target: Path, error: Exception) -> CheckpointError:
+def unwritable(target: Path, error: Exception) -> CheckpointError:
+    """The error that says why a file cannot be written, and what to do."""
     # The system's own message names the temporary file.
     cause = getattr(error, "strerror", None) or error
     if not target.parent.is_dir():
@@ -238,7 +254,19 @@ def _load_safetensors(path: Path) -> Checkpoint:
     if rows and rows[0] != n_items:
         raise damaged(f"{n_items} item ids for {rows[0]} items")
     _require_fit(tensors, hyper_parameters, n_items)
-    return Checkpoint(tensors, hyper_parameters, itemidmap, extra, columns, stored is not None)
+    support = tensors.pop(SUPPORT, None)
+    if support is not None and (tuple(support.shape), support.dtype) != ((n_items,), torch.int64):
+        raise damaged(f"{SUPPORT} is {support.dtype} of shape {tuple(support.shape)}")
+    return Checkpoint(
+        tensors,
+        hyper_parameters,
+        itemidmap,
+        extra,
+        columns,
+        # A copy: the model must not keep the file open.
+        None if support is None else np.array(support.numpy()),
+        stored is not None,
+    )
 
 
 def _columns(meta: dict[str, Any]) -> dict[str, str | None]:

@@ -28,8 +28,8 @@ NAMES = frozenset({INTEGERS, BYTES, OFFSETS})
 """Names that no other tensor of a checkpoint may have."""
 
 
-def as_tensors(itemidmap: pd.Series[int]) -> dict[str, torch.Tensor]:
-    """The ids of a map in order of their item index 0..V-1.
+def ordered_ids(itemidmap: pd.Series[int]) -> pd.Index[Any]:
+    """The ids of a map in order of their item index 0..V-1: all integers, or all text.
 
     Raises:
         CheckpointError: the map numbers no items, or its ids are neither integers that fit int64
@@ -46,7 +46,7 @@ def as_tensors(itemidmap: pd.Series[int]) -> dict[str, torch.Tensor]:
                 f"itemidmap holds the ids {ids.min()} to {ids.max()}: expected integers that fit "
                 "int64; convert larger ids to text"
             )
-        return {INTEGERS: torch.from_numpy(np.array(ids, dtype=np.int64))}
+        return ids
     if not all(isinstance(item, str) for item in ids):
         raise CheckpointError(
             f"itemidmap: its index holds {pd.api.types.infer_dtype(ids)}: expected integers or text"
@@ -57,6 +57,18 @@ def as_tensors(itemidmap: pd.Series[int]) -> dict[str, torch.Tensor]:
                 f"itemidmap holds the id {item!r}, which is not valid Unicode (a lone surrogate): "
                 "expected text that UTF-8 can encode; rename the item"
             )
+    return ids
+
+
+def as_tensors(itemidmap: pd.Series[int]) -> dict[str, torch.Tensor]:
+    """The ids of a map in order of their item index 0..V-1.
+
+    Raises:
+        CheckpointError: as `ordered_ids`.
+    """
+    ids = ordered_ids(itemidmap)
+    if holds_integers(ids):
+        return {INTEGERS: torch.from_numpy(np.array(ids, dtype=np.int64))}
     encoded = [item.encode() for item in ids]
     offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
     np.cumsum([len(item) for item in encoded], out=offsets[1:])

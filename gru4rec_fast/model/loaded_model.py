@@ -64,4 +64,4 @@ def load_model(
             f"{os.fspath(path)}: the tensors do not fit GRU4Rec({assignments(config)}) "
             f"({mismatch}); save it again from the model that was trained"
         ) from error
-    return LoadedModel(network.eval(), DataIterator(items, saved.columns), saved)
+    return LoadedModel(network.eval(), DataIterator(items, saved.columns, saved.support), saved)

@@ -33,7 +33,7 @@ class SessionPredictor:
     """Remembers the state of one session."""
 
     def __init__(self, scorer: ItemScorer, itemidmap: pd.Series[int]) -> None:
-        self._scorer, self._itemidmap = scorer, itemidmap
+        self.scorer, self._itemidmap = scorer, itemidmap
         self._session_id: Any = None
         self._state: Any = None
         self._features: Tensor | None = None
@@ -66,14 +66,14 @@ class SessionPredictor:
         wanted = id_list([] if skip else predict_for_item_ids, "predict_for_item_ids")
         columns = self._columns(wanted)
         if self._state is None or session_id != self._session_id:
-            self._state, self._features = self._scorer.start(1), None
+            self._state, self._features = self.scorer.start(1), None
             self._session_id = session_id
         if type == "view":
             self._advance(input_item_id)
         if self._features is None or skip:
             return pd.Series(0.0, index=wanted)
         items = torch.from_numpy(self._itemidmap.to_numpy(dtype="int64")[columns])
-        scores = self._scorer.scores(self._features, items.to(self._scorer.device))
+        scores = self.scorer.scores(self._features, items.to(self.scorer.device))
         return pd.Series(scores[0].cpu().numpy(), index=wanted)
 
     def _columns(self, wanted: pd.Index[Any]) -> NDArray[np.intp]:
@@ -88,7 +88,7 @@ class SessionPredictor:
 
     def _advance(self, item_id: Any) -> None:
         """Add an event to the session, if the model knows its item."""
-        scorer, itemidmap = self._scorer, self._itemidmap
+        scorer, itemidmap = self.scorer, self._itemidmap
         item = itemidmap.index.get_indexer(id_list([item_id], "input_item_id"))
         if item[0] >= 0:
             lane = torch.zeros(1, dtype=torch.int64, device=scorer.device)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from gru4rec_fast.training.report import EpochReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import pandas as pd
 
 
 class History(list[EpochReport]):
@@ -22,6 +22,8 @@ class History(list[EpochReport]):
         The columns are epoch, loss, seconds, steps, events, steps_per_second, events_per_second,
         then the validation figures by their names.
         """
+        import pandas as pd  # Only tables need it.
+
         rows = [
             {
                 "epoch": report.epoch,

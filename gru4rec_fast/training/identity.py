@@ -45,8 +45,8 @@ def identity_of(
         **config.to_dict(),
         **arguments,
         "engine": engine,
-        "log": _fingerprint(sessions),
-        "validation": None if validated is None else _fingerprint(validated),
+        "log": fingerprint(sessions),
+        "validation": None if validated is None else fingerprint(validated),
         "negatives": None if negatives is None else _array(np.asarray(negatives)),
     }
 
@@ -70,8 +70,11 @@ def differences(saved: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     return "; ".join(found)
 
 
-def _fingerprint(sessions: Sessions) -> dict[str, Any]:
-    """Of the digests of arrays, which a prepared store has in its manifest."""
+def fingerprint(sessions: Sessions) -> dict[str, Any]:
+    """Sizes and a checksum of sessions, the order of training and the item ids included.
+
+    Of the digests of the arrays, which a prepared store has in its manifest.
+    """
     stored = sessions.digests() if isinstance(sessions, StoredSessions) else {}
     sha256 = hashlib.sha256()
     for name in ("items", "offsets", "order"):

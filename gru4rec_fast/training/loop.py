@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch.autograd.graph import increment_version
 from tqdm.auto import tqdm
 
 from gru4rec_fast.errors import DataError
@@ -88,7 +89,8 @@ def train(
             disable=not show_bar,
         )
         with plan, bar:
-            stopped = _EpochRun(trainer, progress, hooks, bar).train(plan)
+            run = _EpochRun(trainer, list(weights.values()), progress, hooks, bar)
+            stopped = run.train(plan)
         if stopped:
             break
         if progress.events == 0:
@@ -112,8 +114,16 @@ def train(
 class _EpochRun:
     """Trains the blocks of one epoch and adds up what they did."""
 
-    def __init__(self, trainer: Trainer, progress: Progress, hooks: Hooks, bar: tqdm[Any]) -> None:
-        self.trainer, self.progress, self.hooks, self.bar = trainer, progress, hooks, bar
+    def __init__(
+        self,
+        trainer: Trainer,
+        weights: list[Tensor],
+        progress: Progress,
+        hooks: Hooks,
+        bar: tqdm[Any],
+    ) -> None:
+        self.trainer, self.weights = trainer, weights
+        self.progress, self.hooks, self.bar = progress, hooks, bar
         self.started = time.perf_counter()
 
     def train(self, plan: EpochPlan) -> bool:
@@ -126,6 +136,9 @@ class _EpochRun:
         step = self.progress.first_step + self.progress.steps
         for block in plan:
             started.append((block, self.trainer.train_block(block)))
+            # Engines write past PyTorch's own count, by which others see that weights changed.
+            for weight in self.weights:
+                increment_version(weight)
             step += len(block)
             if len(started) > 1:
                 stop = self._finish(*started.pop(0))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gru4rec_fast.cli.main import COMMANDS
 from tests.cli.commands import TINY, error_of, run
 
 if TYPE_CHECKING:
@@ -59,12 +61,36 @@ def test_a_mistyped_command_is_told_the_command_that_was_meant(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     error = error_of(capsys, "evalute", "model", logs[1])
-    assert "'evalute' is no command: did you mean 'evaluate'? Expected one of train," in error
+    assert (
+        "'evalute' is no command: did you mean 'evaluate'? Expected one of split, train," in error
+    )
     assert "nowhere.tsv: no such file" in error_of(capsys, "nowhere.tsv", "-ps", TINY)
     # A file of such a name is a log.
     monkeypatch.chdir(tmp_path)
     Path("trains").write_bytes(Path(logs[0]).read_bytes())
     assert "trains: unknown kind of file" in error_of(capsys, "trains", "-ps", TINY)
+
+
+def test_a_mistyped_flag_or_choice_is_told_the_one_that_was_meant(
+    logs: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = ("train", logs[0], "--save", "model")
+    for arguments, message in (
+        ((*train, "--epohcs", "3"), "unrecognized arguments: --epohcs 3: did you mean '--epochs'?"),
+        ((*train, "--epohcs=3"), "did you mean '--epochs'?"),
+        ((*train, "--preset", "rcs15"), "did you mean 'rsc15'?"),
+        ((*train, "--set", "layer=8"), "did you mean 'layers'?"),
+        ((logs[0], "-ps", TINY, "--mesure", "3"), "did you mean '--measure'?"),
+        ((*train, "extra"), "unrecognized arguments: extra\n"),
+    ):
+        assert message in error_of(capsys, *arguments), message
+
+
+def test_help_lists_every_command_in_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    printed = capsys.readouterr().out
+    for name, summary in COMMANDS.items():
+        assert re.search(rf"^ +{name} +{re.escape(summary)}$", printed, re.MULTILINE), name
 
 
 def test_the_device_reaches_every_command(

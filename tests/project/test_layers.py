@@ -12,10 +12,11 @@ PACKAGE = ROOT / "gru4rec_fast"
 LAYERS = (
     ("__main__",),
     ("cli",),
+    ("tuning",),
     ("gru4rec", "nn"),
     ("estimator",),
     ("baselines",),
-    ("serving",),
+    ("serving", "export"),
     ("training", "evaluation"),
     ("engines",),
     ("kernels",),

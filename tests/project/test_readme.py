@@ -64,6 +64,10 @@ def test_the_commands_shown_run(capsys: pytest.CaptureFixture[str]) -> None:
         "train",
         "evaluate",
         "recommend",
+        "export",
+        "recommend",
+        "info",
+        "split",
         "train",
         "run",
     ]

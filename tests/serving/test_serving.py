@@ -158,3 +158,41 @@ def test_predict_next_goes_through_a_session_as_session_rec_does(gru: GRU4Rec) -
     assert (gru.predict_next("another", -5, wanted) == 0).all()
     with pytest.raises(DataError, match="predict_for_item_ids holds -9"):
         gru.predict_next("another", ids[0], [-9])
+
+
+def test_lanes_go_on_when_the_batch_changes(gru: GRU4Rec) -> None:
+    a, b, c = gru.data_iterator.itemidmap.index[:3]
+    gru.predict_next_batch(["p", "q", "r"], [a, b, c], batch=3)
+    gru.predict_next_batch(["p"], [b], batch=1)
+    scores = gru.predict_next_batch(["p", "q", "s", "t"], [c, c, c, a], batch=4)
+    for lane, session in enumerate(([a, b, c], [b, c], [c], [a])):
+        np.testing.assert_allclose(
+            scores[lane], forward(gru, session)[scores.index], rtol=1e-4, atol=1e-6
+        )
+
+
+def test_unknown_items_of_a_batch_can_be_nan(gru: GRU4Rec) -> None:
+    a, b = gru.data_iterator.itemidmap.index[:2]
+    ask: dict[str, Any] = {"batch": 3, "unknown": "nan", "session_columns": True}
+    first = gru.predict_next_batch(["x", "y", "z"], [a, -9, -9], [a, -1, b], **ask)
+    assert first.columns.tolist() == ["x", "y", "z"]
+    assert first.isna().to_numpy().tolist() == [
+        [False, True, True],
+        [True, True, True],
+        [False, True, True],
+    ]
+    second = gru.predict_next_batch(["x", "y", "new"], [-9, b, b], [a, b], **ask)
+    assert second["x"].isna().all()
+    third = gru.predict_next_batch(["x", "y", "z"], [b, a, a], [a, b], **ask)
+    # Unknown events changed no state; z starts anew, as its lane had another session meanwhile.
+    for column, session in (
+        (first["x"].iloc[[0, 2]], [a]),
+        (second["y"], [b]),
+        (second["new"], [b]),
+        (third["x"], [a, b]),
+        (third["y"], [b, a]),
+        (third["z"], [a]),
+    ):
+        np.testing.assert_allclose(column, forward(gru, session)[[a, b]], rtol=1e-4, atol=1e-6)
+    with pytest.raises(ParameterError, match="unknown='skip': expected 'raise' or 'nan'"):
+        gru.predict_next_batch(["x"], [a], batch=1, unknown="skip")

@@ -27,7 +27,8 @@ def fitted(figures: list[float], monkeypatch: pytest.MonkeyPatch, **fit: Any) ->
     """Trained for 6 epochs with made-up recalls."""
     made_up = iter(figures)
     monkeypatch.setattr(
-        "gru4rec_fast.gru4rec.figures", lambda *_: {"recall@20": next(made_up), "mrr@5": 0.5}
+        "gru4rec_fast.evaluation.validation.figures",
+        lambda *_: {"recall@20": next(made_up), "mrr@5": 0.5},
     )
     return trained(LOG, n_epochs=6, fit={"validation": OTHER, **fit})
 

@@ -1,0 +1,34 @@
+"""What an import loads: nothing that only other uses need, as tables take longer than PyTorch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+TABLES = ("pandas", "polars", "narwhals", "pyarrow", "scipy", "matplotlib", "triton")
+
+PROGRAM = """
+import sys
+import torch
+before = set(sys.modules)
+{statement}
+print(*(name for name in {tables!r} if name in sys.modules and name not in before))
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "needed"),
+    [
+        ("from gru4rec_fast import GRU4Rec", ""),
+        ("import gru4rec_fast.cli.main", ""),
+        ("import gru4rec_fast.cli.recommend, gru4rec_fast.serving.recommend", "pandas pyarrow"),
+    ],
+)
+def test_imported_libraries(statement: str, needed: str) -> None:
+    program = PROGRAM.format(statement=statement, tables=TABLES)
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert set(done.stdout.split()) <= set(needed.split())
