@@ -65,6 +65,9 @@ time-to-recall: $(STAMP)  ## time and epochs to the recall of ten published epoc
 bench-ranks: $(STAMP)  ## exact ranks by int8 bounds beside float32, torch.topk and faiss; ARGS="--large 10000000"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bounded_ranks $(ARGS)
 
+bench-data: $(STAMP)  ## logs of 10^7 and 10^8 events: prepare, open, train; ARGS="--events 1e9 --disk 60"
+	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.data_scale $(ARGS)
+
 experiment: $(STAMP)  ## papers' claims, one factor at a time, 40 minutes; DATA=folder of real sessions
 	@$(BIN)/python -m benchmarks.experiment $(if $(DATA),--data '$(DATA)') $(ARGS)
 

@@ -11,7 +11,7 @@ value, what was expected and the remedy.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,20 +64,95 @@ class LaneBlock:
     live: Int32
     """(T,) live lanes M of each step."""
 
+class SessionPermutation:
+    """A random order of n sessions that is computed: place -> session, one to one.
+
+    A Feistel network of 8 rounds on b = max(2, ceil(log2 n)) bits, applied until the result is
+    below n. Even rounds replace the high b // 2 bits, odd rounds the rest: exclusive or with word 0
+    of Philox 4x32-10 with key = seed and counter (other part, epoch low, epoch high, 0xF0000000 +
+    round).
+    """
+
+    def __init__(self, n: int, seed: int, epoch: int) -> None: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, place: int) -> int: ...
+
 class LaneScheduler:
     """Session-parallel mini-batches (Hidasi et al. 2016, section 3.1.1; spec section 2).
 
     Lanes are filled in rounds: all free lanes, in lane order, take the next sessions of
     `order`; a lane that got a session without a pair is free again in the next round.
     The epoch ends when fewer than `min_live` lanes live. `order` may name any of the sessions, and
-    a plan does not depend on the blocks it is cut into.
+    a plan does not depend on the blocks it is cut into. Arrays may be memory maps: nothing of them
+    is read, or checked, before its turn, but the ends of `offsets`.
     """
 
     def __init__(
-        self, items: Int32, offsets: Int64, order: Int64, lanes: int, min_live: int = 1
+        self,
+        items: Int32,
+        offsets: Int64,
+        order: Int64 | SessionPermutation,
+        lanes: int,
+        min_live: int = 1,
     ) -> None: ...
     def plan(self, steps: int) -> LaneBlock:
         """The next at most `steps` steps; T = 0 when the epoch is over."""
+
+class IntegerNumbering:
+    """Numbers integer ids 0, 1, ... in order of first appearance, batch after batch."""
+
+    def __init__(self) -> None: ...
+    def __len__(self) -> int: ...
+    def number(self, ids: Int64) -> Int32:
+        """(n,) the number of each id. ValueError from 2^31 - 1 different ids on."""
+    @property
+    def ids(self) -> Int64:
+        """A copy of the ids, by number."""
+
+class TextNumbering:
+    """Numbers texts 0, 1, ... in order of first appearance, batch after batch."""
+
+    def __init__(self) -> None: ...
+    def __len__(self) -> int: ...
+    def number(self, offsets: Int64, bytes: UInt8) -> Int64:  # noqa: A002
+        """(n,) the number of each text; text i is bytes[offsets[i]:offsets[i + 1]]."""
+    def sorted(self) -> Int64:
+        """All numbers, in ascending order of the texts' bytes."""
+    @property
+    def offsets(self) -> Int64:
+        """A copy, (n + 1,)."""
+    @property
+    def bytes(self) -> UInt8:
+        """A copy: text after text, by number."""
+
+class EventPartitions:
+    """Groups events by session with `memory` bytes, in files of `folder` beyond that.
+
+    Parts come in ascending order of sessions, each of whole sessions, whose events go by time and
+    then by row. Rows count from 0 in the order in which events were added. RuntimeError for a file
+    that cannot be written or read.
+    """
+
+    def __init__(self, folder: str, memory: int) -> None: ...
+    def add(self, session: Int64, item: Int32, time: Int64) -> None: ...
+    def relabel(self, label: Int64) -> None:
+        """Put label[s] in place of each session s."""
+    def next(self) -> tuple[Int64, Int32, Int64, Int64]:
+        """Session, item, time and row of the next part; empty at the end."""
+    @property
+    def rows(self) -> int: ...
+    @property
+    def spilled_bytes(self) -> int:
+        """What was written to files so far."""
+
+def read_integer_fields(
+    block: UInt8, separator: str, id_columns: list[int], time_column: int, n_columns: int
+) -> list[Any] | None:
+    """The columns of whole lines of text, int64 each; times float64 if one has decimals.
+
+    None for a block with an id that is no integer in its one notation, a time that is no plain
+    number, another number of fields, quotes, or characters beyond ASCII.
+    """
 
 class NegativeSampler:
     """Items drawn with probability weight / sum(weights), with replacement (Walker's alias table).

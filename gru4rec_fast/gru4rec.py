@@ -20,6 +20,7 @@ from gru4rec_fast.evaluation.network_scorer import CheckedScorer
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.training.history import History
 from gru4rec_fast.training.loop import train
+from gru4rec_fast.training.memory import require_memory
 from gru4rec_fast.training.progress import Hooks, Progress
 from gru4rec_fast.training.report import BlockReport, EpochReport, NonFiniteLossError
 from gru4rec_fast.training.setup import (
@@ -143,7 +144,8 @@ class GRU4Rec(Estimator):
 
         Args:
             data: a pandas, polars or Arrow table, or the path of a TSV, CSV or Parquet file, with a
-                row (session, item, time) for each event; it is not changed.
+                row (session, item, time) for each event; it is not changed. Or the path of a store
+                that `gru4rec_fast.prepare` made, whose columns are those of its preparation.
             sample_cache_max_size: most negatives of one planned block, 0 or more; a block has at
                 least one step, and up to three blocks are planned ahead.
             item_key: the item column.
@@ -188,7 +190,8 @@ class GRU4Rec(Estimator):
                 argument of the wrong type, or a named engine that does not support an option.
             CheckpointError: the folder is used by another training, or holds one and `resume` is
                 False, or one of other parameters or another log; the difference is named.
-            MemoryError: the model or a mini-batch does not fit; the message names the sizes.
+            MemoryError: the model or a mini-batch does not fit, by an estimate before training or
+                when it is allocated; the message names the sizes.
             ImportError: `tensorboard` without the package; the message names the extra.
         """
         from gru4rec_fast.evaluation.validation import (
@@ -215,6 +218,10 @@ class GRU4Rec(Estimator):
             folder = stack.enter_context(locked_folder(checkpoint, resume))
             sessions, validated = training_and_validation(data, validation, keys, config.time_sort)
             warn_of_pitfalls(sessions, config, stacklevel=3)
+            require_memory(
+                config, sessions.n_items, block_steps_of(config, sample_cache_max_size),
+                self.device, copies=int(stopping is not None and restore_best),
+            )  # fmt: skip
             sampler = sampler_of(config, sessions.support, negatives)
             schedule = schedule_of(config, 1, config.n_epochs, sessions.n_pairs)
             stack.enter_context(naming_sizes(config, sessions.n_items))
@@ -341,6 +348,9 @@ class GRU4Rec(Estimator):
                 new_items,
             )  # fmt: skip
             sessions, state = update.sessions, update.state
+            require_memory(
+                config, sessions.n_items, block_steps_of(config, sample_cache_max_size), self.device
+            )
             sampler = sampler_of(config, sessions.support, None)
             schedule = schedule_of(config, state.epochs + 1, n_epochs, sessions.n_pairs)
             stack.enter_context(naming_sizes(config, sessions.n_items))

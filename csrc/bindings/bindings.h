@@ -6,6 +6,7 @@
 namespace gru4rec_fast {
 
 void bind_data(pybind11::module_& m);
+void bind_preparation(pybind11::module_& m);
 void bind_trainer(pybind11::module_& m);
 void bind_forward_pass(pybind11::module_& m);
 void bind_parts(pybind11::module_& m);

@@ -6,13 +6,14 @@ Letters: V items before, E events of all logs so far.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from gru4rec_fast.data.items import holds_integers, numbered_items
+from gru4rec_fast.data.sessions import Sessions
 from gru4rec_fast.errors import DataError, ParameterError
 from gru4rec_fast.model.growth import resized, resized_rows
 from gru4rec_fast.spec import NetworkSpec
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gru4rec_fast.config import Config
-    from gru4rec_fast.data.sessions import Sessions
     from gru4rec_fast.engines.contract import Trainer
     from gru4rec_fast.model.network import Network
 
@@ -142,11 +142,16 @@ def update_of(
     }
     all_ids = itemidmap.index[kept].append(new_ids)
     grown = resized(network, config, kept, n_new, state.items_ever)
-    log = replace(
-        sessions,
+    log = Sessions(
         items=lookup[sessions.items].astype(np.int32),
+        offsets=sessions.offsets,
+        order=sessions.order,
         itemidmap=numbered_items(all_ids.to_numpy(), str(itemidmap.index.name)),
         support=drawn_by,
+        session_ids=sessions.session_ids,
+        rows=sessions.rows,
+        dropped_events=sessions.dropped_events,
+        columns=sessions.columns,
     )
     if new_items == CO_VISITED and n_new:
         add_co_visited_means(grown, log, len(kept))
