@@ -26,7 +26,7 @@ class Server:
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         """Status and JSON of an answer; bytes and iterators are sent as they are."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         if isinstance(body, dict | list):
             body = json.dumps(body)
         headers.setdefault("Content-Type", "application/json")
@@ -49,13 +49,13 @@ class Server:
 
     def wait(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Its health, as soon as a condition holds."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             _, health = self.ask("GET", "/healthz")
             if condition(health):
                 return dict(health)
             time.sleep(0.1)
-        raise AssertionError(f"not within 30 s: {health}")
+        raise AssertionError(f"not within 60 s: {health}")
 
 
 @pytest.fixture(scope="package")
