@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gru4rec_fast import _core
+from gru4rec_fast.model.weight_version import WeightVersion
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,27 +35,6 @@ MAX_SCORED = 0.5
 """If float32 scores were needed of a larger share, the bounds are given up."""
 PAIRS_BEFORE = 10_000_000
 """Pairs of a row and an item before that share is judged."""
-
-
-@dataclass(frozen=True)
-class WeightVersion:
-    """What tells that tensors were replaced or written to.
-
-    PyTorch counts its own writes. Nothing counts writes through NumPy.
-    """
-
-    stamp: tuple[tuple[int, int], ...]
-
-    @classmethod
-    def of(cls, *tensors: Tensor) -> WeightVersion:
-        """The present version."""
-        return cls(
-            tuple(
-                # PyTorch lets nobody write to inference tensors, and does not count for them.
-                (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
-                for tensor in tensors
-            )
-        )
 
 
 class BoundedItems:
