@@ -93,7 +93,10 @@ def open_array(path: Path, dtype: str, length: int, *, private: bool = False) ->
                 )
                 return np.frombuffer(mapped, dtype=kind, offset=HEADER)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); make it readable, or prepare the store "
+            "again"
+        ) from error
     raise DataError(
         f"{path}: has {found} bytes"
         + (f": expected {size}" if found != size else " and a header that is not that of its array")

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gru4rec_fast import reference
 from gru4rec_fast.engines import choice
+from gru4rec_fast.engines.reference import padded
 from gru4rec_fast.model.finite import require_finite
 from gru4rec_fast.model.weight_version import ParameterVersion
 
@@ -75,7 +76,7 @@ class NetworkScorer:
         """Items scored above each row's target, and equal to it."""
         counts = [
             self._ranker.rank_counts(
-                _padded(features[rows], RANK_CHUNK), _padded(targets[rows], RANK_CHUNK)
+                padded(features[rows], RANK_CHUNK), padded(targets[rows], RANK_CHUNK)
             )
             for rows in _chunks(len(targets), RANK_CHUNK)
         ]
@@ -123,10 +124,3 @@ def _zeros(like: Tensor, rows: int, columns: int) -> Tensor:
 
 def _chunks(length: int, size: int) -> list[slice]:
     return [slice(first, first + size) for first in range(0, length, size)]
-
-
-def _padded(x: Tensor, rows: int) -> Tensor:
-    """X with zero rows added up to the given number."""
-    if len(x) == rows:
-        return x
-    return torch.cat([x, x.new_zeros(rows - len(x), *x.shape[1:])])
