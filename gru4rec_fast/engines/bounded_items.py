@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gru4rec_fast import _core
-from gru4rec_fast.model.weight_version import WeightVersion
+from gru4rec_fast.model.weight_version import version_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,11 +46,12 @@ class BoundedItems:
     def __init__(self, w: Tensor, b: Tensor, wanted: bool = True) -> None:
         self._tensors = w, b
         self._pays = wanted and len(w) >= MIN_ITEMS and MIN_UNITS <= w.shape[1] <= MAX_UNITS
-        self._use = _Use(WeightVersion.of(w, b))
+        self._use = _Use((version_of(w), version_of(b)))
 
     def of(self, rows: int) -> _core.BoundedItems | None:
         """What ranks so many rows by bounds; None where scores without bounds are faster."""
-        version = WeightVersion.of(*self._tensors)
+        w, b = self._tensors
+        version = version_of(w), version_of(b)
         if version != self._use.version:
             self._use = _Use(version)
         use = self._use
@@ -60,8 +61,7 @@ class BoundedItems:
             use.rows += max(rows, ROWS_OF_CALL)
             if use.rows <= ROWS_BEFORE:
                 return None
-            w, b = (tensor.numpy() for tensor in self._tensors)
-            use.items = _core.BoundedItems(w, b, threads=torch.get_num_threads())
+            use.items = _core.BoundedItems(w.numpy(), b.numpy(), threads=torch.get_num_threads())
         return use.items
 
     def judge(self, counts: tuple[int, int, int]) -> None:
@@ -87,7 +87,7 @@ class BoundedItems:
 class _Use:
     """What is known of one version of the weights."""
 
-    version: WeightVersion
+    version: tuple[tuple[int, int], tuple[int, int]]
     items: _core.BoundedItems | None = None
     given_up: bool = False
     rows: int = 0
