@@ -46,6 +46,16 @@ def test_restored_sessions_go_on_with_the_same_bits(structure: str, tmp_path: Pa
     assert [other.items(s) for s in sessions] == [live.items(s) for s in sessions]
 
 
+@pytest.mark.parametrize("replay", [False, True])
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_no_session_is_saved_and_restored(structure: str, replay: bool, tmp_path: Path) -> None:
+    gru = small_model(**STRUCTURES[structure])
+    gru.live(last=4).save(tmp_path / "sessions")
+    other = with_sessions(gru)
+    assert len(other.restore(tmp_path / "sessions", replay=replay)) == 0
+    assert 7 not in other
+
+
 def test_the_most_recent_sessions_are_kept_and_time_goes_on(
     plain: GRU4Rec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
