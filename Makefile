@@ -56,8 +56,17 @@ bench-against: $(STAMP)  ## a step's time beside that of REV=<commit>, interleav
 	@$(if $(REV),,echo 'say which commit: make bench-against REV=HEAD~1' && exit 2;) \
 	  $(BIN)/python -m benchmarks.against '$(REV)' $(ARGS)
 
-daily-update: $(STAMP)  ## what an update with a day's sessions is worth; ARGS="--data LOG --days 7"
-	@OMP_NUM_THREADS=2 $(BIN)/python -W ignore -m benchmarks.daily_update $(ARGS)
+daily-update: $(STAMP)  ## what an update with a day's sessions is worth, 15 minutes; ARGS="--data LOG --k 12 28"
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.daily_update $(ARGS)
+
+time-to-recall: $(STAMP)  ## time and epochs to the recall of ten published epochs, 15 minutes
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.time_to_recall $(ARGS)
+
+bench-ranks: $(STAMP)  ## exact ranks by int8 bounds beside float32, torch.topk and faiss; ARGS="--large 10000000"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bounded_ranks $(ARGS)
+
+bench-data: $(STAMP)  ## logs of 10^7 and 10^8 events: prepare, open, train; ARGS="--events 1e9 --disk 60"
+	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.data_scale $(ARGS)
 
 experiment: $(STAMP)  ## papers' claims, one factor at a time, 40 minutes; DATA=folder of real sessions
 	@$(BIN)/python -m benchmarks.experiment $(if $(DATA),--data '$(DATA)') $(ARGS)
@@ -87,11 +96,17 @@ kernels: $(STAMP)  ## compile every GPU kernel, without a GPU, and write docs/KE
 gpu-prediction: $(STAMP)  ## what a step should take on an H100, from docs/KERNELS.md; writes docs/GPU_PREDICTION.md
 	@$(BIN)/python -m benchmarks.gpu_prediction $(ARGS)
 
-gpu-report:  ## test and measure on this machine's GPU, into OUT; by PYTHON's own torch, no network
+kernels-of-tests: $(STAMP)  ## compile what the tests launch for three chips, by two versions of Triton
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.specialisations --jobs $(JOBS) $(ARGS)
+
+gpu-report:  ## test and measure on this machine's GPU, 8 minutes a call, into OUT; by PYTHON's own torch
 	@$(PYTHON) benchmarks/gpu_report.py $(ARGS)
 
-gpu-report-check: $(STAMP)  ## every step of gpu-report except the GPU work
-	@OUT='$(or $(OUT),build/gpu-report-check)' $(BIN)/python benchmarks/gpu_report.py --check $(ARGS)
+gpu-report-check: $(STAMP)  ## every job of gpu-report on the CPU, with a planted failure
+	@mkdir -p build
+	@$(BIN)/python -m benchmarks.gpu_check $(ARGS) > build/gpu-report-check.log 2>&1 || \
+	  { tail -60 build/gpu-report-check.log; exit 1; }
+	@tail -1 build/gpu-report-check.log
 
 packaging-check: $(STAMP)  ## sdist, wheel, and both ends of the allowed versions in fresh environments
 	@$(BIN)/python -m tests.project.packaging_check $(ARGS)

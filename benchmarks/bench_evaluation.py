@@ -24,7 +24,7 @@ def scans(n_items: int) -> dict[str, Callable[[], object]]:
     features, w = torch.randn(ROWS, UNITS), torch.randn(n_items, UNITS)
     b, targets = torch.randn(n_items, 1), torch.randint(0, n_items, (ROWS,))
     tile, scores = 4096, torch.empty(ROWS, 4096)
-    ranker = ENGINES["cpu"].ranker(w, b)
+    ranker = ENGINES["cpu"].ranker(w, b, bounds=False)
     every = reference.ItemGroups.all_different(n_items, w.device)
 
     def floor() -> None:
@@ -50,9 +50,10 @@ from gru4rec_fast.engines.cpu import CpuRanker
 rows, units, n_items = map(int, sys.argv[1:])
 features, w = torch.zeros(rows, units), torch.ones(n_items, units)
 b, targets = torch.ones(n_items, 1), torch.arange(rows)
-CpuRanker(w[:64], b[:64]).rank_counts(features[:1], targets[:1])  # what the first call alone loads
+# What the first call alone loads.
+CpuRanker(w[:64], b[:64], bounds=False).rank_counts(features[:1], targets[:1])
 before = peak_memory()
-CpuRanker(w, b).rank_counts(features, targets)
+CpuRanker(w, b, bounds=False).rank_counts(features, targets)
 print((peak_memory() - before) / 1e6)
 """
 

@@ -7,6 +7,7 @@ GPU nor the interpreter. The kernel table, the cost model and the launch count a
 
 from __future__ import annotations
 
+import inspect
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ OPTIONS = ("num_warps", "num_stages")
 class Launch:
     """One kernel launch, in the terms of `triton.compiler.ASTSource`."""
 
-    kernel: JITFunction[Any]
+    kernel: Any
     grid: tuple[int, ...]
     signature: dict[str, Any]
     """Name -> type of each argument, a tuple of types for a tuple."""
@@ -107,7 +108,7 @@ def record(config: Config, precision: str = "tf32") -> list[Launch]:
 
 
 def record_others(config: Config) -> list[Launch]:
-    """The launches that rank 512 targets, find the 20 best items, ."""
+    """The launches that rank 512 targets and find the 20 best items."""
     units = config.layers[-1]
     features, w, b = torch.zeros(512, units), torch.zeros(N_ITEMS, units), torch.zeros(N_ITEMS, 1)
     with recording() as launches:
@@ -122,30 +123,38 @@ def all_launches(config: Config) -> list[Launch]:
 
 
 @contextmanager
-def recording() -> Iterator[list[Launch]]:
-    """Within it kernels are noted in the list instead of being launched."""
+def recording(kind: type = JITFunction) -> Iterator[list[Launch]]:
+    """Within it kernels are noted in the list instead of being launched.
+
+    `kind` is what kernels are: with the interpreter they are its `InterpretedFunction`.
+    """
     launches: list[Launch] = []
 
-    def note(kernel: JITFunction[Any], *args: Any, grid: Any, **kwargs: Any) -> None:
-        kwargs.pop("warmup")
-        options = {name: kwargs.pop(name) for name in OPTIONS if name in kwargs}
-        values = dict(zip(kernel.arg_names, args, strict=False)) | kwargs
-        constant = {p.name for p in kernel.params if p.is_constexpr}
-        signature: dict[str, Any] = {}
-        aligned: list[tuple[int, ...]] = []
-        for position, name in enumerate(kernel.arg_names):
-            if name in constant:
-                signature[name] = "constexpr"
-            else:
-                signature[name] = _type(values[name])
-                aligned += _aligned(values[name], (position,))
-        constants = {name: values[name] for name in kernel.arg_names if name in constant}
-        launches.append(
-            Launch(kernel, tuple(grid), signature, constants, tuple(aligned), options, values)
-        )
+    def note(kernel: Any, *args: Any, grid: Any, **kwargs: Any) -> None:
+        launches.append(launch_of(kernel, args, grid, kwargs))
 
-    with patch.object(JITFunction, "run", note):
+    with patch.object(kind, "run", note):
         yield launches
+
+
+def launch_of(
+    kernel: Any, args: tuple[Any, ...], grid: tuple[int, ...], kwargs: dict[str, Any]
+) -> Launch:
+    """What `kernel.run(*args, grid=grid, **kwargs)` would launch."""
+    options = {name: kwargs[name] for name in OPTIONS if name in kwargs}
+    values = dict(zip(kernel.arg_names, args, strict=False))
+    values |= {name: value for name, value in kwargs.items() if name in kernel.arg_names}
+    constants: dict[str, Any] = {}
+    signature: dict[str, Any] = {}
+    aligned: list[tuple[int, ...]] = []
+    for position, parameter in enumerate(inspect.signature(kernel.fn).parameters.values()):
+        name = parameter.name
+        if "constexpr" in str(parameter.annotation):
+            signature[name], constants[name] = "constexpr", values[name]
+        else:
+            signature[name] = _type(values[name])
+            aligned += _aligned(values[name], (position,))
+    return Launch(kernel, tuple(grid), signature, constants, tuple(aligned), options, values)
 
 
 def _type(value: Any) -> Any:
@@ -153,7 +162,9 @@ def _type(value: Any) -> Any:
         types = [_type(each) for each in value]
         return type(value)(*types) if hasattr(value, "_fields") else tuple(types)
     if isinstance(value, torch.Tensor):
-        names = {torch.float32: "fp32", torch.int32: "i32", torch.int64: "i64"}
+        names = {
+            torch.float32: "fp32", torch.int32: "i32", torch.int64: "i64", torch.uint8: "u8",
+        }  # fmt: skip
         return "*" + names[value.dtype]
     if isinstance(value, float):
         return "fp32"

@@ -2,7 +2,15 @@
 # chooses among them.
 find_package(Threads REQUIRED)
 
+# Those of ranks by bounds, also for sets with integer dot products.
+set(BOUND_SOURCES
+  ${CMAKE_CURRENT_LIST_DIR}/isa/bounds/kernels.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/bounds/rank_counts.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/bounds/round_items.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/bounds/top_k.cpp)
+
 set(KERNEL_SOURCES
+  ${BOUND_SOURCES}
   ${CMAKE_CURRENT_LIST_DIR}/isa/activation.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/cells/cell.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/cells/gru_reset_after.cpp
@@ -38,16 +46,17 @@ add_library(engine STATIC
   ${CMAKE_CURRENT_LIST_DIR}/engine/dispatch.cpp
   ${CMAKE_CURRENT_LIST_DIR}/engine/forward_pass.cpp
   ${CMAKE_CURRENT_LIST_DIR}/engine/huge_pages.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/engine/processor.cpp
   ${CMAKE_CURRENT_LIST_DIR}/engine/thread_pool.cpp
   ${CMAKE_CURRENT_LIST_DIR}/engine/training_step.cpp)
 target_include_directories(engine PUBLIC ${CMAKE_CURRENT_LIST_DIR})
 target_compile_options(engine PRIVATE -Wall -Wextra -Wpedantic -Wshadow)
 target_link_libraries(engine PUBLIC Threads::Threads)
 
-# kernels_for(<name> <compiler flags>...): the kernels in namespace <name>. Unlike the rest, they
-# may contract a * b + c into a fused multiply-add.
-function(kernels_for name)
-  add_library(kernels_${name} OBJECT ${KERNEL_SOURCES})
+# compile_kernels(<name> <list of sources> <compiler flags>...): in namespace <name>. Unlike the
+# rest, they may contract a * b + c into a fused multiply-add.
+function(compile_kernels name sources)
+  add_library(kernels_${name} OBJECT ${${sources}})
   target_include_directories(kernels_${name} PRIVATE ${CMAKE_CURRENT_LIST_DIR})
   target_compile_definitions(kernels_${name} PRIVATE GRU4REC_FAST_ISA=${name})
   target_compile_options(kernels_${name} PRIVATE ${ARGN}
@@ -78,9 +87,26 @@ function(check_symbols name)
   add_dependencies(engine check_symbols_${name})
 endfunction()
 
-kernels_for(baseline)
+# bound_kernels_for(<name> <compiler flags>...): only the ranks by bounds, if the compiler knows the
+# flags. Their float32 scores must have the bits of the set that dispatch.cpp puts them beside.
+include(CheckCXXCompilerFlag)
+function(bound_kernels_for name)
+  string(REPLACE ";" " " flags "${ARGN}")
+  check_cxx_compiler_flag("${flags}" GRU4REC_FAST_COMPILES_${name})
+  if(GRU4REC_FAST_COMPILES_${name})
+    compile_kernels(${name} BOUND_SOURCES ${ARGN})
+    target_compile_definitions(engine PRIVATE GRU4REC_FAST_HAS_${name})
+  endif()
+endfunction()
+
+compile_kernels(baseline KERNEL_SOURCES)
+compile_kernels(emulated_amx BOUND_SOURCES -DGRU4REC_FAST_EMULATED_AMX)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  kernels_for(avx2 -mavx2 -mfma)
-  kernels_for(avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma
-    -mprefer-vector-width=512)
+  set(AVX2 -mavx2 -mfma)
+  set(AVX512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mprefer-vector-width=512)
+  compile_kernels(avx2 KERNEL_SOURCES ${AVX2})
+  compile_kernels(avx512 KERNEL_SOURCES ${AVX512})
+  bound_kernels_for(avxvnni ${AVX2} -mavxvnni)
+  bound_kernels_for(avx512vnni ${AVX512} -mavx512vnni)
+  bound_kernels_for(amx ${AVX512} -mavx512vnni -mamx-tile -mamx-int8)
 endif()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gru4rec_fast.errors import CheckpointError, DataError, ParameterError
 
 if TYPE_CHECKING:
+    from gru4rec_fast.data.prepare import prepare
     from gru4rec_fast.evaluation.batch_eval import batch_eval
     from gru4rec_fast.evaluation.comparison import compare
     from gru4rec_fast.evaluation.evaluate import evaluate
@@ -22,6 +23,7 @@ __all__ = [
     "batch_eval",
     "compare",
     "evaluate",
+    "prepare",
     "tune",
 ]
 
@@ -30,6 +32,7 @@ _HOME = {
     "batch_eval": "gru4rec_fast.evaluation.batch_eval",
     "compare": "gru4rec_fast.evaluation.comparison",
     "evaluate": "gru4rec_fast.evaluation.evaluate",
+    "prepare": "gru4rec_fast.data.prepare",
     "tune": "gru4rec_fast.tuning.tune",
 }
 

@@ -11,7 +11,7 @@ value, what was expected and the remedy.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 UInt8 = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
 
 class SessionStore:
     """Events grouped by session and ordered by time within each (ties keep the input order).
@@ -63,20 +64,95 @@ class LaneBlock:
     live: Int32
     """(T,) live lanes M of each step."""
 
+class SessionPermutation:
+    """A random order of n sessions that is computed: place -> session, one to one.
+
+    A Feistel network of 8 rounds on b = max(2, ceil(log2 n)) bits, applied until the result is
+    below n. Even rounds replace the high b // 2 bits, odd rounds the rest: exclusive or with word 0
+    of Philox 4x32-10 with key = seed and counter (other part, epoch low, epoch high, 0xF0000000 +
+    round).
+    """
+
+    def __init__(self, n: int, seed: int, epoch: int) -> None: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, place: int) -> int: ...
+
 class LaneScheduler:
     """Session-parallel mini-batches (Hidasi et al. 2016, section 3.1.1; spec section 2).
 
     Lanes are filled in rounds: all free lanes, in lane order, take the next sessions of
     `order`; a lane that got a session without a pair is free again in the next round.
     The epoch ends when fewer than `min_live` lanes live. `order` may name any of the sessions, and
-    a plan does not depend on the blocks it is cut into.
+    a plan does not depend on the blocks it is cut into. Arrays may be memory maps: nothing of them
+    is read, or checked, before its turn, but the ends of `offsets`.
     """
 
     def __init__(
-        self, items: Int32, offsets: Int64, order: Int64, lanes: int, min_live: int = 1
+        self,
+        items: Int32,
+        offsets: Int64,
+        order: Int64 | SessionPermutation,
+        lanes: int,
+        min_live: int = 1,
     ) -> None: ...
     def plan(self, steps: int) -> LaneBlock:
         """The next at most `steps` steps; T = 0 when the epoch is over."""
+
+class IntegerNumbering:
+    """Numbers integer ids 0, 1, ... in order of first appearance, batch after batch."""
+
+    def __init__(self) -> None: ...
+    def __len__(self) -> int: ...
+    def number(self, ids: Int64) -> Int32:
+        """(n,) the number of each id. ValueError from 2^31 - 1 different ids on."""
+    @property
+    def ids(self) -> Int64:
+        """A copy of the ids, by number."""
+
+class TextNumbering:
+    """Numbers texts 0, 1, ... in order of first appearance, batch after batch."""
+
+    def __init__(self) -> None: ...
+    def __len__(self) -> int: ...
+    def number(self, offsets: Int64, bytes: UInt8) -> Int64:  # noqa: A002
+        """(n,) the number of each text; text i is bytes[offsets[i]:offsets[i + 1]]."""
+    def sorted(self) -> Int64:
+        """All numbers, in ascending order of the texts' bytes."""
+    @property
+    def offsets(self) -> Int64:
+        """A copy, (n + 1,)."""
+    @property
+    def bytes(self) -> UInt8:
+        """A copy: text after text, by number."""
+
+class EventPartitions:
+    """Groups events by session with `memory` bytes, in files of `folder` beyond that.
+
+    Parts come in ascending order of sessions, each of whole sessions, whose events go by time and
+    then by row. Rows count from 0 in the order in which events were added. RuntimeError for a file
+    that cannot be written or read.
+    """
+
+    def __init__(self, folder: str, memory: int) -> None: ...
+    def add(self, session: Int64, item: Int32, time: Int64) -> None: ...
+    def relabel(self, label: Int64) -> None:
+        """Put label[s] in place of each session s."""
+    def next(self) -> tuple[Int64, Int32, Int64, Int64]:
+        """Session, item, time and row of the next part; empty at the end."""
+    @property
+    def rows(self) -> int: ...
+    @property
+    def spilled_bytes(self) -> int:
+        """What was written to files so far."""
+
+def read_integer_fields(
+    block: UInt8, separator: str, id_columns: list[int], time_column: int, n_columns: int
+) -> list[Any] | None:
+    """The columns of whole lines of text, int64 each; times float64 if one has decimals.
+
+    None for a block with an id that is no integer in its one notation, a time that is no plain
+    number, another number of fields, quotes, or characters beyond ASCII.
+    """
 
 class NegativeSampler:
     """Items drawn with probability weight / sum(weights), with replacement (Walker's alias table).
@@ -295,8 +371,13 @@ class Trainer:
     ) -> None: ...
     def start_epoch(self) -> None:
         """Set the states of all B lanes to zero."""
-    def train_block(self, block: StepBlock, threads: int) -> Float32:
+    def train_block(
+        self, block: StepBlock, threads: int, learning_rates: Float64 | None = None
+    ) -> Float32:
         """Train the steps of a block, and return their losses (T,).
+
+        `learning_rates` (T,) has the rate of each step, which is rounded to float32; None keeps the
+        rate as it is.
 
         Calls from several threads wait for each other. Raises ValueError for arrays that do not
         fit together, and for an index outside its table.
@@ -370,6 +451,45 @@ def top_k(features: Float32, w: Float32, b: Float32, k: int, threads: int) -> tu
 
 def item_scores(features: Float32, w: Float32, b: Float32, items: Int64, threads: int) -> Float32:
     """Scores (R, n) of the given items (n,), the same bits as in `rank_counts` and `top_k`."""
+
+class BoundedItems:
+    """Ranks and best items by bounds, with the results of `rank_counts` and `top_k` above.
+
+    It keeps the rows w (V, H) and biases b (V, 1), and H + 8 bytes an item: the rows rounded to
+    integers of 8 bits, a scale, and the norms of the rounded row and of the rest. Both arrays must
+    stay as they are. `bound_factor` multiplies the bounds; less than 1 makes results wrong and
+    serves tests.
+
+    Raises:
+        ValueError: more than 32,768 units.
+    """
+
+    def __init__(
+        self, w: Float32, b: Float32, *, bound_factor: float = 1.0, threads: int
+    ) -> None: ...
+    def rank_counts(
+        self, features: Float32, targets: Int64, threads: int
+    ) -> tuple[Int64, Int64, tuple[int, int, int]]:
+        """As `rank_counts`, and the pairs (row, item): undecided ones, scored ones, all.
+
+        Undecided pairs are those that the bounds did not place; whole vectors of rows are scored.
+        """
+    def top_k(
+        self, features: Float32, k: int, threads: int
+    ) -> tuple[Float32, Int64, tuple[int, int, int]]:
+        """As `top_k`, and the pairs as above."""
+    @property
+    def nbytes(self) -> int:
+        """Memory of what is kept beside w and b."""
+
+def bound_instruction_sets() -> list[str]:
+    """Those of `BoundedItems` that go with the instruction set in use, the fastest first."""
+
+def bound_instruction_set() -> str:
+    """The one in use."""
+
+def use_bound_instruction_set(name: str) -> None:
+    """Use one of `bound_instruction_sets()` from now on; `use_instruction_set` takes the first."""
 
 def instruction_sets() -> list[str]:
     """Those that this build has and this processor runs, the fastest first."""

@@ -29,6 +29,7 @@ from gru4rec_fast.parameter import (
 LOSSES: tuple[str, ...] = ("cross-entropy", "bpr-max", "bpr", "top1", "top1-max")
 """Accepted values of `loss`; each is a function of the reference."""
 CELLS = ("gru", "lstm", "rnn")
+SCHEDULES = ("constant", "linear", "cosine")
 RESETS = (None, "after", "before")
 OPTIMISERS = ("sgd", "adagrad", "adagrad-rowwise", "rmsprop", "adadelta", "adam")
 """Accepted values of `adapt`; each is a class of the reference."""
@@ -117,6 +118,25 @@ class Config:
     )
     learning_rate: float = parameter(
         0.05, "step size; adadelta takes 1", symbol="η", bounds=Range(0, open_low=True)
+    )
+    lr_schedule: str = parameter(
+        "constant",
+        "course of the learning rate after the warm-up: constant, or falling to lr_final at the "
+        "end of the training",
+        choices=lambda: SCHEDULES,
+    )
+    lr_final: float = parameter(
+        0.0, "share of the learning rate at which linear and cosine end", bounds=SHARE
+    )
+    lr_warmup: float = parameter(
+        0.0,
+        "epochs, 0.5 for half a one, in which the learning rate rises from 0 at first",
+        bounds=NOT_NEGATIVE,
+    )
+    lr_decay: float = parameter(
+        1.0,
+        "factor of the learning rate from epoch to epoch",
+        bounds=Range(0, 1, open_low=True),
     )
     adapt: str = parameter(
         "adagrad",
@@ -208,6 +228,11 @@ class Config:
             )
         self._check_cell()
         self._check_loss()
+        if self.lr_final > 0 and self.lr_schedule == "constant":
+            raise ParameterError(
+                f"lr_final={self.lr_final} with lr_schedule='constant', which ends at the rate "
+                "itself: pass lr_schedule='linear' or 'cosine', or leave lr_final out"
+            )
         expected_numbers = OPTIMISER_PARAMETERS.get(self.adapt, {})
         if self.adapt_params and len(self.adapt_params) != len(expected_numbers):
             raise ParameterError(
@@ -283,6 +308,11 @@ class Config:
     def feed_forward_activation(self) -> Activation:
         """Of the feed-forward layers."""
         return Activation.parse(self.feed_forward_act)
+
+    @property
+    def has_schedule(self) -> bool:
+        """Whether the learning rate changes from step to step."""
+        return self.lr_schedule != "constant" or self.lr_warmup > 0 or self.lr_decay < 1
 
     @property
     def optimiser_parameters(self) -> tuple[float, ...]:

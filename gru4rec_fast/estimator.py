@@ -81,6 +81,10 @@ class Estimator:
         hidden_act: str = "tanh",
         feed_forward: Sequence[int] | int | str = (),
         feed_forward_act: str = "tanh",
+        lr_schedule: str = "constant",
+        lr_final: float = 0.0,
+        lr_warmup: float = 0.0,
+        lr_decay: float = 1.0,
         adapt: str | None = "adagrad",
         adapt_params: Sequence[float] | float | str = (),
         lmbd: float = 0.0,
@@ -128,6 +132,11 @@ class Estimator:
             feed_forward: units of feed-forward layers between the last cell and the scores; '' for
                 none.
             feed_forward_act: activation of the feed-forward layers.
+            lr_schedule: course of the learning rate after the warm-up: constant, or falling to
+                lr_final at the end of the training.
+            lr_final: share of the learning rate at which linear and cosine end.
+            lr_warmup: epochs, 0.5 for half a one, in which the learning rate rises from 0 at first.
+            lr_decay: factor of the learning rate from epoch to epoch.
             adapt: optimiser; None is sgd; adagrad-rowwise keeps one number a row.
             adapt_params: decay of the optimiser's averages: of rmsprop (0.9), adadelta (0.95), adam
                 (0.9/0.999); '' for these defaults.

@@ -20,16 +20,18 @@ from gru4rec_fast.evaluation.network_scorer import CheckedScorer
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.training.history import History
 from gru4rec_fast.training.loop import train
+from gru4rec_fast.training.memory import require_memory
 from gru4rec_fast.training.progress import Hooks, Progress
 from gru4rec_fast.training.report import BlockReport, EpochReport, NonFiniteLossError
 from gru4rec_fast.training.setup import (
     block_steps_of,
     naming_sizes,
     sampler_of,
+    schedule_of,
     trainer_of,
     warn_of_pitfalls,
 )
-from gru4rec_fast.training.state import TrainingState
+from gru4rec_fast.training.state import UPDATE_EPOCHS, TrainingState
 
 # What needs pandas, which takes longer to import than all the rest, is imported where it is used.
 
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from gru4rec_fast.serving.live import LiveSessions
     from gru4rec_fast.serving.recommendations import Recommendations
     from gru4rec_fast.serving.session_predictor import SessionPredictor
+    from gru4rec_fast.training.schedule import Schedule
 
 logger = logging.getLogger(__name__)
 
@@ -75,10 +78,13 @@ class GRU4Rec(Estimator):
             the training log's columns, which an evaluation takes by default.
         error_during_train: whether the last `fit` ended early by a loss that is not finite.
         engine_: the name of the engine that the last `fit` ran on.
+        bounded_ranks: whether ranks in large catalogues may use a rounded copy of the item rows,
+            H + 8 bytes an item, which changes no result; set it to False to save that memory.
     """
 
     error_during_train = False
     engine_: str | None = None
+    bounded_ranks: bool = True
     predict: Any = None
     """Without effect. Evaluation scripts for the Theano version and session-rec set it to None."""
     _history: History | None = None
@@ -129,6 +135,7 @@ class GRU4Rec(Estimator):
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | str = "5m",
         resume: bool = False,
+        tensorboard: str | os.PathLike[str] | None = None,
         on_epoch: Callable[[EpochReport], object] | None = None,
         on_block: Callable[[BlockReport], object] | None = None,
         progress: bool = True,
@@ -137,7 +144,8 @@ class GRU4Rec(Estimator):
 
         Args:
             data: a pandas, polars or Arrow table, or the path of a TSV, CSV or Parquet file, with a
-                row (session, item, time) for each event; it is not changed.
+                row (session, item, time) for each event; it is not changed. Or the path of a store
+                that `gru4rec_fast.prepare` made, whose columns are those of its preparation.
             sample_cache_max_size: most negatives of one planned block, 0 or more; a block has at
                 least one step, and up to three blocks are planned ahead.
             item_key: the item column.
@@ -162,6 +170,8 @@ class GRU4Rec(Estimator):
             resume: go on from the newest state in `checkpoint`, with the same bits as without the
                 interruption; from the start where the folder holds none. A training that was
                 finished is just loaded. The epoch that was running is reported once it is whole.
+            tensorboard: a folder for TensorBoard: the loss, the speed and the learning rate after
+                each block of steps, and the loss and the validation figures after each epoch.
             on_epoch: called after each epoch with its report; it may evaluate or save the model.
             on_block: called after each block of steps with what the epoch did so far. The next
                 block may have been trained already.
@@ -180,7 +190,9 @@ class GRU4Rec(Estimator):
                 argument of the wrong type, or a named engine that does not support an option.
             CheckpointError: the folder is used by another training, or holds one and `resume` is
                 False, or one of other parameters or another log; the difference is named.
-            MemoryError: the model or a mini-batch does not fit; the message names the sizes.
+            MemoryError: the model or a mini-batch does not fit, by an estimate before training or
+                when it is allocated; the message names the sizes.
+            ImportError: `tensorboard` without the package; the message names the extra.
         """
         from gru4rec_fast.evaluation.validation import (
             cutoff_of,
@@ -191,6 +203,7 @@ class GRU4Rec(Estimator):
         from gru4rec_fast.training.early_stopping import stopping_of
         from gru4rec_fast.training.identity import identity_of
         from gru4rec_fast.training.resume import Interval, TrainingSaver
+        from gru4rec_fast.training.tensorboard import writing
 
         config = self.config
         whole_number("sample_cache_max_size", sample_cache_max_size, at_least=0)
@@ -205,7 +218,12 @@ class GRU4Rec(Estimator):
             folder = stack.enter_context(locked_folder(checkpoint, resume))
             sessions, validated = training_and_validation(data, validation, keys, config.time_sort)
             warn_of_pitfalls(sessions, config, stacklevel=3)
+            require_memory(
+                config, sessions.n_items, block_steps_of(config, sample_cache_max_size),
+                self.device, copies=int(stopping is not None and restore_best),
+            )  # fmt: skip
             sampler = sampler_of(config, sessions.support, negatives)
+            schedule = schedule_of(config, 1, config.n_epochs, sessions.n_pairs)
             stack.enter_context(naming_sizes(config, sessions.n_items))
             network = Network(config, sessions.n_items)
             network.initialise(compatibility_mode)
@@ -220,7 +238,7 @@ class GRU4Rec(Estimator):
                     patience=stopping and stopping.patience, restore_best=bool(restore_best),
                 )  # fmt: skip
                 saver = TrainingSaver(folder, interval, network, trainer, items, stopping, identity)
-                position = saver.restore()
+                position = saver.restore(position)
                 hooks = replace(hooks, saver=saver)
             if self._network is not None and position.first_step + position.steps == 0:
                 warnings.warn(
@@ -232,10 +250,13 @@ class GRU4Rec(Estimator):
             self._become(network, items)
             if validated is not None:
                 hooks = replace(hooks, validate=lambda: figures(self.scorer(), validated, cutoff))
+            if tensorboard is not None:
+                hooks = stack.enter_context(writing(tensorboard, hooks, position))
             self._train(
                 trainer,
                 sessions,
                 sampler,
+                schedule,
                 position,
                 hooks,
                 last_epoch=config.n_epochs,
@@ -248,15 +269,20 @@ class GRU4Rec(Estimator):
     def partial_fit(
         self,
         data: Any,
-        n_epochs: int | None = None,
+        n_epochs: int = UPDATE_EPOCHS,
         *,
         support: str | float = "both",
         forget: float | None = None,
+        new_items: str = "initial",
         item_key: str = ITEM_KEY,
         session_key: str = SESSION_KEY,
         time_key: str | None = TIME_KEY,
         sep: str | None = None,
         sample_cache_max_size: int = 10_000_000,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | str = "5m",
+        resume: bool = False,
+        tensorboard: str | os.PathLike[str] | None = None,
         on_epoch: Callable[[EpochReport], object] | None = None,
         on_block: Callable[[BlockReport], object] | None = None,
         progress: bool = True,
@@ -265,62 +291,91 @@ class GRU4Rec(Estimator):
 
         Weights, optimiser state and the counts of epochs and steps go on. Items never seen get new
         rows, and their ids follow in `itemidmap` in order of appearance. The hyper-parameters are
-        those set now; the structure must be the model's. The lanes start from zero states.
+        those set now; the structure must be the model's. The lanes start from zero states. A
+        learning-rate schedule starts anew, over the epochs of the update.
 
         Args:
             data: the new log alone, as for `fit`.
-            n_epochs: passes over it; None for the parameter `n_epochs`.
+            n_epochs: passes over it, whatever the parameter `n_epochs` is. Three are the best on
+                the sessions of docs/DAILY_UPDATE.md; more forget what the day lacks.
             support: what negatives are drawn by, and what logq corrects by: the events of the 'new'
                 log, of 'both' the old and the new ones, or both with the old ones times a number
                 in [0, 1], rounded up.
             forget: drop the items without an event among the last so many events of all logs, or
                 the last such share of them (below 1). Items of the new log stay. None drops none.
+            new_items: rows of items never seen: 'initial' draws them as at initialisation,
+                'co-visited' adds the mean of the known items in the same sessions.
             item_key: the item column, by default of the name that the model knows.
             session_key: the session column, likewise.
             time_key: the time column, likewise; None where the rows are in the order of time.
             sep: as for `fit`.
             sample_cache_max_size: as for `fit`.
+            checkpoint: as for `fit`, of this update.
+            checkpoint_every: as for `fit`.
+            resume: as for `fit`, by the same model and log as the update that was interrupted.
+            tensorboard: as for `fit`.
             on_epoch: as for `fit`; epochs are counted on.
             on_block: as for `fit`.
             progress: show a progress bar.
 
         Raises:
             RuntimeError: there is no model yet.
-            DataError, ParameterError, MemoryError: as for `fit`; the model stays as it was, unless
-                training had begun.
+            DataError, ParameterError, CheckpointError, MemoryError: as for `fit`; the model stays
+                as it was, unless training had begun.
         """
         from gru4rec_fast.evaluation.validation import training_and_validation
+        from gru4rec_fast.training.checkpoint_folder import locked_folder
+        from gru4rec_fast.training.resume import Interval, TrainingSaver
+        from gru4rec_fast.training.tensorboard import writing
         from gru4rec_fast.training.update import update_of
 
         network, items = self._fitted()
-        n_epochs = self.config.n_epochs if n_epochs is None else whole_number("n_epochs", n_epochs)
+        whole_number("n_epochs", n_epochs)
         whole_number("sample_cache_max_size", sample_cache_max_size, at_least=0)
         hooks = Hooks(on_epoch, on_block)
+        interval = Interval(checkpoint_every)
         given = {
             "item_key": item_key, "session_key": session_key, "time_key": time_key, "sep": sep
         }  # fmt: skip
         keys = resolved(items.columns, given)
         config = self.config
-        log, _ = training_and_validation(data, None, keys, config.time_sort)
-        warn_of_pitfalls(log, config, stacklevel=3)
-        update = update_of(
-            network, items.itemidmap, self._training_state, log, config, support, forget
-        )
-        sessions, state = update.sessions, update.state
-        sampler = sampler_of(config, sessions.support, None)
-        with naming_sizes(config, sessions.n_items):
+        with ExitStack() as stack:
+            folder = stack.enter_context(locked_folder(checkpoint, resume))
+            log, _ = training_and_validation(data, None, keys, config.time_sort)
+            warn_of_pitfalls(log, config, stacklevel=3)
+            update = update_of(
+                network, items.itemidmap, self._training_state, log, config, support, forget,
+                new_items,
+            )  # fmt: skip
+            sessions, state = update.sessions, update.state
+            require_memory(
+                config, sessions.n_items, block_steps_of(config, sample_cache_max_size), self.device
+            )
+            sampler = sampler_of(config, sessions.support, None)
+            schedule = schedule_of(config, state.epochs + 1, n_epochs, sessions.n_pairs)
+            stack.enter_context(naming_sizes(config, sessions.n_items))
             network = update.network.to(self.device).eval()
             # The logarithm of a support of 0 would be infinite.
             counts = np.maximum(sessions.support, 1)
-            trainer, self.engine_ = trainer_of(network, counts, self._engine, self.device)
+            trainer, engine = trainer_of(network, counts, self._engine, self.device)
             update.restore(trainer)
             columns = log.columns | items.columns
-            self._become(network, DataIterator(sessions.itemidmap, columns, sessions.support))
-            position = Progress(state.epochs + 1, state.steps, history=self.history)
+            items = DataIterator(sessions.itemidmap, columns, sessions.support)
+            position = Progress(state.epochs + 1, state.steps, history=History(self.history))
+            if folder is not None:
+                identity = update.identity(engine, trainer, config, n_epochs=n_epochs)
+                saver = TrainingSaver(folder, interval, network, trainer, items, None, identity)
+                position = saver.restore(position)
+                hooks = replace(hooks, saver=saver)
+            self.engine_ = engine
+            self._become(network, items)
+            if tensorboard is not None:
+                hooks = stack.enter_context(writing(tensorboard, hooks, position))
             self._train(
                 trainer,
                 sessions,
                 sampler,
+                schedule,
                 position,
                 hooks,
                 last_epoch=state.epochs + n_epochs,
@@ -686,6 +741,7 @@ class GRU4Rec(Estimator):
         trainer: Trainer,
         sessions: Sessions,
         sampler: Negatives,
+        schedule: Schedule,
         position: Progress,
         hooks: Hooks,
         **settings: Any,
@@ -696,7 +752,10 @@ class GRU4Rec(Estimator):
         self._history = position.history
         self.error_during_train = False
         try:
-            train(trainer, weights, network.config, sessions, sampler, position, hooks, **settings)
+            train(
+                trainer, weights, network.config, sessions, sampler, schedule, position, hooks,
+                **settings,
+            )  # fmt: skip
         except NonFiniteLossError as error:
             self.error_during_train = True
             logger.error("%s", error)
@@ -720,8 +779,9 @@ class GRU4Rec(Estimator):
             setattr(self, name, None)
 
     def _checked_scorer(self) -> CheckedScorer:
-        if self._scorer is None or self._scorer.engine != self._engine:
-            self._scorer = CheckedScorer(self.model, self._engine)
+        wanted = self._engine, self.bounded_ranks
+        if self._scorer is None or (self._scorer.engine, self._scorer.bounds) != wanted:
+            self._scorer = CheckedScorer(self.model, self._engine, bounds=self.bounded_ranks)
         return self._scorer
 
     def _catalogue_of(self, items: DataIterator) -> Catalogue:

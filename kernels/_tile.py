@@ -1,7 +1,8 @@
-"""What the kernels share: the block of a width, tanh, tuples, the check of an argument."""
+"""What the kernels share: the block of a width, tanh, tuples, the checks of arguments."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import triton
@@ -54,4 +55,16 @@ def check(
             f"{name} is {tuple(x.shape)} {x.dtype} on {x.device}"
             f"{'' if x.is_contiguous() else ', not contiguous'}; expected a contiguous "
             f"{shape} {dtype} on {device}"
+        )
+
+
+def check_offsets(name: str, *shape: int) -> None:
+    """Raise ValueError unless offsets within a tensor of this shape fit in 32 bits.
+
+    Kernels compute offsets in buffers of lanes and rows in 32 bits, in tables of items in 64.
+    """
+    if math.prod(shape) >= 2**31:
+        raise ValueError(
+            f"{name} would be {shape}, {math.prod(shape):,} elements; expected less than 2^31: use "
+            "fewer lanes or negatives"
         )

@@ -15,6 +15,8 @@ import torch
 from gru4rec_fast.kernels.device_block import DeviceBlock, pack_block, record_words
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gru4rec_fast.plan.block import StepBlock
 
 
@@ -28,15 +30,16 @@ class BlockUpload:
         self.host = [torch.zeros(shape, dtype=torch.int32, pin_memory=True) for _ in range(2)]
         device = block.records.device
         self.staged = [torch.zeros(shape, dtype=torch.int32, device=device) for _ in range(2)]
-        self.stream = torch.cuda.Stream(device)
+        self.device, self.stream = device, torch.cuda.Stream(device)
+        # An event belongs to the device of the stream that records it first: never the current one.
         self.sent = [torch.cuda.Event() for _ in range(2)]
         self.used = [torch.cuda.Event() for _ in range(2)]
-        for event in self.used:
-            event.record()  # the side stream must not overtake the zeros above
+        for event in self.used:  # the side stream must not overtake the zeros above
+            event.record(torch.cuda.current_stream(device))
         self.turn = 0
 
-    def send(self, block: StepBlock) -> None:
-        """Queue the upload in the current stream; returns before the block has arrived.
+    def send(self, block: StepBlock, learning_rates: NDArray[np.float64] | None = None) -> None:
+        """Queue the upload in the device's current stream; returns before the block has arrived.
 
         Raises:
             ValueError: the block has more steps or unique rows than there is room for.
@@ -47,13 +50,13 @@ class BlockUpload:
         self.sent[i].synchronize()
         host, staged = self.host[i], self.staged[i]
         words = host.numpy()
-        pack_block(block, target.rows, words[1:])
+        pack_block(block, target.rows, words[1:], learning_rates)
         words[0, :4] = np.array([0, block.first_step], dtype=np.int64).view(np.int32)
         with torch.cuda.stream(self.stream):
             self.stream.wait_event(self.used[i])
             staged[: steps + 1].copy_(host[: steps + 1], non_blocking=True)
             self.sent[i].record(self.stream)
-        current = torch.cuda.current_stream()
+        current = torch.cuda.current_stream(self.device)
         current.wait_event(self.sent[i])
         target.next.copy_(staged[0, :4].view(torch.int64))
         target.records[:steps].copy_(staged[1 : steps + 1])

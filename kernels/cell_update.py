@@ -9,7 +9,7 @@ compile-time function UPDATE. The input rows (`input_rows`) belong to the first 
 three needs another's result, so they are one launch. A program owns a tile of one of the three: the
 sum over lanes stays in registers, and no gradient is written to memory. Element (p, q) of a matrix
 is at p * STRIDE_P + q * STRIDE_Q, so both storage orders of weights work; `left` has rows of PITCH
-columns. Dead lanes have gate gradients of zero. The first layer's launch ends the step.
+columns. Dead lanes are not read. The first layer's launch ends the step.
 
 Without UPDATE, for optimisers of whole rows (`row_update`), the kernel stores the gradients. Each
 goes to the parameter's only state table; that of the input rows is by unique row.
@@ -26,7 +26,7 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels._tile import width_block
-from gru4rec_fast.kernels.device_block import end_step, step_record
+from gru4rec_fast.kernels.device_block import LIVE, end_step, step_record
 from gru4rec_fast.kernels.input_rows import update_input_rows
 from gru4rec_fast.kernels.parameter import Parameter
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @triton.jit
 def _update_tile(
-    tile, left_ptr, right_ptr, weight, bias, update_options,
+    tile, live, left_ptr, right_ptr, weight, bias, update_options,
     B: tl.constexpr, P: tl.constexpr, Q: tl.constexpr, PITCH: tl.constexpr,
     STRIDE_P: tl.constexpr, STRIDE_Q: tl.constexpr, UPDATE: tl.constexpr,
     PRECISION: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_B: tl.constexpr,
@@ -58,9 +58,9 @@ def _update_tile(
     lefts = tl.zeros((BLOCK_P, BLOCK_B), dtype=tl.float32)
     for first in range(0, B, BLOCK_B):
         lane = first + tl.arange(0, BLOCK_B)
-        mask = (p < P)[:, None] & (lane < B)[None, :]
+        mask = (p < P)[:, None] & (lane < live)[None, :]
         left = tl.load(left_ptr + lane[None, :] * PITCH + p[:, None], mask=mask, other=0.0)
-        mask = (lane < B)[:, None] & (q < Q)[None, :]
+        mask = (lane < live)[:, None] & (q < Q)[None, :]
         right = tl.load(right_ptr + lane[:, None] * Q + q[None, :], mask=mask, other=0.0)
         g = tl.dot(left, right, g, input_precision=PRECISION)
         lefts += left
@@ -96,22 +96,23 @@ def cell_update_kernel(
 ):  # fmt: skip
     """A program updates a tile of the first matrix, of the second, or of the input rows."""
     tile = tl.program_id(0)
+    record = step_record(block_ptr, counter_ptr, B, U)
+    live = tl.load(record + LIVE)
     tiles0: tl.constexpr = ((P0 + BLOCK_P - 1) // BLOCK_P) * ((Q0 + BLOCK_Q0 - 1) // BLOCK_Q0)
     tiles1: tl.constexpr = ((P1 + BLOCK_P - 1) // BLOCK_P) * ((Q1 + BLOCK_Q1 - 1) // BLOCK_Q1)
     if tile < tiles0:
         _update_tile(
-            tile, left0_ptr, right0_ptr, weight0, bias0, update_options,
+            tile, live, left0_ptr, right0_ptr, weight0, bias0, update_options,
             B, P0, Q0, PITCH, STRIDE_P0, STRIDE_Q0, UPDATE, PRECISION, BLOCK_P, BLOCK_Q0, BLOCK_B,
         )  # fmt: skip
     elif tile < tiles0 + tiles1:
         _update_tile(
-            tile - tiles0, left1_ptr, right1_ptr, weight1, bias1, update_options,
+            tile - tiles0, live, left1_ptr, right1_ptr, weight1, bias1, update_options,
             B, P1, Q1, PITCH, STRIDE_P1, STRIDE_Q1, UPDATE, PRECISION, BLOCK_P, BLOCK_Q1, BLOCK_B,
         )  # fmt: skip
     elif FIRST_LAYER:
         update_input_rows(
-            tile - tiles0 - tiles1, step_record(block_ptr, counter_ptr, B, U),
-            table, d_ptr, deferred_ptr, update_options,
+            tile - tiles0 - tiles1, record, table, d_ptr, deferred_ptr, update_options,
             B, U, K, SHARED, UPDATE, BLOCK_B, BLOCK_K,
         )  # fmt: skip
     if FIRST_LAYER and tile == 0:

@@ -3,13 +3,14 @@
 A block of T steps is one int32 array (T, words). Each step has a record. It holds, in this order
 and each field at a multiple of 16 words, so that loads are aligned:
 
-    live M, scored rows                                            (a header of 16 words)
+    live M, scored rows, the bits of the learning rate             (a header of 16 words)
     item, source, restart, input_row, target_row                   (B each, as in _core.LaneBlock)
     row_item, target_count, sample_count, input_lane               (U each, as in _core.MergedRows)
 
 `input_lane[u]` is one of the lanes whose input is row u, -1 if there is none. This lane owns the
 row: it alone updates it. The header gives M and the number of scored rows. Kernels mask dead lanes
-and padding rows by it, so all steps have the same launches and one CUDA graph serves them all.
+and padding rows by it, so all steps have the same launches and one CUDA graph serves them all. The
+learning rate is there only where a schedule changes it.
 
 Two counters on the device say which step runs: `next`, the next step, and `current`, the step that
 is being trained. Each counter is a pair of int64: the step's place in the block, and the step's
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from gru4rec_fast.plan.block import StepBlock
 
 ALIGNMENT = tl.constexpr(16)
-LIVE, SCORED = tl.constexpr(0), tl.constexpr(1)
+LIVE, SCORED, RATE = (tl.constexpr(i) for i in range(3))
 ITEM, SOURCE, RESTART, INPUT_ROW, TARGET_ROW = (tl.constexpr(i) for i in range(5))
 ROW_ITEM, TARGET_COUNT, SAMPLE_COUNT, INPUT_LANE = (tl.constexpr(i) for i in range(4))
 LANE_FIELDS, ROW_FIELDS = tl.constexpr(5), tl.constexpr(4)
@@ -153,8 +154,15 @@ def record_words(lanes: int, rows: int) -> int:
     return ALIGNMENT.value + fields
 
 
-def pack_block(block: StepBlock, rows: int, out: NDArray[np.int32]) -> None:
+def pack_block(
+    block: StepBlock,
+    rows: int,
+    out: NDArray[np.int32],
+    learning_rates: NDArray[np.float64] | None = None,
+) -> None:
     """Write a block's T records to the first T rows of `out` (T or more, words).
+
+    learning_rates: (T,), or None where the kernels have the rate as an option.
 
     Raises:
         ValueError: `block` has more steps than `out`, or more unique rows than `rows`.
@@ -168,6 +176,8 @@ def pack_block(block: StepBlock, rows: int, out: NDArray[np.int32]) -> None:
     out = out[:steps]
     out[:, LIVE.value] = block.live
     out[:, SCORED.value] = block.scored
+    if learning_rates is not None:
+        out[:, RATE.value] = learning_rates.astype(np.float32).view(np.int32)
     lane_values = (block.inputs, block.source, block.restarts, block.input_row, block.target_row)
     at = ALIGNMENT.value
     for values in lane_values:

@@ -47,10 +47,11 @@ class _GRUStep(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (_, w_hh), layer, d = ctx.saved_tensors, ctx.layer, gradients[0].contiguous()
-        d_x, d_h = layer.backward(d, rows_a_part=0).clone(), torch.empty_like(layer.h)
-        input_gradient(
-            layer.context, layer.d_h_gates, w_hh, d_h, dropout_constants(NO_DROPOUT, "X")
-        )
+        with torch.cuda.device_of(d):
+            d_x, d_h = layer.backward(d, rows_a_part=0).clone(), torch.empty_like(layer.h)
+            input_gradient(
+                layer.context, layer.d_h_gates, w_hh, d_h, dropout_constants(NO_DROPOUT, "X")
+            )
         d_h += d * layer.gates[1]
         return (
             d_x, d_h, layer.d_x_gates.T @ layer.x, layer.d_h_gates.T @ layer.h,
@@ -117,10 +118,11 @@ class _SampledLoss(torch.autograd.Function):
         context, state, correction, buffers, options, sparse = ctx.rest
         g_w = torch.zeros((context.block.rows, w.shape[1]), device=w.device)
         g_b = torch.zeros((context.block.rows, 1), device=w.device)
-        row_gradients(
-            context, state, Parameter(w), Parameter(b), correction, buffers, options,
-            deferred=g_w, deferred_bias=g_b,
-        )  # fmt: skip
+        with torch.cuda.device_of(w):
+            row_gradients(
+                context, state, Parameter(w), Parameter(b), correction, buffers, options,
+                deferred=g_w, deferred_bias=g_b,
+            )  # fmt: skip
         parts = -(-len(rows) // context.tiles.rows)
         d_h = buffers.d_state[:parts].sum(dim=0)
         whole = [_of_table(rows, g[: len(rows)] * gradients[0], t, sparse)

@@ -65,7 +65,7 @@ def rank_counts_kernel(
         equal += tl.sum(level.to(tl.int32), axis=1)
 
     # store
-    at = tl.program_id(1) * n_rows + row
+    at = tl.program_id(1).to(tl.int64) * n_rows + row
     tl.store(greater_ptr + at, greater, mask=in_row)
     tl.store(equal_ptr + at, equal, mask=in_row)
 

@@ -77,6 +77,7 @@ def row_gradients_kernel(
         targets, of_targets, samples, of_samples = columns
 
     # maths: gradient of the rows, and their share of the state's, BLOCK_B lanes at a time
+    part_ptr = d_state_ptr + tl.program_id(0).to(tl.int64) * B * H  # all parts can be over 2^31
     g = tl.zeros((BLOCK_U, BLOCK_H), dtype=tl.float32)
     g_bias = tl.zeros((BLOCK_U,), dtype=tl.float32)
     for first in range(0, live, BLOCK_B):
@@ -104,8 +105,7 @@ def row_gradients_kernel(
         g = tl.dot(d, tl.load(h, mask=hidden, other=0.0), g, input_precision=PRECISION)
         g_bias += tl.sum(d, axis=1)
         part = tl.dot(tl.trans(d), w, input_precision=PRECISION)
-        part_at = (tl.program_id(0) * B + lane[:, None]) * H + column[None, :]
-        tl.store(d_state_ptr + part_at, part, mask=hidden)
+        tl.store(part_ptr + lane[:, None] * H + column[None, :], part, mask=hidden)
 
     # store: update the rows; rows that are inputs too defer their gradient to the cell's update
     if UPDATE is not None:

@@ -29,7 +29,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from gru4rec_fast.kernels._tile import LOWEST, appended, depth_block
+from gru4rec_fast.kernels._tile import LOWEST, appended, check_offsets, depth_block
 from gru4rec_fast.kernels.activations import ACTIVATIONS, ActivationPart
 from gru4rec_fast.kernels.device_block import (
     LIVE,
@@ -250,8 +250,14 @@ class LossBuffers:
 
     @classmethod
     def empty(cls, block: DeviceBlock, loss: Loss, units: int, tiles: Tiles) -> LossBuffers:
-        """Buffers for the steps, lanes and rows of a block, and H units."""
+        """Buffers for the steps, lanes and rows of a block, and H units.
+
+        Raises:
+            ValueError: as many lanes, rows or units as 32-bit offsets cannot tell apart.
+        """
         lanes, rows, device = block.lanes, block.rows, block.records.device
+        check_offsets("the scores", lanes, rows)
+        check_offsets("the gradient of the scored rows", rows, units)
         shapes = (
             (lanes, rows),
             (rows,),

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gru4rec_fast import reference
-from gru4rec_fast.kernels._tile import check
+from gru4rec_fast.kernels._tile import check, check_offsets
 from gru4rec_fast.kernels._tuning import tiles_for
 from gru4rec_fast.kernels.block_upload import BlockUpload
 from gru4rec_fast.kernels.cell_update import InputRows
@@ -41,6 +41,8 @@ from gru4rec_fast.kernels.step_context import StepContext
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from gru4rec_fast.config import Config
@@ -100,7 +102,7 @@ class TrainingStep:
         tiles = tiles_for(lanes, precision)
         self.block = DeviceBlock.empty(block_steps, lanes, 2 * lanes + config.n_sample, device)
         rule = OPTIMISERS[optimiser.name]
-        self.update = rule.of(optimiser)
+        self.update = rule.of(optimiser, self.block if config.has_schedule else None)
         self.row_updates: dict[str, RowUpdate] = {}
         if rule.whole_rows:
             self.row_updates = _row_updates(spec, parameters, self.block.rows)
@@ -122,6 +124,7 @@ class TrainingStep:
             self.deferred_bias = self.row_updates["By.weight"].gradient
         self.upload = BlockUpload(self.block) if device.type == "cuda" else None
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self._capture_stream: torch.cuda.Stream | None = None
         self.warm = False
         self._live = lanes
         self._slot: int | None = None
@@ -154,17 +157,24 @@ class TrainingStep:
             layer.state[:, : len(state)] = state
         self._live, self._slot = len(states[0]), None
 
-    def train_block(self, block: StepBlock) -> Tensor:
+    def train_block(
+        self, block: StepBlock, learning_rates: NDArray[np.float64] | None = None
+    ) -> Tensor:
         """Train the T steps of a planned block; returns their losses (T,), on the device.
 
+        `learning_rates` (T,) are needed exactly where the Config has a schedule.
+
         Raises:
-            ValueError: a block of more steps than `block_steps`, or of other lanes or samples.
+            ValueError: a block of more steps than `block_steps`, or of other lanes or samples;
+                rates that are missing, or that no schedule asks for.
         """
         steps, lanes = len(block), block.inputs.shape[1]
         if lanes != self.block.lanes:
             raise ValueError(f"the block has {lanes} lanes; expected {self.block.lanes}")
+        if (learning_rates is not None) != (len(self.update.options.schedule) > 0):
+            raise ValueError("learning_rates are given without a schedule, or missing with one")
         with torch.cuda.device_of(self.w.theta):
-            self._send(block)
+            self._send(block, learning_rates)
             self._put_states_into(block.first_step % 2)
             self._run_steps(steps)
         self._live, self._slot = int(block.live[-1]), (block.first_step + steps) % 2
@@ -176,12 +186,12 @@ class TrainingStep:
             for layer in self.layers:
                 layer.state[slot].copy_(layer.state[1 - slot])
 
-    def _send(self, block: StepBlock) -> None:
+    def _send(self, block: StepBlock, learning_rates: NDArray[np.float64] | None) -> None:
         if self.upload is None:
-            pack_block(block, self.block.rows, self.block.records.numpy())
+            pack_block(block, self.block.rows, self.block.records.numpy(), learning_rates)
             self.block.next.copy_(torch.tensor([0, block.first_step]))
         else:
-            self.upload.send(block)
+            self.upload.send(block, learning_rates)
 
     def _run_steps(self, steps: int) -> None:
         if self.upload is None or not self.warm:
@@ -197,8 +207,11 @@ class TrainingStep:
             self.graphs[1].replay()
 
     def _capture(self, steps: int) -> torch.cuda.CUDAGraph:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        if self._capture_stream is None:
+            # torch's own stream for captures is on the device that was current at its first one.
+            self._capture_stream = torch.cuda.Stream(self.w.theta.device)
+        graph, stream = torch.cuda.CUDAGraph(), self._capture_stream
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             for _ in range(steps):
                 self.launch_step()
         return graph
@@ -269,6 +282,7 @@ def _row_updates(
         shape = tuple(parameter.theta.shape)
         if name in spec.tables:
             shape = (rows, *shape[1:])
+        check_offsets(f"the gradient of {name}", *shape)
         scored, inputs = name in ("Wy.weight", "By.weight"), name == spec.input_table
         gradient = parameter.theta.new_zeros(shape)
         updates[name] = RowUpdate(parameter, gradient, scored, inputs)

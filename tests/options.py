@@ -78,6 +78,7 @@ STEPS: dict[str, Options] = {
     "l2": {"lmbd": 0.01},
     "momentum-l2": {"momentum": 0.3, "lmbd": 0.01},
 }
+SCHEDULE: Options = {"lr_schedule": "cosine", "lr_final": 0.1, "lr_warmup": 0.2, "lr_decay": 0.9}
 # Gradient norms in the tests are about 0.1 for bpr-max and top1, 0.5 for cross-entropy, 15 for bpr.
 CAPS: dict[str, Options] = {
     "free": {},

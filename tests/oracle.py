@@ -16,13 +16,14 @@ from gru4rec_fast.engines.choice import ENGINES
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.plan.block import StepBlock
 from gru4rec_fast.reference import OPTIMISERS
+from gru4rec_fast.training.setup import schedule_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
-    from gru4rec_fast._core import LaneBlock
+    from gru4rec_fast._core import Float64, LaneBlock
     from gru4rec_fast.config import Config
     from gru4rec_fast.engines.contract import Trainer
 
@@ -54,6 +55,12 @@ def random_block(
         live=live,
     )
     return StepBlock.merge(first_step, cast("LaneBlock", planned), negatives)
+
+
+def rates_of(config: Config, block: StepBlock) -> Float64 | None:
+    """The rates of a block as the first of a training of two epochs; None without a schedule."""
+    schedule = schedule_of(config, 1, 2, 2 * int(block.live.sum()))
+    return None if schedule.is_constant else schedule.rates(1, 0, block.live)
 
 
 class Run:
@@ -98,7 +105,9 @@ class Run:
         if states is not None:
             self.trainer.states = [s.to(network.Wy.weight.device, dtype) for s in states]
         blocks = [blocks] if isinstance(blocks, StepBlock) else blocks
-        self.losses = torch.cat([self.trainer.train_block(block) for block in blocks]).cpu()
+        self.losses = torch.cat(
+            [self.trainer.train_block(block, rates_of(config, block)) for block in blocks]
+        ).cpu()
 
     def tensors(self) -> dict[str, Tensor]:
         """All that training changes, by name."""

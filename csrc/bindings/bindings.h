@@ -6,10 +6,12 @@
 namespace gru4rec_fast {
 
 void bind_data(pybind11::module_& m);
+void bind_preparation(pybind11::module_& m);
 void bind_trainer(pybind11::module_& m);
 void bind_forward_pass(pybind11::module_& m);
 void bind_parts(pybind11::module_& m);
 void bind_ranks(pybind11::module_& m);
+void bind_bounded_items(pybind11::module_& m);
 void bind_instruction_sets(pybind11::module_& m);
 void bind_baselines(pybind11::module_& m);
 

@@ -16,6 +16,7 @@
 #include "data/negative_sampler.h"
 #include "data/philox.h"
 #include "data/row_merge.h"
+#include "data/session_permutation.h"
 #include "data/session_store.h"
 
 namespace gru4rec_fast {
@@ -67,7 +68,7 @@ void column(py::class_<Block>& type, const char* name, std::vector<T> Block::* m
 struct OwnedScheduler {
   Array<std::int32_t> items;
   Array<std::int64_t> offsets;
-  Array<std::int64_t> order;
+  Array<std::int64_t> order;  // empty for a computed one
   std::unique_ptr<LaneScheduler> scheduler;
 };
 
@@ -128,7 +129,35 @@ void bind_lane_scheduler(py::module_& m) {
   matrix(block, "events", &LaneBlock::events, lanes);
   column(block, "live", &LaneBlock::live);
 
+  py::class_<SessionPermutation>(m, "SessionPermutation")
+      .def(py::init([](std::int64_t n, const py::object& seed, const py::object& epoch) {
+             return SessionPermutation(n, unsigned_of("seed", seed), unsigned_of("epoch", epoch));
+           }),
+           py::arg("n"), py::arg("seed"), py::arg("epoch"))
+      .def("__len__", &SessionPermutation::size)
+      .def("__getitem__", [](const SessionPermutation& permutation, std::int64_t place) {
+        if (place < 0 || place >= permutation.size()) {
+          throw py::index_error("place " + std::to_string(place) + " is outside 0.." +
+                                std::to_string(permutation.size() - 1));
+        }
+        return permutation[place];
+      });
+
   py::class_<OwnedScheduler>(m, "LaneScheduler")
+      .def(py::init([](const py::array& items, const py::array& offsets,
+                       const SessionPermutation& order, std::int64_t n_lanes,
+                       std::int64_t min_live) {
+             OwnedScheduler owned{array_of<std::int32_t>("items", items, 1),
+                                  array_of<std::int64_t>("offsets", offsets, 1),
+                                  Array<std::int64_t>(), nullptr};
+             owned.scheduler = unlocked([&] {
+               return std::make_unique<LaneScheduler>(span(owned.items), span(owned.offsets), order,
+                                                      n_lanes, min_live);
+             });
+             return owned;
+           }),
+           py::arg("items"), py::arg("offsets"), py::arg("order"), py::arg("lanes"),
+           py::arg("min_live") = 1)
       .def(py::init([](const py::array& items, const py::array& offsets, const py::array& order,
                        std::int64_t n_lanes, std::int64_t min_live) {
              OwnedScheduler owned{array_of<std::int32_t>("items", items, 1),

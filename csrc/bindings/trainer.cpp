@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -34,7 +35,8 @@ class Trainer {
           const py::object& seed, const py::array& support);
 
   void start_epoch();
-  py::array_t<float> train_block(const py::object& block, int threads);
+  py::array_t<float> train_block(const py::object& block, int threads,
+                                 const std::optional<py::array>& learning_rates);
   py::list states() const;
   void set_states(const std::vector<py::array>& states);
 
@@ -111,11 +113,18 @@ void Trainer::check_lanes(const StepBlock& block) const {
   }
 }
 
-py::array_t<float> Trainer::train_block(const py::object& block, int threads) {
+py::array_t<float> Trainer::train_block(const py::object& block, int threads,
+                                        const std::optional<py::array>& learning_rates) {
   thread_count(threads);
   const BorrowedBlock borrowed(block);
-  const StepBlock& steps = borrowed.block();
+  StepBlock steps = borrowed.block();
   check_lanes(steps);
+  Array<double> rates;
+  if (learning_rates.has_value()) {
+    rates = array_of<double>("learning_rates", *learning_rates, 1);
+    expect(rates.size() == steps.steps, "learning_rates", rates, steps.steps, 1);
+    steps.learning_rate = rates.data();
+  }
   std::vector<float> losses(static_cast<std::size_t>(steps.steps));
   unlocked([&] {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -214,7 +223,8 @@ void bind_trainer(py::module_& m) {
            py::arg("activation"), py::arg("grad_cap"), py::arg("batch_size"), py::arg("seed"),
            py::arg("support"))
       .def("start_epoch", &Trainer::start_epoch)
-      .def("train_block", &Trainer::train_block, py::arg("block"), py::arg("threads"))
+      .def("train_block", &Trainer::train_block, py::arg("block"), py::arg("threads"),
+           py::arg("learning_rates") = py::none())
       .def_property("states", &Trainer::states, &Trainer::set_states);
   m.def("update_rows", &update_rows, py::arg("optimiser"), py::arg("options"), py::arg("theta"),
         py::arg("state"), py::arg("rows"), py::arg("g"));

@@ -9,11 +9,6 @@
 namespace gru4rec_fast {
 namespace {
 
-// With a shuffled order each new session costs two dependent cache misses: its offset, then its
-// items. Both are prefetched, the offset early enough to be read when the items are prefetched.
-constexpr std::int64_t kOffsetsAhead = 64;
-constexpr std::int64_t kItemsAhead = 32;
-
 constexpr std::int64_t kFirstRoom = 256;  // steps
 
 std::string text(std::int64_t value) {
@@ -24,7 +19,23 @@ std::string text(std::int64_t value) {
 
 LaneScheduler::LaneScheduler(Span<std::int32_t> items, Span<std::int64_t> offsets,
                              Span<std::int64_t> order, std::int64_t lanes, std::int64_t min_live)
-    : items_(items), offsets_(offsets), order_(order), min_live_(0), capacity_(lanes) {
+    : items_(items), offsets_(offsets), order_(order), n_taken_(order.size()), capacity_(lanes) {
+  start(lanes, min_live);
+}
+
+LaneScheduler::LaneScheduler(Span<std::int32_t> items, Span<std::int64_t> offsets,
+                             const SessionPermutation& order, std::int64_t lanes,
+                             std::int64_t min_live)
+    : items_(items),
+      offsets_(offsets),
+      order_(nullptr, 0),
+      permutation_(order),
+      n_taken_(order.size()),
+      capacity_(lanes) {
+  start(lanes, min_live);
+}
+
+void LaneScheduler::start(std::int64_t lanes, std::int64_t min_live) {
   if (lanes < 1 || lanes > INT32_MAX) {
     throw std::invalid_argument("lanes is " + text(lanes) +
                                 "; expected 1..2147483647, pass the batch size");
@@ -33,28 +44,15 @@ LaneScheduler::LaneScheduler(Span<std::int32_t> items, Span<std::int64_t> offset
     throw std::invalid_argument("min_live is " + text(min_live) +
                                 "; expected at least 1, pass 2 when there are no samples");
   }
-  if (offsets.size() < 1 || offsets[0] != 0 || offsets[offsets.size() - 1] != items.size()) {
+  if (offsets_.size() < 1 || offsets_[0] != 0 || offsets_[offsets_.size() - 1] != items_.size()) {
     throw std::invalid_argument("offsets must start at 0 and end at the number of events, " +
-                                text(items.size()) + "; pass those of the same session store");
-  }
-  const std::int64_t n_sessions = offsets.size() - 1;
-  for (std::int64_t s = 0; s < n_sessions; ++s) {
-    if (offsets[s] > offsets[s + 1]) {
-      throw std::invalid_argument("offsets fall from " + text(offsets[s]) + " to " +
-                                  text(offsets[s + 1]) + " at session " + text(s) +
-                                  "; expected them to ascend, pass those of a session store");
-    }
-  }
-  for (std::int64_t i = 0; i < order.size(); ++i) {
-    if (order[i] < 0 || order[i] >= n_sessions) {
-      throw std::invalid_argument("order holds session " + text(order[i]) + " at position " +
-                                  text(i) + "; expected codes of 0.." + text(n_sessions - 1));
-    }
+                                text(items_.size()) + "; pass those of the same session store");
   }
   min_live_ = static_cast<std::size_t>(min_live);
+  while (looked_up_ < std::min(kOffsetsAhead, n_taken_)) look_ahead();
 
   // More lanes than sessions: the rest would die before the first step.
-  const auto n = static_cast<std::size_t>(std::min(lanes, order.size()));
+  const auto n = static_cast<std::size_t>(std::min(lanes, n_taken_));
   lanes_.resize(n);
   free_.reserve(n);
   for (std::size_t b = 0; b < n; ++b) free_.push_back(static_cast<std::int32_t>(b));
@@ -63,20 +61,41 @@ LaneScheduler::LaneScheduler(Span<std::int32_t> items, Span<std::int64_t> offset
   for (std::size_t b = 0; b < lanes_.size(); ++b) lanes_[b].source = static_cast<std::int32_t>(b);
 }
 
+// Looks up the session of the next place that is not in `ahead_`.
+inline void LaneScheduler::look_ahead() {
+  const std::int64_t session = permutation_ ? (*permutation_)[looked_up_] : order_[looked_up_];
+  if (session < 0 || session >= offsets_.size() - 1) {
+    throw std::invalid_argument("order holds session " + text(session) + " at position " +
+                                text(looked_up_) + "; expected codes of 0.." +
+                                text(offsets_.size() - 2));
+  }
+  ahead_[static_cast<std::size_t>(looked_up_++ % kOffsetsAhead)] = session;
+  // A session may straddle two cache lines, and so may its two offsets.
+  GRU4REC_FAST_PREFETCH(offsets_.data() + session);
+  GRU4REC_FAST_PREFETCH(offsets_.data() + session + 1);
+}
+
 // Puts the next session of the order into `lane`; false when it has no pair.
 inline bool LaneScheduler::take_session(Lane& lane) {
-  if (next_ + kOffsetsAhead < order_.size()) {
-    // A session may straddle two cache lines, and so may its two offsets.
-    const std::int64_t* far = offsets_.data() + order_[next_ + kOffsetsAhead];
-    GRU4REC_FAST_PREFETCH(far);
-    GRU4REC_FAST_PREFETCH(far + 1);
-    const std::int64_t* near = offsets_.data() + order_[next_ + kItemsAhead];
-    GRU4REC_FAST_PREFETCH(items_.data() + near[0]);
-    GRU4REC_FAST_PREFETCH(items_.data() + near[1] - 1);
+  const std::int64_t session = ahead_[static_cast<std::size_t>(next_++ % kOffsetsAhead)];
+  if (looked_up_ < n_taken_) {
+    look_ahead();
+    const std::int64_t* near =
+        offsets_.data() + ahead_[static_cast<std::size_t>((next_ + kItemsAhead) % kOffsetsAhead)];
+    if (near[0] >= 0 && near[0] < near[1] && near[1] <= items_.size()) {
+      GRU4REC_FAST_PREFETCH(items_.data() + near[0]);
+      GRU4REC_FAST_PREFETCH(items_.data() + near[1] - 1);
+    }
   }
-  const std::int64_t session = order_[next_++];
   const std::int64_t first = offsets_[session];
-  const std::int64_t last = offsets_[session + 1] - 1;
+  const std::int64_t end = offsets_[session + 1];
+  if (first < 0 || first > end || end > items_.size()) {
+    throw std::invalid_argument("offsets go from " + text(first) + " to " + text(end) +
+                                " at session " + text(session) +
+                                "; expected them to ascend in 0.." + text(items_.size()) +
+                                ", pass those of a session store");
+  }
+  const std::int64_t last = end - 1;
   if (last <= first) return false;
   lane.event = first;
   lane.last = last;
@@ -87,11 +106,10 @@ inline bool LaneScheduler::take_session(Lane& lane) {
 
 // Fills the lanes of `free` (ascending) round by round; those that stay empty die. Leaves it empty.
 void LaneScheduler::fill(std::vector<std::int32_t>& free) {
-  while (!free.empty() && next_ < order_.size()) {
+  while (!free.empty() && next_ < n_taken_) {
     std::size_t kept = 0;
     for (const std::int32_t b : free) {
-      const bool filled =
-          next_ < order_.size() && take_session(lanes_[static_cast<std::size_t>(b)]);
+      const bool filled = next_ < n_taken_ && take_session(lanes_[static_cast<std::size_t>(b)]);
       if (!filled) free[kept++] = b;
     }
     free.resize(kept);

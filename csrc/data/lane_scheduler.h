@@ -10,10 +10,13 @@
 // Steps are planned in blocks. A plan does not depend on how it is cut into blocks.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <vector>
 
+#include "data/session_permutation.h"
 #include "data/span.h"
 
 namespace gru4rec_fast {
@@ -31,14 +34,25 @@ struct LaneBlock {
 };
 
 class LaneScheduler {
+  // With a shuffled order each new session costs two dependent cache misses: its offset, then its
+  // items. Both are prefetched, the offset early enough to be read when the items are prefetched.
+  static constexpr std::int64_t kOffsetsAhead = 64;
+  static constexpr std::int64_t kItemsAhead = 32;
+
  public:
   // `items` (E,), `offsets` (n + 1,) and `order` (any sequence of session codes) are borrowed and
-  // must outlive the scheduler unchanged. Throws std::invalid_argument for lanes < 1,
-  // min_live < 1, offsets that do not ascend from 0 to E, and codes in `order` outside 0..n-1.
+  // must outlive the scheduler unchanged. They may be memory maps: nothing is read before its turn.
+  // Throws std::invalid_argument for lanes < 1, min_live < 1, and offsets that do not go from 0 to
+  // E.
   LaneScheduler(Span<std::int32_t> items, Span<std::int64_t> offsets, Span<std::int64_t> order,
                 std::int64_t lanes, std::int64_t min_live);
+  // With a computed order of all n sessions.
+  LaneScheduler(Span<std::int32_t> items, Span<std::int64_t> offsets,
+                const SessionPermutation& order, std::int64_t lanes, std::int64_t min_live);
 
   // The next at most `steps` steps; T = 0 when the epoch is over. Safe to call from any thread.
+  // Throws std::invalid_argument for a code in `order` outside 0..n-1, up to 64 sessions before its
+  // turn, and for a session whose offsets descend or lie outside 0..E.
   LaneBlock plan(std::int64_t steps);
 
  private:
@@ -50,15 +64,21 @@ class LaneScheduler {
     bool restart;
   };
 
+  void start(std::int64_t lanes, std::int64_t min_live);
+  void look_ahead();
   bool take_session(Lane& lane);
   void fill(std::vector<std::int32_t>& free);
 
   Span<std::int32_t> items_;
   Span<std::int64_t> offsets_;
   Span<std::int64_t> order_;
-  std::size_t min_live_;
+  std::optional<SessionPermutation> permutation_;    // instead of `order`
+  std::int64_t n_taken_;                             // sessions of the epoch
+  std::array<std::int64_t, kOffsetsAhead> ahead_{};  // session of place i at i mod its size
+  std::int64_t looked_up_ = 0;                       // places whose session is in `ahead_`
+  std::size_t min_live_ = 0;
   std::int64_t capacity_;    // B
-  std::int64_t next_ = 0;    // position in `order`
+  std::int64_t next_ = 0;    // place in the order
   std::vector<Lane> lanes_;  // live lanes
   std::vector<std::int32_t> free_;
   std::mutex mutex_;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/bound_kernels.h"
 #include "engine/kernels.h"
 
 namespace gru4rec_fast {
@@ -17,5 +18,11 @@ const Kernels& kernels();
 // Uses `name`, one of instruction_sets(), from now on, in all threads; throws std::invalid_argument
 // for any other.
 void use_instruction_set(const std::string& name);
+
+// The same for ranks by bounds: the sets that go with the set in use, whose float32 scores have the
+// bits of kernels(). use_instruction_set takes the fastest.
+std::vector<std::string> bound_instruction_sets();
+const BoundKernels& bound_kernels();
+void use_bound_instruction_set(const std::string& name);
 
 }  // namespace gru4rec_fast

@@ -37,6 +37,7 @@ struct StepBlock {
   const std::int32_t* input_row = nullptr;         // (T, B)
   const std::int32_t* scored = nullptr;            // (T,)
   const std::int32_t* touched = nullptr;           // (T,)
+  const double* learning_rate = nullptr;           // (T,) or null for the optimiser's own
 
   // Force-inlined: see csrc/isa/README.md.
   __attribute__((always_inline)) PlannedStep at(std::ptrdiff_t t) const {

@@ -3,36 +3,12 @@
 #include <vector>
 
 #include "engine/thread_pool.h"
-#include "isa/score_tile.h"
+#include "isa/target_counts.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 namespace {
 
 constexpr Index kRows = ScoreTile::kRows;
-
-// One thread's counts of the items that score above and equal to the target, of each row of a
-// group. 32 bits suffice, as there are fewer than 2^31 items.
-struct GroupCounts {
-  std::int32_t greater[kRows] = {};
-  std::int32_t equal[kRows] = {};
-};
-
-// The scores (rows) of the targets, by the same arithmetic as the scores of all items.
-void score_targets(const ScoreTile& tile, Index rows, Index units, const float* w, const float* b,
-                   const std::int64_t* targets, float* own) {
-  Buffer target_rows(kRows * units), biases(kRows), s(kRows * kRows);
-  for (Index group = 0; group < tile.groups(); ++group) {
-    const Index n = at_most(rows - group * kRows, kRows);
-    for (Index i = 0; i < n; ++i) {
-      const Index item = targets[group * kRows + i];
-      std::memcpy(target_rows.data() + i * units, w + item * units,
-                  static_cast<std::size_t>(units) * sizeof(float));
-      biases.data()[i] = b[item];
-    }
-    tile.score(target_rows.data(), biases.data(), n, group, s.data());
-    for (Index i = 0; i < n; ++i) own[group * kRows + i] = s.data()[i * kRows + i];
-  }
-}
 
 void count(const float* s, Index items, const float* own, GroupCounts& counts) {
   for (Index i = 0; i < kRows; i += kWidth) {
@@ -66,15 +42,7 @@ void rank_counts(const float* features, Index rows, Index units, const float* w,
     count(s, n, own.data() + group * kRows,
           counts[static_cast<std::size_t>(thread * groups + group)]);
   });
-
-  for (Index i = 0; i < rows; ++i) {
-    greater[i] = equal[i] = 0;
-    for (Index thread = 0; thread < threads; ++thread) {
-      const GroupCounts& c = counts[static_cast<std::size_t>(thread * groups + i / kRows)];
-      greater[i] += c.greater[i % kRows];
-      equal[i] += c.equal[i % kRows];
-    }
-  }
+  sum_counts(counts, groups, threads, rows, greater, equal);
 }
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

@@ -17,21 +17,22 @@ namespace {
 // The buffers of a step of up to `lanes` lanes and `rows` unique rows, and its parts.
 class Workspace {
  public:
-  Workspace(const Network& network, const TrainingSettings& settings, const Optimiser& optimiser,
+  Workspace(const Network& network, const TrainingSettings& settings, Optimiser& optimiser,
             Index lanes, Index rows);
 
   bool fits(const StepBlock& block) const { return block.lanes == lanes_ && block.width <= rows_; }
   void reserve_scratch(int threads);
   void load_states(const LayerState* states);
   void store_states(LayerState* states, Index live) const;
+  void set_learning_rate(float rate) { optimiser_->set_learning_rate(rate); }
   float train(const PlannedStep& step, ThreadPool& pool);
 
  private:
-  void collect_gradients(const Network& network, const Optimiser& optimiser);
+  void collect_gradients(const Network& network, Optimiser& optimiser);
 
   TrainingSettings settings_;
   std::unique_ptr<GradientCap> cap_;  // null without a cap
-  const Optimiser* optimiser_;        // what takes the gradients
+  Optimiser* optimiser_;              // what takes the gradients
   Index lanes_, rows_;
   InputRows inputs_;
   ItemRows items_;
@@ -39,8 +40,8 @@ class Workspace {
   std::vector<Scratch> scratch_;  // by thread
 };
 
-Workspace::Workspace(const Network& network, const TrainingSettings& settings,
-                     const Optimiser& optimiser, Index lanes, Index rows)
+Workspace::Workspace(const Network& network, const TrainingSettings& settings, Optimiser& optimiser,
+                     Index lanes, Index rows)
     : settings_(settings),
       optimiser_(&optimiser),
       lanes_(lanes),
@@ -54,7 +55,7 @@ Workspace::Workspace(const Network& network, const TrainingSettings& settings,
   if (settings.grad_cap > 0) collect_gradients(network, optimiser);
 }
 
-void Workspace::collect_gradients(const Network& network, const Optimiser& optimiser) {
+void Workspace::collect_gradients(const Network& network, Optimiser& optimiser) {
   cap_.reset(new GradientCap(optimiser, settings_.grad_cap));
   optimiser_ = cap_.get();
   for (int l = 0; l < network.n_layers; ++l) {
@@ -140,7 +141,12 @@ void Step::train_block(const StepBlock& block, LayerState* states, float* losses
   workspace_->load_states(states);
   ThreadPool pool(threads);
   if (worth_sharing(network_, block.width, block.lanes)) pool.start();
-  for (Index t = 0; t < block.steps; ++t) losses[t] = workspace_->train(block.at(t), pool);
+  for (Index t = 0; t < block.steps; ++t) {
+    if (block.learning_rate != nullptr) {
+      workspace_->set_learning_rate(static_cast<float>(block.learning_rate[t]));
+    }
+    losses[t] = workspace_->train(block.at(t), pool);
+  }
   workspace_->store_states(states, block.live[block.steps - 1]);
 }
 

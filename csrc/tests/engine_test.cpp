@@ -229,6 +229,46 @@ void test_ranks() {
   }
 }
 
+// By bounds, the counts and the best items must be those of the kernels without them.
+void test_bounds() {
+  for (const int kRows : {1, 4, 35}) {
+    for (const int kUnits : {5, 64, 300}) {
+      constexpr int kItems = 5003;
+      Floats w = random_floats(kItems * kUnits), features = random_floats(kRows * kUnits);
+      const Floats b = random_floats(kItems);
+      std::copy_n(w.begin(), kUnits, w.begin() + 9 * kUnits);  // equal rows
+      for (int i = 0; i < kUnits; ++i) w[static_cast<std::size_t>(7 * kUnits + i)] *= 1e-42f;
+      const auto n = static_cast<std::size_t>(kRows);
+      std::vector<std::int64_t> targets;
+      for (std::size_t i = 0; i < n; ++i) targets.push_back(below(kItems));
+      std::vector<std::uint8_t> q(static_cast<std::size_t>(rounded_bytes(kItems, kUnits)));
+      Floats scale(kItems);
+      std::vector<std::uint32_t> norms(kItems);
+      RoundedItems rounded{kItems, kUnits, q.data(), scale.data(), norms.data(), 0.0, 0.0};
+      bound_kernels().round_items(w.data(), b.data(), rounded, 2);
+      const BoundedCatalogue catalogue{&rounded, w.data(), b.data(), 1.0f};
+      std::vector<std::int64_t> greater(n), equal(n), best(n * 10);
+      Floats scores(n * 10);
+      kernels().rank_counts(features.data(), kRows, kUnits, w.data(), b.data(), kItems,
+                            targets.data(), greater.data(), equal.data(), 1);
+      kernels().top_k(features.data(), kRows, kUnits, w.data(), b.data(), kItems, 10, scores.data(),
+                      best.data(), 1);
+      for (const int threads : {1, 3}) {
+        std::vector<std::int64_t> above(n), same(n), found(n * 10);
+        Floats found_scores(n * 10);
+        ScanStatistics statistics;
+        bound_kernels().rank_counts(catalogue, features.data(), kRows, targets.data(), above.data(),
+                                    same.data(), statistics, threads);
+        REQUIRE(above == greater && same == equal);
+        REQUIRE(statistics.pairs == static_cast<std::int64_t>(kRows) * kItems);
+        bound_kernels().top_k(catalogue, features.data(), kRows, 10, found_scores.data(),
+                              found.data(), statistics, threads);
+        REQUIRE(found == best && found_scores == scores);
+      }
+    }
+  }
+}
+
 void test_updates() {
   const std::vector<std::int32_t> rows = {19, 0, 3, 7, 11, 5};
   for (int optimiser = 0; kernels().optimiser(optimiser) != nullptr; ++optimiser) {
@@ -262,6 +302,11 @@ int main() {
     gru4rec_fast::test_losses();
     gru4rec_fast::test_optimisers();
     gru4rec_fast::test_ranks();
+    for (const std::string& bounds : gru4rec_fast::bound_instruction_sets()) {
+      gru4rec_fast::use_bound_instruction_set(bounds);
+      gru4rec_fast::test_bounds();
+      std::printf("%s, ranks by bounds: passed\n", bounds.c_str());
+    }
     gru4rec_fast::test_updates();
     std::printf("%s: passed\n", name.c_str());
   }

@@ -46,8 +46,10 @@ class Command(Protocol):
 
 
 COMMANDS: dict[str, str] = {
+    "prepare": "make a log of any size ready for training",
     "split": "earlier and later sessions of a log, as two files",
     "train": "train on a log and save the model",
+    "update": "go on training a model on a newer log, as that of a day",
     "tune": "search for the settings that predict a log best",
     "evaluate": "recall and MRR of a model on a log",
     "compare": "train several models and compare them",

@@ -54,11 +54,17 @@ class ModelFile:
             gru.savemodel(self._path)
             self._epoch = report.epoch
 
-    def finish(self, gru: Any) -> None:
-        """Save the model unless an epoch was, and print the path."""
+    def finish(self, gru: Any, *, training_state: bool = False, changed: bool = False) -> None:
+        """Save the model unless that of the last epoch is complete, and print the path.
+
+        Args:
+            gru: the trained model.
+            training_state: whether the file has what an update goes on from.
+            changed: whether the model may be that of an earlier epoch.
+        """
         if self._path is not None:
-            if not self._epoch:
-                gru.savemodel(self._path)
+            if training_state or changed or not self._epoch:
+                gru.savemodel(self._path, training_state=training_state)
             print(f"Saved {self._path}")
 
     @property

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
 from gru4rec_fast.cli.evaluate import add_evaluation, check_logs, print_evaluation
-from gru4rec_fast.cli.model_file import ModelFile, shows_progress
+from gru4rec_fast.cli.model_file import ModelFile
 from gru4rec_fast.cli.options import add_device, add_keys, keys
 from gru4rec_fast.cli.parameters import (
     add_epochs,
@@ -18,11 +15,9 @@ from gru4rec_fast.cli.parameters import (
     set_parameters,
     start_parameters,
 )
-from gru4rec_fast.cli.stop_signals import StopSignals
+from gru4rec_fast.cli.training_run import TrainingRun, add_training
+from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.gru4rec import GRU4Rec
-
-if TYPE_CHECKING:
-    from gru4rec_fast.training.report import BlockReport, EpochReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,75 +37,81 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="draw the initial weights by the parameter seed, instead of taking the original's",
     )
     parser.add_argument(
-        "--checkpoint",
-        metavar="DIR",
-        help="save the training in this folder; SIGTERM and Ctrl-C then save and leave",
+        "--validation",
+        metavar="LOG|SHARE",
+        help="evaluate after each epoch on this log, or on such a share of the sessions, the "
+        "latest, as 0.1, which is then not trained on; the best epoch's model is saved",
     )
     parser.add_argument(
-        "--checkpoint-every",
-        metavar="TIME",
-        default="5m",
-        help="how often: a time as 30s, 5m, 1h, or a number of steps (default: 5m)",
+        "--metric",
+        metavar="NAME",
+        default="recall@20",
+        help="what makes an epoch the best: recall@20, mrr@20, ..., or loss (default: recall@20)",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on with the training in DIR, if there is one"
+        "--patience",
+        metavar="N",
+        type=int,
+        help="end after N epochs without a better one (default: train all epochs)",
     )
+    parser.add_argument(
+        "--training-state",
+        action="store_true",
+        help="save what `update` goes on from too; the file is then two to four times as large",
+    )
+    add_training(parser)
     parser.add_argument("--test", metavar="LOG", help="evaluate on this log afterwards")
-    parser.add_argument(
-        "--quiet", action="store_true", help="no progress bar and no line for each epoch"
-    )
     add_evaluation(parser)
     add_device(parser)
     add_keys(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; returns its exit status, 1 where the loss was not finite."""
+    """Run the command; returns its exit status, 1 where the loss was not finite.
+
+    Raises:
+        ParameterError: a flag without the one that it needs, or as for `GRU4Rec.fit`.
+    """
     tests = [options.test] if options.test else []
-    file = ModelFile(options.save, "--save", [options.log, *tests])
+    validation = _log_or_share(options.validation)
+    if options.metric != "recall@20" and validation is None and options.patience is None:
+        raise ParameterError(
+            f"--metric {options.metric} compares epochs: add --validation LOG|SHARE, or "
+            "--patience N with --metric loss"
+        )
+    logs = [options.log, *tests, *([validation] if isinstance(validation, str) else [])]
+    file = ModelFile(options.save, "--save", logs)
     params = start_parameters(options) | set_parameters(options)
     gru = GRU4Rec(**params, device=options.device)
     check_logs(tests, **keys(options))
 
-    signals = StopSignals()
-    stopped = False
-
-    def on_block(_: BlockReport) -> bool:
-        nonlocal stopped
-        stopped = stopped or signals.received is not None
-        return stopped
-
-    def on_epoch(report: EpochReport) -> bool:
-        nonlocal stopped
-        if not options.quiet:
-            print(report, flush=True)
-        file.save(gru, report)
-        stopped = stopped or signals.received is not None
-        return stopped
-
-    with file.training(), signals if options.checkpoint else nullcontext():
+    training = TrainingRun(gru, options, file)
+    with training.training():
         gru.fit(
             options.log,
             compatibility_mode=options.compatibility_mode,
             **keys(options),
-            checkpoint=options.checkpoint,
-            checkpoint_every=options.checkpoint_every,
-            resume=options.resume,
-            on_epoch=on_epoch,
-            on_block=on_block,
-            progress=shows_progress() and not options.quiet,
+            validation=validation,
+            metric=options.metric,
+            patience=options.patience,
+            **training.arguments,
         )
-    if stopped:
-        print(
-            f"gru4rec-fast: interrupted; the training is saved in {options.checkpoint}: go on with "
-            "the same command and --resume",
-            file=sys.stderr,
-        )
-        return signals.status
-    if gru.error_during_train:
-        print(f"gru4rec-fast: {file.kept}", file=sys.stderr)
-        return 1
-    file.finish(gru)
+    status = training.status()
+    if status is not None:
+        return status
+    compared = validation is not None or options.patience is not None
+    file.finish(gru, training_state=options.training_state, changed=compared)
+    training.draw(None if validation is None else options.metric)
     if options.test:
         print_evaluation(gru, options.test, options)
     return 0
+
+
+def _log_or_share(text: str | None) -> str | float | None:
+    """A share where the text is a number, else the path of a log."""
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text

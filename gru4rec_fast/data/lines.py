@@ -47,18 +47,19 @@ def line_of(content: bytes, separator: str, row: int) -> int:
     return next((line for i, (line, _) in numbered if i == row), row + 2)
 
 
-def why_unreadable(content: bytes, separator: str) -> str:
-    """Why polars cannot read the file, in terms of its lines."""
+def why_unreadable(content: bytes, separator: str, lines_before: int = 0) -> str:
+    """Why polars cannot read the file, in terms of its lines; so many were before the rows."""
     try:
         content.decode()
     except UnicodeDecodeError as error:
         return (
-            f"line {content.count(10, 0, error.start) + 1} is not UTF-8 (byte "
+            f"line {content.count(10, 0, error.start) + 1 + lines_before} is not UTF-8 (byte "
             f"0x{content[error.start]:02x}): expected text in UTF-8; is the file binary, or of "
             "another encoding?"
         )
     wanted = 0
-    for line, record in records(content, separator):
+    for number, record in records(content, separator):
+        line = number + lines_before
         if not record:
             return (
                 f"line {line} has a quote that is not closed, or one within a field: expected a "

@@ -24,10 +24,16 @@ class Origin:
     """Whether it is a file; else a table of the caller."""
     line_of: Callable[[int], int] | None = None
     """Line of a row, counted from 0, in a text file."""
+    rows_before: int = 0
+    """Rows of the log before those that are read here."""
 
     def row(self, row: int) -> str:
         """The place of row `row`, counted from 0."""
-        return f"line {self.line_of(row)}" if self.line_of else f"row {row} (counted from 0)"
+        return (
+            f"line {self.line_of(row)}"
+            if self.line_of
+            else f"row {row + self.rows_before} (counted from 0)"
+        )
 
     def conversion(self, name: object, kind: str) -> str:
         """How to make a column 'text' or 'integers'."""
@@ -67,9 +73,10 @@ def require_columns(
         near = closest(name, [str(column) for column in columns])
         there = [shortened(str(column)) for column in columns[:SHOWN_COLUMNS]]
         more = ["..."] if len(columns) > SHOWN_COLUMNS else []
+        or_none = ", or time_key=None where the rows are in the order of time"
         raise DataError(
             f"no column {name!r}{near}; columns there: {', '.join(there + more)}; "
-            f"if it has another name, pass {keyword}=..."
+            f"if it has another name, pass {keyword}=...{or_none * (keyword == 'time_key')}"
         )
 
 

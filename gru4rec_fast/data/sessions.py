@@ -28,6 +28,7 @@ from gru4rec_fast.data.items import (
     known_items,
     numbered_items,
 )
+from gru4rec_fast.data.log_inputs import is_folder
 from gru4rec_fast.data.origin import Origin
 from gru4rec_fast.errors import DataError
 
@@ -107,7 +108,7 @@ def load_sessions(
 
     Args:
         data: a pandas, polars or Arrow table, or the path of a .tsv, .txt, .csv (each also .gz)
-            or .parquet file.
+            or .parquet file, or of a prepared store, which has columns and order of its own.
         item_key: column of item ids: integers that fit int64, or text. A column of a text file
             is read as integers where each value is one without leading zeros, else as text;
             items also where `itemidmap` holds text.
@@ -139,6 +140,11 @@ def load_sessions(
         raise DataError(
             f"sep is {sep!r}: expected one ASCII character that is no quote, as ',', ';' or '\\t'"
         )
+    if is_folder(data):
+        # A store is sessions, so its module comes after this one.
+        from gru4rec_fast.data.stored_log import stored_sessions
+
+        return stored_sessions(data, itemidmap, time_sort=time_sort)
     if not isinstance(data, str | os.PathLike):
         table = select_columns(data, keys)
         return _sessions(table, Origin(), keys, itemidmap, time_sort, "")

@@ -14,7 +14,9 @@ import numpy as np
 
 from gru4rec_fast.checks import whole_number
 from gru4rec_fast.data.files import read_log
+from gru4rec_fast.data.log_inputs import is_folder
 from gru4rec_fast.data.origin import Origin
+from gru4rec_fast.data.session_split import latest, latest_share, require_two
 from gru4rec_fast.data.sessions import Sessions, load_sessions
 from gru4rec_fast.data.times import parsed_times
 from gru4rec_fast.errors import DataError, ParameterError
@@ -65,12 +67,9 @@ def hold_out_latest(
         ParameterError: `share` is not between 0 and 1.
         DataError: a bad log, or one of fewer than two sessions.
     """
-    if not 0 < share < 1:
-        raise ParameterError(f"share={share}: expected a number between 0 and 1")
 
     def choose(sessions: Sessions, _: nw.DataFrame[Any]) -> NDArray[np.bool_]:
-        latest = min(max(1, round(share * sessions.n_sessions)), sessions.n_sessions - 1)
-        return _latest(sessions, latest)
+        return latest_share(sessions, share)
 
     return _split(data, choose, item_key, session_key, time_key, sep, time_sort)
 
@@ -98,7 +97,7 @@ def hold_out_last_sessions(
                 f"n_sessions is {n_sessions}, but the log has {sessions.n_sessions} sessions: "
                 "expected fewer, so that some are left"
             )
-        return _latest(sessions, n_sessions)
+        return latest(sessions, n_sessions)
 
     return _split(data, choose, item_key, session_key, time_key, sep)
 
@@ -148,14 +147,15 @@ def _split(
     time_sort: bool = True,
 ) -> tuple[Any, Any]:
     keys: dict[str, Any] = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
+    if is_folder(data):
+        raise DataError(
+            f"{os.fspath(data)}: a share cannot be held out of a prepared store: prepare the log "
+            "with test_days=... (--test-days), and pass one store to train and one to validate on"
+        )
     if nw.dependencies.is_polars_lazyframe(data):
         data = data.collect()
     sessions = load_sessions(data, **keys, sep=sep, time_sort=time_sort)
-    if sessions.n_sessions < 2:
-        raise DataError(
-            f"column {session_key!r} holds one session, expected at least two to hold some out: "
-            "pass a test log of its own"
-        )
+    require_two(sessions)
     if isinstance(data, str | os.PathLike):
         named = {keyword: name for keyword, name in keys.items() if name is not None}
         columns, _ = read_log(Path(data), named, sep, text_items=False, all_columns=True)
@@ -165,13 +165,6 @@ def _split(
     is_later[sessions.rows] = np.repeat(choose(sessions, table), np.diff(sessions.offsets))
     earlier, later = (table[np.flatnonzero(side)].to_native() for side in (~is_later, is_later))
     return earlier, later
-
-
-def _latest(sessions: Sessions, n: int) -> NDArray[np.bool_]:
-    """(S,) whether a session is one of the n latest."""
-    held_out = np.zeros(sessions.n_sessions, dtype=bool)
-    held_out[sessions.order[-n:]] = True
-    return held_out
 
 
 def _is_at_or_after(times: pl.Series, date: str) -> NDArray[np.bool_]:

@@ -34,7 +34,9 @@ def read_text(
     keys: dict[str, str],
     text_items: bool,
     *,
+    text_sessions: bool = False,
     all_columns: bool = False,
+    lines_before: int = 0,
 ) -> tuple[pl.DataFrame, Origin]:
     """The columns of a text file, and how its errors name a line.
 
@@ -44,40 +46,57 @@ def read_text(
         usual: the separator of files of this kind, taken where the header line decides nothing.
         keys: item_key, session_key and, unless rows are in order, time_key -> name of the column.
         text_items: whether items of digits stay text.
+        text_sessions: whether sessions of digits stay text.
         all_columns: whether to read the other columns too, as text.
+        lines_before: lines of the file between its header line and the rest of `source`.
 
     Raises:
         DataError: no UTF-8 text, a wrong header, a line that cannot be read, a time that is none.
     """
     import polars as pl
 
-    head = _head(source)
-    if b"\0" in head:
-        raise DataError("is a binary file, or text in UTF-16: expected text in UTF-8")
-    if not head.strip(b"\r\n"):
-        raise DataError("the file is empty: expected a header line and events")
-
-    separator = _detected(head, usual, keys) if sep is None else sep
-    names = _header(head, separator)
+    separator, names = header_of(_head(source), sep, usual, keys)
     try:
-        if not names:
-            raise pl.exceptions.ComputeError("the header line cannot be read")
-        _require_header(names, sep, separator, keys)
         if all_columns and len(set(names)) < len(names):
             raise two_of_one_name(names)
         wanted = names if all_columns else keys.values()
         places = sorted(names.index(name) for name in wanted)
         frame = _read(source, separator, columns=places)
     except pl.exceptions.PolarsError as error:
-        raise DataError(why_unreadable(_content(source), separator)) from error
+        raise DataError(why_unreadable(_content(source), separator, lines_before)) from error
     frame.columns = [names[place] for place in places]
     frame = _unquoted(frame, separator)
-    origin = Origin(file=True, line_of=lambda row: line_of(_content(source), separator, row))
+    origin = Origin(
+        file=True, line_of=lambda row: line_of(_content(source), separator, row) + lines_before
+    )
     items, time_key = frame[keys["item_key"]], keys.get("time_key")
-    typed = [items if text_items else _ids(items), _ids(frame[keys["session_key"]])]
+    sessions = frame[keys["session_key"]]
+    typed = [items if text_items else _ids(items), sessions if text_sessions else _ids(sessions)]
     if time_key is not None:
         typed.append(parsed_times(frame[time_key], origin))
     return frame.with_columns(typed), origin
+
+
+def header_of(
+    head: bytes, sep: str | None, usual: str, keys: dict[str, str]
+) -> tuple[str, list[str]]:
+    """The separator of a text file and the names of its columns, from the beginning of it.
+
+    Raises:
+        DataError: no text in UTF-8, nothing at all, a header line that cannot be read or that lacks
+            a column of `keys`.
+    """
+    if b"\0" in head:
+        raise DataError("is a binary file, or text in UTF-16: expected text in UTF-8")
+    if not head.strip(b"\r\n"):
+        raise DataError("the file is empty: expected a header line and events")
+    separator = _detected(head, usual, keys) if sep is None else sep
+    names = _header(head, separator)
+    if not names:
+        whole = head[: head.rfind(b"\n") + 1] or head
+        raise DataError(why_unreadable(whole, separator))
+    _require_header(names, sep, separator, keys)
+    return separator, names
 
 
 def _read(source: Path | bytes, separator: str, **how: Any) -> pl.DataFrame:

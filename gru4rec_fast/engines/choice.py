@@ -79,7 +79,7 @@ def forward(engine: str, spec: NetworkSpec, p: Parameters) -> Forward:
     return _checked(engine, candidate, "the forward pass", reason).forward(spec, p)
 
 
-def ranker(engine: str, w: Tensor, b: Tensor) -> Ranker:
+def ranker(engine: str, w: Tensor, b: Tensor, bounds: bool = True) -> Ranker:
     """What ranks the items with rows w (V, H) and biases b (V, 1); 'auto' as for training.
 
     Ranks depend on the scores alone, so that a model whose training no engine supports is still
@@ -89,7 +89,8 @@ def ranker(engine: str, w: Tensor, b: Tensor) -> Ranker:
         ParameterError: the named engine does not rank such tensors; the message says why.
     """
     candidate = _candidate(engine, w.device)
-    return _checked(engine, candidate, "ranking", candidate.ranks(w.device, w.dtype)).ranker(w, b)
+    able = _checked(engine, candidate, "ranking", candidate.ranks(w.device, w.dtype))
+    return able.ranker(w, b, bounds)
 
 
 def _candidate(engine: str, device: torch.device) -> Engine:

@@ -16,7 +16,9 @@ from gru4rec_fast.reference import OPTIMISERS
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from gru4rec_fast.config import Config
@@ -48,10 +50,13 @@ class Trainer(Protocol):
     def start_epoch(self) -> None:
         """Set the states of all lanes to zero."""
 
-    def train_block(self, block: StepBlock) -> Tensor:
+    def train_block(
+        self, block: StepBlock, learning_rates: NDArray[np.float64] | None = None
+    ) -> Tensor:
         """Train the T steps of a block; returns their losses (T,) on the network's device.
 
-        It does not wait for the device.
+        `learning_rates` (T,) has the rate of each step; None is the optimiser's own, for all
+        blocks of a training or for none. It does not wait for the device.
         """
 
 
@@ -120,8 +125,11 @@ class Engine(Protocol):
     def ranks(self, device: torch.device, dtype: torch.dtype) -> str | None:
         """None if it ranks items of this device and type, else the reason why it doesn't."""
 
-    def ranker(self, w: Tensor, b: Tensor) -> Ranker:
-        """Ranks the items with rows w (V, H) and biases b (V, 1)."""
+    def ranker(self, w: Tensor, b: Tensor, bounds: bool = True) -> Ranker:
+        """Ranks the items with rows w (V, H) and biases b (V, 1).
+
+        With `bounds` it may keep a rounded copy of them to rank faster, with the same results.
+        """
 
 
 WITHOUT_ENGINE = frozenset(

@@ -8,6 +8,7 @@ import torch
 
 from gru4rec_fast import _core
 from gru4rec_fast.config import OPTIMISER_PARAMETERS
+from gru4rec_fast.engines.bounded_items import BoundedItems
 from gru4rec_fast.engines.contract import (
     OptimiserState,
     new_state,
@@ -20,6 +21,8 @@ from gru4rec_fast.engines.contract import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from gru4rec_fast.config import Config
@@ -34,6 +37,7 @@ HANDLED = frozenset(
         "loss", *LOSS_FIELDS, "final_act", "elu_param",  # the last two: config.score_activation
         "adapt", "adapt_params", "learning_rate", "momentum", "lmbd",  # the optimiser
         "hidden_act", "feed_forward", "feed_forward_act",  # the network's structure
+        "lr_schedule", "lr_final", "lr_warmup", "lr_decay",  # the rates of a block
         "grad_cap", "seed",
     }
 )  # fmt: skip
@@ -79,9 +83,9 @@ class CpuEngine:
         """Float32 on a CPU."""
         return not_float32("cpu", device, dtype)
 
-    def ranker(self, w: Tensor, b: Tensor) -> CpuRanker:
+    def ranker(self, w: Tensor, b: Tensor, bounds: bool = True) -> CpuRanker:
         """`contract.Engine.ranker`."""
-        return CpuRanker(w, b)
+        return CpuRanker(w, b, bounds)
 
 
 def optimiser_options(optimiser: Optimiser) -> dict[str, float]:
@@ -143,9 +147,12 @@ class CpuTrainer:
         """`contract.Trainer.start_epoch`."""
         self._trainer.start_epoch()
 
-    def train_block(self, block: StepBlock) -> Tensor:
+    def train_block(
+        self, block: StepBlock, learning_rates: NDArray[np.float64] | None = None
+    ) -> Tensor:
         """`contract.Trainer.train_block`."""
-        return torch.from_numpy(self._trainer.train_block(block, torch.get_num_threads()))
+        threads = torch.get_num_threads()
+        return torch.from_numpy(self._trainer.train_block(block, threads, learning_rates))
 
 
 class CpuForward:
@@ -178,19 +185,31 @@ class CpuRanker:
     So a score depends neither on the tile, nor on the other rows, nor on the number of threads.
     """
 
-    def __init__(self, w: Tensor, b: Tensor) -> None:
-        self._items = w.detach().contiguous().numpy(), b.detach().contiguous().numpy()
+    def __init__(self, w: Tensor, b: Tensor, bounds: bool = True) -> None:
+        w, b = w.detach().contiguous(), b.detach().contiguous()
+        self._items = w.numpy(), b.numpy()
+        self.bounded = BoundedItems(w, b, bounds)
 
     def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """`contract.Ranker.rank_counts`."""
-        greater, equal = _core.rank_counts(
-            _array(features), *self._items, targets.numpy(), torch.get_num_threads()
-        )
+        rows, threads = _array(features), torch.get_num_threads()
+        bounded = self.bounded.of(len(rows))
+        if bounded is None:
+            greater, equal = _core.rank_counts(rows, *self._items, targets.numpy(), threads)
+        else:
+            greater, equal, counts = bounded.rank_counts(rows, targets.numpy(), threads)
+            self.bounded.judge(counts)
         return torch.from_numpy(greater), torch.from_numpy(equal)
 
     def top_k(self, features: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """`contract.Ranker.top_k`."""
-        best, items = _core.top_k(_array(features), *self._items, k, torch.get_num_threads())
+        rows, threads = _array(features), torch.get_num_threads()
+        bounded = self.bounded.of(len(rows)) if 8 * k < len(self._items[0]) else None
+        if bounded is None:
+            best, items = _core.top_k(rows, *self._items, k, threads)
+        else:
+            best, items, counts = bounded.top_k(rows, k, threads)
+            self.bounded.judge(counts)
         return torch.from_numpy(best), torch.from_numpy(items)
 
     def scores(self, features: Tensor, items: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ from gru4rec_fast.engines.contract import OptimiserState, new_state
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from gru4rec_fast.config import Config
@@ -65,8 +67,8 @@ class ReferenceEngine:
         """All items."""
         return None
 
-    def ranker(self, w: Tensor, b: Tensor) -> ReferenceRanker:
-        """`contract.Engine.ranker`."""
+    def ranker(self, w: Tensor, b: Tensor, bounds: bool = True) -> ReferenceRanker:  # noqa: ARG002
+        """`contract.Engine.ranker`; it has no bounds."""
         return ReferenceRanker(w, b)
 
 
@@ -105,10 +107,14 @@ class ReferenceTrainer:
         like, lanes = self._p["Wy.weight"], self._config.batch_size
         self.states = [like.new_zeros(lanes, layer.state_width) for layer in self._spec.layers]
 
-    def train_block(self, block: StepBlock) -> Tensor:
+    def train_block(
+        self, block: StepBlock, learning_rates: NDArray[np.float64] | None = None
+    ) -> Tensor:
         """`contract.Trainer.train_block`."""
         losses = self.states[0].new_empty(len(block))
         for t in range(len(block)):
+            if learning_rates is not None:
+                self._optimiser.learning_rate = float(learning_rates[t])
             losses[t] = self.train_prepared(self.prepared(block, t))
         return losses
 

@@ -24,6 +24,8 @@ from gru4rec_fast.engines.reference import ReferenceForward, ReferenceRanker
 from gru4rec_fast.plan.lanes import DEFAULT_BLOCK_STEPS
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from gru4rec_fast.config import Config
@@ -43,6 +45,7 @@ HANDLED = frozenset(
     {
         "loss", "smoothing", "final_act", "bpreg", "elu_param", "logq", "sample_alpha",
         "adapt", "adapt_params", "learning_rate", "momentum", "lmbd", "seed",
+        "lr_schedule", "lr_final", "lr_warmup", "lr_decay",  # the rates of a block
     }
 )  # fmt: skip
 """Not `grad_cap`: rows are updated by the kernel that computes their gradient, before the norm of
@@ -104,8 +107,8 @@ class TritonEngine:
             return NO_TRITON
         return reason
 
-    def ranker(self, w: Tensor, b: Tensor) -> TritonRanker:
-        """`contract.Engine.ranker`."""
+    def ranker(self, w: Tensor, b: Tensor, bounds: bool = True) -> TritonRanker:  # noqa: ARG002
+        """`contract.Engine.ranker`; it has no bounds."""
         return TritonRanker(w, b)
 
 
@@ -147,9 +150,11 @@ class TritonTrainer:
         """`contract.Trainer.start_epoch`."""
         self.step.start_epoch()
 
-    def train_block(self, block: StepBlock) -> Tensor:
+    def train_block(
+        self, block: StepBlock, learning_rates: NDArray[np.float64] | None = None
+    ) -> Tensor:
         """`contract.Trainer.train_block`."""
-        return self.step.train_block(block)
+        return self.step.train_block(block, learning_rates)
 
 
 class TritonRanker:

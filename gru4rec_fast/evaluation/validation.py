@@ -9,8 +9,8 @@ import numpy as np
 
 from gru4rec_fast.checks import closest
 from gru4rec_fast.data.origin import naming
+from gru4rec_fast.data.session_split import split_latest
 from gru4rec_fast.data.sessions import Sessions, load_sessions, require_pairs
-from gru4rec_fast.data.splitting import hold_out_latest
 from gru4rec_fast.errors import DataError, ParameterError
 from gru4rec_fast.evaluation.evaluate import evaluate
 from gru4rec_fast.evaluation.metrics import METRICS
@@ -52,22 +52,24 @@ def training_and_validation(
         ParameterError: the share is not between 0 and 1.
         DataError: a bad log, or no pair of known items in one of the two.
     """
-    held_out = validation
+    is_share = isinstance(validation, bool | int | float | np.number)
+    if is_share and (isinstance(validation, bool) or not 0 < validation < 1):
+        raise ParameterError(
+            f"validation is {validation!r}; expected a share of the sessions between 0 and 1, a "
+            "log, or None"
+        )
     with naming(data):
-        if isinstance(validation, bool | int | float | np.number):
-            if isinstance(validation, bool) or not 0 < validation < 1:
-                raise ParameterError(
-                    f"validation is {validation!r}; expected a share of the sessions between 0 "
-                    "and 1, a log, or None"
-                )
-            data, held_out = hold_out_latest(data, float(validation), time_sort=time_sort, **keys)
         sessions = load_sessions(data, time_sort=time_sort, **keys)
+        if is_share:
+            sessions, validated = split_latest(sessions, float(validation))
         require_pairs(sessions)
-    if held_out is None:
+    if validation is None:
         return sessions, None
+    held_out = data if is_share else validation
     try:
         with naming(held_out):
-            validated = load_sessions(held_out, itemidmap=sessions.itemidmap, **keys)
+            if not is_share:
+                validated = load_sessions(held_out, itemidmap=sessions.itemidmap, **keys)
             require_pairs(validated)
     except DataError as error:
         raise DataError(f"validation: {error}") from error

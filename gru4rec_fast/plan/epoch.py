@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gru4rec_fast._core import SessionPermutation
 from gru4rec_fast.plan.block import StepBlock
 from gru4rec_fast.plan.lanes import DEFAULT_BLOCK_STEPS, lane_blocks
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from gru4rec_fast.plan.negatives import Negatives
 
 BLOCKS_AHEAD = 2
+SHUFFLED_IN_MEMORY = 2**24
+"""Sessions whose shuffled order is an array, of at most 128 MiB."""
 
 
 class EpochPlan:
@@ -107,7 +110,7 @@ def plan_epoch(
     n_sample: int,
     seed: int,
     first_step: int,
-    order: Int64 | None = None,
+    order: Int64 | SessionPermutation | None = None,
     block_steps: int = DEFAULT_BLOCK_STEPS,
     skip_steps: int = 0,
 ) -> EpochPlan:
@@ -146,10 +149,19 @@ def plan_epoch(
     return EpochPlan(_step_blocks(lanes, sampler, n_sample, seed, first_step + skip_steps))
 
 
-def epoch_order(sessions: GroupedEvents, shuffle: bool, seed: int, epoch: int) -> Int64:
-    """Order in which the lanes take the sessions; a shuffle depends on seed and epoch alone."""
+def epoch_order(
+    sessions: GroupedEvents, shuffle: bool, seed: int, epoch: int
+) -> Int64 | SessionPermutation:
+    """Order in which the lanes take the sessions; a shuffle depends on seed and epoch alone.
+
+    Above `SHUFFLED_IN_MEMORY` sessions a shuffle is computed instead of stored: no array of all
+    sessions is made.
+    """
     if not shuffle:
         return sessions.order
+    n = len(sessions.order)
+    if n > SHUFFLED_IN_MEMORY:
+        return SessionPermutation(n, seed, epoch)
     return np.random.default_rng([seed, epoch]).permutation(sessions.order)
 
 

@@ -15,7 +15,7 @@ from gru4rec_fast._core import LaneScheduler
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gru4rec_fast._core import Int32, Int64, LaneBlock
+    from gru4rec_fast._core import Int32, Int64, LaneBlock, SessionPermutation
 
 DEFAULT_BLOCK_STEPS = 128
 """Steps planned at a time: long enough to cost nothing per step, short enough to stay in cache."""
@@ -41,7 +41,7 @@ def lane_blocks(
     sessions: GroupedEvents,
     batch_size: int,
     *,
-    order: Int64 | None = None,
+    order: Int64 | SessionPermutation | None = None,
     min_live: int = 1,
     block_steps: int = DEFAULT_BLOCK_STEPS,
     skip_steps: int = 0,

@@ -20,7 +20,7 @@ class History(list[EpochReport]):
         """A row for each epoch.
 
         The columns are epoch, loss, seconds, steps, events, steps_per_second, events_per_second,
-        then the validation figures by their names.
+        learning_rate, then the validation figures by their names.
         """
         import pandas as pd  # Only tables need it.
 
@@ -33,6 +33,7 @@ class History(list[EpochReport]):
                 "events": report.events,
                 "steps_per_second": report.minibatches / report.seconds,
                 "events_per_second": report.events / report.seconds,
+                "learning_rate": report.learning_rate,
                 **report.validation,
             }
             for report in self

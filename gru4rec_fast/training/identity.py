@@ -7,17 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gru4rec_fast.data.array_files import digest
+from gru4rec_fast.data.store import StoredSessions
 from gru4rec_fast.model import item_ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import ArrayLike
+    from torch import Tensor
 
     from gru4rec_fast.config import Config
     from gru4rec_fast.data.sessions import Sessions
 
-LOGS = {"log": "the log", "validation": "the validation log", "negatives": "negatives"}
+LOGS = {
+    "log": "the log",
+    "validation": "the validation log",
+    "negatives": "negatives",
+    "model": "the model before",
+}
 """Entries that are data: they are compared by a fingerprint, and their sizes are shown."""
 
 
@@ -49,6 +57,15 @@ def identity_of(
     }
 
 
+def fingerprint_of(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the tensors' names and contents."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
 def differences(saved: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """The entries in which two trainings differ, in words; empty if they are the same."""
     found = []
@@ -69,17 +86,27 @@ def differences(saved: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 
 
 def fingerprint(sessions: Sessions) -> dict[str, Any]:
-    """Sizes and a checksum of sessions, the order of training and the item ids included."""
-    digest = hashlib.sha256()
-    for array in (sessions.items, sessions.offsets, sessions.order):
-        digest.update(np.ascontiguousarray(array).data)
-    for tensor in item_ids.as_tensors(sessions.itemidmap).values():
-        digest.update(tensor.numpy().data)
+    """Sizes and a checksum of sessions, the order of training and the item ids included.
+
+    Of the digests of the arrays, which a prepared store has in its manifest.
+    """
+    stored = sessions.digests() if isinstance(sessions, StoredSessions) else {}
+    sha256 = hashlib.sha256()
+    for name in ("items", "offsets", "order"):
+        array = getattr(sessions, name)
+        is_stored = isinstance(sessions, StoredSessions) and sessions.arrays[name] is array
+        sha256.update((stored[name] if is_stored else digest(array)).encode())
+    if stored:
+        ids = [value for name, value in sorted(stored.items()) if name.startswith("item_ids")]
+    else:
+        tensors = item_ids.as_tensors(sessions.itemidmap)
+        ids = [digest(tensors[name].numpy()) for name in sorted(tensors)]
+    sha256.update("".join(ids).encode())
     return {
         "events": sessions.n_events,
         "sessions": sessions.n_sessions,
         "items": sessions.n_items,
-        "sha256": digest.hexdigest(),
+        "sha256": sha256.hexdigest(),
     }
 
 

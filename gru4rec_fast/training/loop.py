@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from gru4rec_fast.errors import DataError
 from gru4rec_fast.plan.epoch import epoch_order, plan_epoch
 from gru4rec_fast.plan.lanes import DEFAULT_BLOCK_STEPS
+from gru4rec_fast.training.pending_losses import PendingLosses
 from gru4rec_fast.training.progress import Hooks, Progress, asks_to_stop
 from gru4rec_fast.training.report import BlockReport, EpochReport, NonFiniteLossError
 
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from gru4rec_fast.plan.block import StepBlock
     from gru4rec_fast.plan.epoch import EpochPlan
     from gru4rec_fast.plan.negatives import Negatives
+    from gru4rec_fast.training.schedule import Schedule
 
 logger = logging.getLogger(__name__)
+_Started = tuple["StepBlock", float, PendingLosses]
 
 BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {rate_fmt}{postfix}"
 """tqdm's own bar without the counts, which would leave it no room on a line of 80 columns."""
@@ -43,6 +46,7 @@ def train(
     config: Config,
     sessions: Sessions,
     sampler: Negatives,
+    schedule: Schedule,
     progress: Progress,
     hooks: Hooks,
     *,
@@ -89,7 +93,7 @@ def train(
             disable=not show_bar,
         )
         with plan, bar:
-            run = _EpochRun(trainer, list(weights.values()), progress, hooks, bar)
+            run = _EpochRun(trainer, list(weights.values()), schedule, progress, hooks, bar)
             stopped = run.train(plan)
         if stopped:
             break
@@ -118,27 +122,27 @@ class _EpochRun:
         self,
         trainer: Trainer,
         weights: list[Tensor],
+        schedule: Schedule,
         progress: Progress,
         hooks: Hooks,
         bar: tqdm[Any],
     ) -> None:
-        self.trainer, self.weights = trainer, weights
+        self.trainer, self.weights, self.schedule = trainer, weights, schedule
         self.progress, self.hooks, self.bar = progress, hooks, bar
+        self.events = progress.events  # of all started blocks
         self.started = time.perf_counter()
 
     def train(self, plan: EpochPlan) -> bool:
         """Train all blocks; returns True if `on_block` stopped the training.
 
-        The losses of a block are read after the next one was started: a GPU trains on meanwhile.
+        The losses of a block are copied behind it and read after the next one was started: a GPU
+        trains on meanwhile.
         """
         saver, stop = self.hooks.saver, False
-        started: list[tuple[StepBlock, Tensor]] = []
+        started: list[_Started] = []
         step = self.progress.first_step + self.progress.steps
         for block in plan:
-            started.append((block, self.trainer.train_block(block)))
-            # Engines write past PyTorch's own count, by which others see that weights changed.
-            for weight in self.weights:
-                increment_version(weight)
+            started.append(self._start(block))
             step += len(block)
             if len(started) > 1:
                 stop = self._finish(*started.pop(0))
@@ -151,14 +155,27 @@ class _EpochRun:
                     self.started = time.perf_counter()
             if stop:
                 break
-        for block, losses in started:
-            stop = self._finish(block, losses)
+        for each in started:
+            stop = self._finish(*each)
         return stop
 
-    def _finish(self, block: StepBlock, losses: Tensor) -> bool:
+    def _start(self, block: StepBlock) -> _Started:
+        """Start a block; returns it, its last learning rate, and its losses to come."""
+        if self.schedule.is_constant:
+            losses, last = self.trainer.train_block(block), self.schedule.base
+        else:
+            rates = self.schedule.rates(self.progress.epoch, self.events, block.live)
+            losses, last = self.trainer.train_block(block, rates), float(rates[-1])
+        # Engines write past PyTorch's own count, by which others see that weights changed.
+        for weight in self.weights:
+            increment_version(weight)
+        self.events += int(block.live.sum())
+        return block, last, PendingLosses(losses)
+
+    def _finish(self, block: StepBlock, learning_rate: float, losses: PendingLosses) -> bool:
         """Read a block's losses and report it; returns True if `on_block` stops the training."""
         progress = self.progress
-        step_losses = losses.double().cpu().numpy()
+        step_losses = losses.numpy()
         bad = np.flatnonzero(~np.isfinite(step_losses))
         if len(bad):
             minibatch = progress.steps + int(bad[0]) + 1
@@ -166,6 +183,7 @@ class _EpochRun:
         events = int(block.live.sum())
         progress.loss_sum += float(step_losses @ block.live)
         progress.steps += len(block)
+        progress.learning_rate = learning_rate
         progress.events += events
         self._count_seconds()
         loss = progress.loss_sum / progress.events
@@ -174,7 +192,13 @@ class _EpochRun:
         )
         self.bar.update(events)
         report = BlockReport(
-            progress.epoch, loss, progress.seconds, progress.steps, progress.events
+            progress.epoch,
+            loss,
+            progress.seconds,
+            progress.steps,
+            progress.events,
+            progress.first_step + progress.steps,
+            learning_rate,
         )
         return asks_to_stop(self.hooks.on_block, report)
 
@@ -195,6 +219,7 @@ def _end_epoch(
         progress.steps,
         progress.events,
         hooks.validate() if hooks.validate is not None else {},
+        progress.learning_rate,
     )
     progress.next_epoch(report)
     logger.info("%s", report)

@@ -31,6 +31,8 @@ class Progress:
     loss_sum: float = 0.0
     """Sum over the steps of this epoch: loss times live lanes."""
     seconds: float = 0.0
+    learning_rate: float | None = None
+    """Of the last step."""
     finished: bool = False
     """Whether all epochs are done, or early stopping has ended the training."""
     history: History = field(default_factory=History)

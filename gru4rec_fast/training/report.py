@@ -18,6 +18,8 @@ class EpochReport:
     events: int
     validation: dict[str, float] = field(default_factory=dict)
     """Figures on the validation sessions, as 'recall@20' -> 0.5; empty without validation."""
+    learning_rate: float | None = None
+    """Of the epoch's last step; None for epochs of versions that did not record it."""
 
     def __str__(self) -> str:
         """The line that scripts around GRU4Rec parse."""
@@ -38,6 +40,10 @@ class BlockReport:
     minibatches: int
     """Steps of the epoch so far."""
     events: int
+    step: int = 0
+    """Steps of all epochs so far."""
+    learning_rate: float = 0.0
+    """Of the block's last step."""
 
 
 class StopTraining(Exception):  # noqa: N818 - a request, not an error

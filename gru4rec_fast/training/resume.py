@@ -103,15 +103,15 @@ class TrainingSaver:
         self._folder.save(tensors, self._network.config, self._items, extra)
         self._interval.restart(progress.first_step + progress.steps)
 
-    def restore(self) -> Progress:
-        """Go back to the newest state of the folder; the start where it holds none.
+    def restore(self, start: Progress) -> Progress:
+        """Go back to the newest state of the folder; `start` where it holds none.
 
         Raises:
             CheckpointError: the state is of another training, or none is intact.
         """
         state = self._folder.newest()
         if state is None:
-            return Progress()
+            return start
         training = state.extra.get("training")
         if training is None:
             raise CheckpointError(

@@ -16,6 +16,7 @@ from gru4rec_fast.parameter import as_text
 from gru4rec_fast.plan.lanes import DEFAULT_BLOCK_STEPS
 from gru4rec_fast.plan.negatives import FixedNegatives, Negatives, negative_sampler
 from gru4rec_fast.reference import OPTIMISERS
+from gru4rec_fast.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +73,16 @@ def trainer_of(
     chosen = choice.for_training(engine, spec, optimiser, config, device, torch.float32)
     counts = torch.from_numpy(support).to(device)
     return chosen.trainer(spec, network.parameter_dict(), optimiser, config, counts), chosen.name
+
+
+def schedule_of(config: Config, first_epoch: int, n_epochs: int, n_pairs: int) -> Schedule:
+    """The learning rates of the epochs from `first_epoch`, of `n_pairs` pairs each.
+
+    Raises:
+        ParameterError: a warm-up that is longer than the training.
+    """
+    base = OPTIMISERS[config.adapt](config).learning_rate
+    return Schedule(config, base, first_epoch, n_epochs, n_pairs)
 
 
 def block_steps_of(config: Config, sample_cache_max_size: int) -> int:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 OPTIMISER, SUPPORT, LAST_EVENT = "optimiser.", "update.support", "update.last_event"
 """Names of its tensors in a model file: a prefix, and two whole names."""
 
+UPDATE_EPOCHS = 3
+"""Passes over the new log, the best of 1, 3 and 10 in docs/DAILY_UPDATE.md."""
+SESSIONS_AT_ONCE = 2**18
+
 
 @dataclass
 class TrainingState:
@@ -109,11 +113,16 @@ def optimiser_tensors(state: OptimiserState) -> dict[str, Tensor]:
 
 def last_events(sessions: Sessions) -> NDArray[np.int64]:
     """(V,) number of each item's last event, counted from 0 in order of training; -1 for none."""
-    lengths = np.diff(sessions.offsets)
-    starts = np.empty(sessions.n_sessions, dtype=np.int64)
-    in_order = lengths[sessions.order]
-    starts[sessions.order] = np.cumsum(in_order) - in_order
-    number = np.repeat(starts - sessions.offsets[:-1], lengths) + np.arange(sessions.n_events)
     last = np.full(sessions.n_items, -1, dtype=np.int64)
-    np.maximum.at(last, sessions.items, number)
+    number = 0
+    # Some sessions at a time: they may be memory maps that are larger than the memory.
+    for start in range(0, sessions.n_sessions, SESSIONS_AT_ONCE):
+        taken = sessions.order[start : start + SESSIONS_AT_ONCE]
+        first = sessions.offsets[taken]
+        lengths = sessions.offsets[taken + 1] - first
+        before = np.cumsum(lengths) - lengths
+        numbers = np.arange(int(lengths.sum()))
+        items = sessions.items[np.repeat(first - before, lengths) + numbers]
+        np.maximum.at(last, items, number + numbers)
+        number += len(numbers)
     return last

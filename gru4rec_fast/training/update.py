@@ -6,26 +6,30 @@ Letters: V items before, E events of all logs so far.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from gru4rec_fast.data.items import holds_integers, numbered_items
+from gru4rec_fast.data.sessions import Sessions
 from gru4rec_fast.errors import DataError, ParameterError
 from gru4rec_fast.model.growth import resized, resized_rows
 from gru4rec_fast.spec import NetworkSpec
-from gru4rec_fast.training.state import TrainingState, last_events
+from gru4rec_fast.training.co_visited import add_co_visited_means
+from gru4rec_fast.training.identity import fingerprint_of, identity_of
+from gru4rec_fast.training.state import TrainingState, last_events, optimiser_tensors
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
     from gru4rec_fast.config import Config
-    from gru4rec_fast.data.sessions import Sessions
     from gru4rec_fast.engines.contract import Trainer
     from gru4rec_fast.model.network import Network
 
+INITIAL, CO_VISITED = "initial", "co-visited"
 NO_STATE = (
     "the model has no training state, so this update starts with a fresh optimiser state and draws "
     "negatives by the new log alone: save models with savemodel(path, training_state=True)"
@@ -60,6 +64,19 @@ class Update:
             for name, value in table.items():
                 value.copy_(self.state.optimiser[kind][name])
 
+    def identity(
+        self, engine: str, trainer: Trainer, config: Config, **arguments: Any
+    ) -> dict[str, Any]:
+        """What two updates share exactly when they compute the same; before the first step."""
+        start = self.network.parameter_dict() | optimiser_tensors(trainer.optimiser_state)
+        start["support"] = torch.from_numpy(self.sessions.support)
+        return {
+            **identity_of(config, engine, self.sessions, None, None, **arguments),
+            "model": {"items": self.network.n_items, "sha256": fingerprint_of(start)},
+            "epochs": self.state.epochs,
+            "steps": self.state.steps,
+        }
+
 
 def update_of(
     network: Network,
@@ -69,6 +86,7 @@ def update_of(
     config: Config,
     support: str | float,
     forget: float | None,
+    new_items: str = "initial",
 ) -> Update:
     """Prepare an update; nothing given is changed.
 
@@ -80,12 +98,13 @@ def update_of(
         config: hyper-parameters of the update, with the structure of the network.
         support: what negatives are drawn by: 'new', 'both', or a decay of the old support.
         forget: see `GRU4Rec.partial_fit`.
+        new_items: likewise.
 
     Raises:
         ParameterError: an argument out of range, or another structure.
         DataError: the log's item ids are of another kind than the model's.
     """
-    _check(network, config, support, forget, state)
+    _check(network, config, support, forget, new_items, state)
     ids = sessions.itemidmap.index
     if holds_integers(ids) != holds_integers(itemidmap.index):
         kinds = ["integers" if holds_integers(i) else "text" for i in (ids, itemidmap.index)]
@@ -122,14 +141,23 @@ def update_of(
         for kind, table in state.optimiser.items()
     }
     all_ids = itemidmap.index[kept].append(new_ids)
+    grown = resized(network, config, kept, n_new, state.items_ever)
+    log = Sessions(
+        items=lookup[sessions.items].astype(np.int32),
+        offsets=sessions.offsets,
+        order=sessions.order,
+        itemidmap=numbered_items(all_ids.to_numpy(), str(itemidmap.index.name)),
+        support=drawn_by,
+        session_ids=sessions.session_ids,
+        rows=sessions.rows,
+        dropped_events=sessions.dropped_events,
+        columns=sessions.columns,
+    )
+    if new_items == CO_VISITED and n_new:
+        add_co_visited_means(grown, log, len(kept))
     return Update(
-        resized(network, config, kept, n_new, state.items_ever),
-        replace(
-            sessions,
-            items=lookup[sessions.items].astype(np.int32),
-            itemidmap=numbered_items(all_ids.to_numpy(), str(itemidmap.index.name)),
-            support=drawn_by,
-        ),
+        grown,
+        log,
         TrainingState(
             optimiser,
             state.epochs,
@@ -159,6 +187,7 @@ def _check(
     config: Config,
     support: str | float,
     forget: float | None,
+    new_items: str,
     state: TrainingState | None,
 ) -> None:
     def is_number(value: object) -> bool:
@@ -168,6 +197,11 @@ def _check(
         raise ParameterError(
             f"support is {support!r}; expected 'new', 'both', or a number in [0, 1] that the old "
             "support is multiplied by"
+        )
+    if new_items not in (INITIAL, CO_VISITED):
+        raise ParameterError(
+            f"new_items is {new_items!r}; expected {INITIAL!r}, rows as at initialisation, or "
+            f"{CO_VISITED!r}, rows near the mean of the items visited with them"
         )
     if forget is not None:
         if not (is_number(forget) and (0 < forget < 1 or (forget >= 1 and forget == int(forget)))):

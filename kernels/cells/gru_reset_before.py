@@ -186,22 +186,23 @@ def gru_reset_before_state_bwd_kernel(
 
 @triton.jit
 def gru_reset_before_reset_bwd_kernel(
-    gates_ptr, saved_h_ptr, w_h_ptr, d_gates_ptr,
-    B: tl.constexpr, H: tl.constexpr, PRECISION: tl.constexpr,
+    block_ptr, counter_ptr, gates_ptr, saved_h_ptr, w_h_ptr, d_gates_ptr,
+    B: tl.constexpr, U: tl.constexpr, H: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """A program computes the reset gate's gradients of a tile of lanes and units."""
-    # tile: BLOCK_B lanes, BLOCK_H units
+    # tile: BLOCK_B lanes, BLOCK_H units; dead lanes get gradients of zero
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
-    mask = (lane < B)[:, None] & (unit < H)[None, :]
+    alive = lane < tl.load(step_record(block_ptr, counter_ptr, B, U) + LIVE)
+    mask = alive[:, None] & (unit < H)[None, :]
     at = lane[:, None] * H + unit[None, :]
 
     # load and maths: the gradient of r * h is d_n (B, H) times U_n^T
     d = tl.zeros((BLOCK_B, BLOCK_H), dtype=tl.float32)
     for k0 in range(0, H, BLOCK_K):
         k = k0 + tl.arange(0, BLOCK_K)
-        inside = (lane < B)[:, None] & (k < H)[None, :]
+        inside = alive[:, None] & (k < H)[None, :]
         d_n = tl.load(d_gates_ptr + lane[:, None] * 3 * H + k[None, :], mask=inside, other=0.0)
         inside = (unit < H)[:, None] & (k < H)[None, :]
         w = tl.load(w_h_ptr + unit[:, None] * H + k[None, :], mask=inside, other=0.0)
@@ -211,6 +212,7 @@ def gru_reset_before_reset_bwd_kernel(
 
     # store
     d_r = d * h * r * (1 - r)
+    mask = (lane < B)[:, None] & (unit < H)[None, :]
     tl.store(d_gates_ptr + lane[:, None] * 3 * H + H + unit[None, :], d_r, mask=mask)
 
 
@@ -281,8 +283,8 @@ class GRUResetBefore:
         block_h = width_block(units, tiles.columns)
         grid = (triton.cdiv(block.lanes, tiles.lanes), triton.cdiv(units, block_h))
         gru_reset_before_reset_bwd_kernel[grid](
-            self.gates, self.h, self.w_h.theta, self.d_gates,
-            B=block.lanes, H=units, PRECISION=self.context.precision,
+            block.records, block.current, self.gates, self.h, self.w_h.theta, self.d_gates,
+            B=block.lanes, U=block.rows, H=units, PRECISION=self.context.precision,
             BLOCK_B=tiles.lanes, BLOCK_H=block_h, BLOCK_K=depth_block(units, tiles.depth),
             num_warps=tiles.warps, num_stages=tiles.deep_stages,
         )  # fmt: skip

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from gru4rec_fast.kernels.step_context import StepContext
     from gru4rec_fast.spec import DropoutSite
 
-PARTS_AT_A_TIME = tl.constexpr(6)
-"""Loads of parts of a gradient that do not wait for each other."""
-
 
 class Layer(Protocol):
     """A layer of H units for B lanes: its weights, buffers and launches."""
@@ -60,7 +57,7 @@ class Layer(Protocol):
 
 
 def lane_buffer(device: torch.device, *shape: int) -> Tensor:
-    """Zeros: dead lanes are never written, and 0 times what they hold must be 0."""
+    """Zeros. Kernels read live lanes only, so what dead lanes were left with never counts."""
     return torch.zeros(shape, device=device)
 
 
@@ -77,8 +74,8 @@ def sum_parts(
     if ROWS_A_PART > 0:
         parts = tl.cdiv(tl.load(record + SCORED), ROWS_A_PART)
     d = tl.zeros((BLOCK_B, BLOCK_H), dtype=tl.float32)
-    for first in range(0, parts, PARTS_AT_A_TIME):
-        for i in tl.static_range(PARTS_AT_A_TIME):
-            at = ((first + i) * B + lane[:, None]) * H + unit[None, :]
-            d += tl.load(d_ptr + at, mask=mask & (first + i < parts), other=0.0)
+    at = lane[:, None] * H + unit[None, :]
+    for _ in range(parts):
+        d += tl.load(d_ptr + at, mask=mask, other=0.0)
+        d_ptr += B * H  # no offset from the first part: all parts can be over 2^31
     return d

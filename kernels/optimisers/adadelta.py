@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels.optimisers.optimiser import Optimiser
-from gru4rec_fast.kernels.optimisers.step import whole_step
+from gru4rec_fast.kernels.optimisers.step import learning_rate, whole_step
 from gru4rec_fast.reference import OPTIMISER_EPSILON
 
 EPSILON = tl.constexpr(OPTIMISER_EPSILON)
@@ -25,7 +25,7 @@ def adadelta_update(parameter, at, theta, g, mask, options):
     a = rho * tl.load(parameter.state[0] + at, mask=mask, other=0.0) + rest * g * g
     u = tl.load(parameter.state[1] + at, mask=mask, other=0.0)
     scale = (u + EPSILON) / (a + EPSILON)
-    step = -options.learning_rate * g * tl.sqrt(scale)
+    step = -learning_rate(options) * g * tl.sqrt(scale)
     step = whole_step(parameter, at, theta, step, mask, options, 2)
     tl.store(parameter.state[0] + at, a, mask=mask)
     tl.store(parameter.state[1] + at, rho * u + rest * scale * g * g, mask=mask)

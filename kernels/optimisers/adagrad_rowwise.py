@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels.optimisers.optimiser import Optimiser
-from gru4rec_fast.kernels.optimisers.step import whole_step
+from gru4rec_fast.kernels.optimisers.step import learning_rate, whole_step
 from gru4rec_fast.reference import OPTIMISER_EPSILON
 
 EPSILON = tl.constexpr(OPTIMISER_EPSILON)
@@ -22,7 +22,7 @@ def adagrad_rowwise_update(
     """`Optimiser.update` of whole rows; the gradient of padding is zero."""
     mean = tl.sum(g * g, axis=1) / WIDTH
     a = tl.load(parameter.state[0] + row, mask=in_row, other=0.0) + mean
-    step = -options.learning_rate * g / tl.sqrt(a + EPSILON)[:, None]
+    step = -learning_rate(options) * g / tl.sqrt(a + EPSILON)[:, None]
     step = whole_step(parameter, at, theta, step, mask, options, 1)
     tl.store(parameter.state[0] + row, a, mask=in_row)
     tl.store(parameter.theta + at, theta + step, mask=mask)

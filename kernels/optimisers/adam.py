@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels.optimisers.optimiser import Optimiser
-from gru4rec_fast.kernels.optimisers.step import whole_step
+from gru4rec_fast.kernels.optimisers.step import learning_rate, whole_step
 from gru4rec_fast.reference import OPTIMISER_EPSILON
 
 EPSILON = tl.constexpr(OPTIMISER_EPSILON)
@@ -40,7 +40,7 @@ def adam_update(parameter, row, in_row, at, theta, g, mask, options, WIDTH: tl.c
     t = tl.load(parameter.state[2] + row, mask=in_row, other=0.0) + 1
     mean = m / one_less_power(t, log1)[:, None]
     variance = v / one_less_power(t, log2)[:, None]
-    step = -options.learning_rate * mean / (tl.sqrt(variance) + EPSILON)
+    step = -learning_rate(options) * mean / (tl.sqrt(variance) + EPSILON)
     step = whole_step(parameter, at, theta, step, mask, options, 3)
     tl.store(parameter.state[0] + at, m, mask=mask)
     tl.store(parameter.state[1] + at, v, mask=mask)

@@ -9,12 +9,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gru4rec_fast import reference
+    from gru4rec_fast.kernels.device_block import DeviceBlock
 
 
 class UpdateOptions(NamedTuple):
     """The numbers of an update, float32, as one run-time argument of a kernel."""
 
     learning_rate: float
+    schedule: tuple[Any, ...]
+    """Where a schedule gives each step its rate: the records of the block, the counter of the step
+    in them, and the words of a record. () without one: kernels have no trace of it then."""
     momentum: float
     l2: tuple[float, ...]
     """(weight,), or () without L2: kernels without it have no trace of it."""
@@ -59,11 +63,15 @@ class Optimiser:
     constants: Callable[..., tuple[float, ...]] = no_constants
     """The reference's `parameters` -> `UpdateOptions.constants`, computed in float64."""
 
-    def of(self, optimiser: reference.Optimiser) -> Update:
-        """The update with the options of an optimiser."""
+    def of(self, optimiser: reference.Optimiser, scheduled: DeviceBlock | None = None) -> Update:
+        """The update with the options of an optimiser; by the rates in `scheduled`, if given."""
+        schedule: tuple[Any, ...] = ()
+        if scheduled is not None:
+            records = scheduled.records
+            schedule = (records, scheduled.current, records.shape[1])
         l2 = (float(optimiser.l2),) if optimiser.l2 > 0 else ()
         constants = self.constants(*optimiser.parameters)
         options = UpdateOptions(
-            float(optimiser.learning_rate), float(optimiser.momentum), l2, constants
+            float(optimiser.learning_rate), schedule, float(optimiser.momentum), l2, constants
         )
         return Update(self.update, options)

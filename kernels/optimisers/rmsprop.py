@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels.optimisers.optimiser import Optimiser
-from gru4rec_fast.kernels.optimisers.step import whole_step
+from gru4rec_fast.kernels.optimisers.step import learning_rate, whole_step
 from gru4rec_fast.reference import OPTIMISER_EPSILON
 
 EPSILON = tl.constexpr(OPTIMISER_EPSILON)
@@ -22,7 +22,7 @@ def rmsprop_update(parameter, at, theta, g, mask, options):
     """`Optimiser.update`; constants: rho, 1 - rho."""
     rho, rest = options.constants
     a = rho * tl.load(parameter.state[0] + at, mask=mask, other=0.0) + rest * g * g
-    step = -options.learning_rate * g / tl.sqrt(a + EPSILON)
+    step = -learning_rate(options) * g / tl.sqrt(a + EPSILON)
     step = whole_step(parameter, at, theta, step, mask, options, 1)
     tl.store(parameter.state[0] + at, a, mask=mask)
     tl.store(parameter.theta + at, theta + step, mask=mask)

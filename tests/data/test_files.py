@@ -60,7 +60,7 @@ def test_a_path_that_is_no_readable_file_is_named(
     with pytest.raises(DataError, match=r"absent\.tsv: no such file"):
         load_sessions(tmp_path / "absent.tsv")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(DataError, match=r"folder\.csv: is a folder: expected a file"):
+    with pytest.raises(DataError, match=r"folder\.csv: is a folder without manifest"):
         load_sessions(tmp_path / "folder.csv")
     with pytest.raises(DataError, match="data is an empty path"):
         load_sessions("")

@@ -29,7 +29,11 @@ def test_a_missing_column_is_answered_with_those_there(make: Callable[[Any], Any
     )
     with pytest.raises(DataError, match=re.escape(message)):
         load_sessions(table)
-    with pytest.raises(DataError, match=re.escape("no column 'when'; columns there")):
+    message = (
+        "no column 'when'; columns there: SessionId, item_id, Time; if it has another name, pass "
+        "time_key=..., or time_key=None where the rows are in the order of time"
+    )
+    with pytest.raises(DataError, match=re.escape(message)):
         load_sessions(table, item_key="item_id", time_key="when")
 
 

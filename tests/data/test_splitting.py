@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 
 from gru4rec_fast import DataError, ParameterError
+from gru4rec_fast.data.session_split import split_latest
+from gru4rec_fast.data.sessions import load_sessions
 from gru4rec_fast.data.splitting import hold_out_latest
 from tests.logs import random_log
 
@@ -91,3 +94,31 @@ def test_errors() -> None:
         hold_out_latest(log.assign(SessionId=1))
     with pytest.raises(DataError, match="no column 'Time'"):
         hold_out_latest(log.drop(columns="Time"))
+
+
+@pytest.mark.parametrize("time_sort", [True, False])
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_sessions_are_split_as_their_log_is(time_sort: bool, share: float) -> None:
+    log = random_log(n_sessions=60).sample(frac=1, random_state=3)
+    rare = log.assign(ItemId=log.ItemId.where(log.index % 9 != 0, log.index + 1000))  # in one part
+    found = split_latest(load_sessions(rare, time_sort=time_sort), share)
+    parts = hold_out_latest(rare, share, time_sort=time_sort)
+    earlier = load_sessions(parts[0], time_sort=time_sort)
+    later = load_sessions(parts[1], itemidmap=earlier.itemidmap, time_sort=time_sort)
+    for mine, expected, part in zip(found, (earlier, later), parts, strict=True):
+        for name in ("items", "offsets", "support"):
+            np.testing.assert_array_equal(getattr(mine, name), getattr(expected, name), name)
+            assert getattr(mine, name).dtype == getattr(expected, name).dtype
+        pd.testing.assert_series_equal(mine.itemidmap, expected.itemidmap)
+        assert mine.session_ids.tolist() == expected.session_ids.tolist()
+        rows = rare.index[mine.rows].tolist()
+        assert rows == part.index[expected.rows].tolist()
+        assert mine.dropped_events > 0 or mine is found[0]
+    np.testing.assert_array_equal(found[0].order, earlier.order)
+
+
+def test_latest_sessions_of_unknown_items_are_refused() -> None:
+    sessions = load_sessions(pd.DataFrame({"SessionId": [1, 1, 2, 2], "ItemId": [1, 2, 3, 4],
+                                           "Time": [1, 2, 3, 4]}))  # fmt: skip
+    with pytest.raises(DataError, match="none of the items of the latest 1 sessions occurs in the"):
+        split_latest(sessions, 0.5)

@@ -25,6 +25,7 @@ from tests.options import (
     EVERY_OPTION,
     LOSSES,
     OPTIMISERS,
+    SCHEDULE,
 )
 from tests.oracle import Run, V, random_block, truth_of
 
@@ -81,6 +82,20 @@ def test_large_states_of_other_networks(options: dict[str, Any], instruction_set
         **options, layers=(203,), batch_size=85, n_sample=400, momentum=0.1, dropout_p_hidden=0.2
     )
     require_parity(config, random_block(85, 400, n_items=900, steps=3), 900)
+
+
+@pytest.mark.parametrize("cap", [0.0, 0.5])
+@pytest.mark.parametrize("momentum", [0.0, 0.3])
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_learning_rates_of_a_schedule(
+    optimiser: str, momentum: float, cap: float, instruction_set: str
+) -> None:
+    options = {**OPTIMISERS[optimiser], "momentum": momentum, "grad_cap": cap, "layers": (20,)}
+    config = Config().replace(**options, **SCHEDULE, batch_size=10, n_sample=40)
+    block = random_block(10, 40, steps=10)
+    truth = require_parity(config, block)
+    constant = truth_of(Config().replace(**options, batch_size=10, n_sample=40), block)
+    assert max(truth.error(constant).values()) > 1e-2
 
 
 @pytest.mark.parametrize("embedding", EMBEDDINGS)

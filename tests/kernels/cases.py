@@ -17,6 +17,7 @@ from gru4rec_fast.kernels.training_step import TrainingStep
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.plan.block import StepBlock
 from gru4rec_fast.spec import NetworkSpec
+from tests.oracle import rates_of
 
 SEPARATE: dict[str, Any] = {"constrained_embedding": False, "embedding": 13}
 ONE_HOT: dict[str, Any] = {"constrained_embedding": False}
@@ -102,7 +103,7 @@ def by_kernels(
     step = training_step(p, state, config, max(map(len, blocks)), support)
     step.start_epoch()
     step.states = [h.to(p["Wy.weight"].device) for h in initial_states(config, blocks[0])]
-    losses = torch.cat([step.train_block(block) for block in blocks])
+    losses = torch.cat([step.train_block(block, rates_of(config, block)) for block in blocks])
     return Run(p, state, step.states, losses.tolist())
 
 
@@ -114,7 +115,7 @@ def by_reference(
     spec = NetworkSpec.of(config, len(p["Wy.weight"]))
     trainer = ReferenceTrainer(spec, p, optimiser(config), config, support)
     trainer.states = [state.double() for state in initial_states(config, blocks[0])]
-    losses = torch.cat([trainer.train_block(block) for block in blocks])
+    losses = torch.cat([trainer.train_block(block, rates_of(config, block)) for block in blocks])
     return Run(p, list(trainer.optimiser_state.values()), trainer.states, losses.tolist())
 
 

@@ -8,12 +8,15 @@ import sys
 import pytest
 import torch
 
+from tests.kernels.interpreter_index import repair_index
+
 if not torch.cuda.is_available():
     if "triton" in sys.modules and os.environ.get("TRITON_INTERPRET") != "1":
         raise pytest.UsageError(
             "Triton was imported before its interpreter was chosen: run tests/kernels alone"
         )
     os.environ["TRITON_INTERPRET"] = "1"
+    repair_index()
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 A pretended graph records the launches of its capture instead of running them, as a real one does,
 and runs them at each replay. So the first block is launched, the second captures, and all must
-train as the reference does. Only a GPU can show whether copies and kernels run in the right order.
+train as the reference does. The pretended current device is not that of the tensors, so a stream or
+an event of the wrong device is found. Only a GPU can show whether copies and kernels run in the
+right order.
 """
 
 from __future__ import annotations
@@ -34,17 +36,32 @@ if TYPE_CHECKING:
 GRAPH_STEPS, STEPS = 2, 5
 
 
+CURRENT = torch.device("cuda", 0)
+"""The pretended current device; the tensors are on another, which is the CPU in truth."""
+
+
 class PretendedStream:
-    """A stream or an event: everything is done at once, so there is nothing to wait for."""
+    """A stream: everything is done at once, so there is nothing to wait for."""
 
-    def __init__(self, *_: Any) -> None: ...
+    def __init__(self, device: torch.device = CURRENT) -> None:
+        self.device = device
 
-    def record(self, *_: Any) -> None: ...
+    def wait_event(self, event: PretendedEvent) -> None:
+        assert event.device is not None
+
+
+class PretendedEvent:
+    """An event: as a real one it belongs to the device of the stream that records it first."""
+
+    def __init__(self) -> None:
+        self.device: torch.device | None = None
+
+    def record(self, stream: PretendedStream | None = None) -> None:
+        device = CURRENT if stream is None else stream.device
+        assert self.device in (None, device)
+        self.device = device
 
     def synchronize(self) -> None: ...
-
-    def wait_event(self, event: PretendedStream) -> None:
-        assert isinstance(event, PretendedStream)
 
 
 class PretendedGraph:
@@ -65,7 +82,12 @@ def pretended_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     run, zeros = InterpretedFunction.run, torch.zeros
 
     @contextmanager
-    def capture(graph: PretendedGraph, **_: Any) -> Iterator[None]:
+    def capture(
+        graph: PretendedGraph, stream: PretendedStream | None = None, **_: Any
+    ) -> Iterator[None]:
+        assert stream is not None, "torch's own stream can be on another device"
+        assert stream.device.type == "cpu"
+
         def note(kernel: Any, *args: Any, **options: Any) -> None:
             graph.launches.append(lambda: run(kernel, *args, **options))
 
@@ -77,8 +99,8 @@ def pretended_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
         return zeros(*args, **options)
 
     monkeypatch.setattr(torch, "zeros", pageable_zeros)
-    for name in ("Stream", "Event"):
-        monkeypatch.setattr(torch.cuda, name, PretendedStream)
+    monkeypatch.setattr(torch.cuda, "Stream", PretendedStream)
+    monkeypatch.setattr(torch.cuda, "Event", PretendedEvent)
     monkeypatch.setattr(torch.cuda, "current_stream", PretendedStream)
     monkeypatch.setattr(torch.cuda, "stream", nullcontext)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", PretendedGraph)

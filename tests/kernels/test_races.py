@@ -43,7 +43,6 @@ def test_programs_in_any_order(options: dict[str, Any]) -> None:
     assert faults_of(case_of(**options)) == []
 
 
-@pytest.mark.xfail(reason="cell_update multiplies what dead lanes left by zero")
 @pytest.mark.parametrize("embedding", [{}, ONE_HOT], ids=["shared", "one-hot"])
 def test_lanes_that_died(embedding: dict[str, Any]) -> None:
     case = case_of(steps=4, n_sessions=9, batch_size=8, n_sample=0, **embedding)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from gru4rec_fast import reference
+from gru4rec_fast.kernels import top_k as module
 from gru4rec_fast.kernels.rank_counts import rank_counts
 from gru4rec_fast.kernels.top_k import top_k
 
@@ -60,3 +63,38 @@ def test_k_out_of_range_is_refused(k: int, device: torch.device) -> None:
     features, w, b = whole_scores(2, 7, 3, device)
     with pytest.raises(ValueError, match=rf"k is {k}; expected 1 to 7"):
         top_k(features, w, b, k)
+
+
+def test_rows_are_ranked_in_groups_that_bound_the_memory(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, w, b = whole_scores(40, 600, 5, device)
+    expected = top_k(features, w, b, 7)
+    sorted_at_once = []
+    sort = torch.sort
+
+    def noted(values: torch.Tensor, **options: Any) -> Any:
+        sorted_at_once.append(values.numel())
+        return sort(values, **options)
+
+    monkeypatch.setattr(module, "CANDIDATES", 17 * 3 * 7)
+    monkeypatch.setattr(torch, "sort", noted)
+    for got, want in zip(top_k(features, w, b, 7), expected, strict=True):
+        torch.testing.assert_close(got, want, rtol=0, atol=0)
+    assert sorted_at_once == [17 * 3 * 7, 17 * 3 * 7, 6 * 3 * 7]
+
+
+def test_the_grid_has_one_dimension(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the first can be longer than 65,535, which 16.8 million items need."""
+    grids: list[Any] = []
+    kernel = module.top_k_kernel
+
+    class Noted:
+        def __getitem__(self, grid: tuple[int, ...]) -> Any:
+            grids.append(grid)
+            return kernel[grid]
+
+    features, w, b = whole_scores(40, 600, 5, device)
+    monkeypatch.setattr(module, "top_k_kernel", Noted())
+    top_k(features, w, b, 7)
+    assert grids == [(3 * 3,)]

@@ -14,8 +14,6 @@ from gru4rec_fast import reference
 from gru4rec_fast import spec as specs
 from gru4rec_fast.config import Config
 from gru4rec_fast.kernels._tile import depth_block
-from gru4rec_fast.kernels._tuning import tiles_for
-from gru4rec_fast.kernels.cells.layer import PARTS_AT_A_TIME
 from gru4rec_fast.kernels.device_block import input_lanes
 from gru4rec_fast.kernels.training_step import CELLS, LOSSES, OPTIMISERS, TrainingStep
 from tests.kernels.cases import (
@@ -30,6 +28,8 @@ from tests.kernels.cases import (
     training_step,
     zero_state,
 )
+from tests.options import OPTIMISERS as OPTIMISER_OPTIONS
+from tests.options import SCHEDULE
 
 SHARED: dict[str, Any] = {}
 CROSS_ENTROPY: dict[str, Any] = {"loss": "cross-entropy", "logq": 1.0}
@@ -52,6 +52,20 @@ DROPOUT: dict[str, Any] = {"dropout_p_embed": 0.25, "dropout_p_hidden": 0.4}
 )
 def test_five_steps_of_one_layer(options: dict[str, Any], device: torch.device) -> None:
     check_training(device, **options)
+
+
+@pytest.mark.parametrize("options", [*OPTIMISER_OPTIONS, "l2"])
+def test_learning_rates_of_a_schedule(options: str, device: torch.device) -> None:
+    others = {"adapt": "sgd", "lmbd": 0.01} if options == "l2" else OPTIMISER_OPTIONS[options]
+    check_training(device, **SCHEDULE, **others, momentum=0.2)
+
+
+def test_rates_without_a_schedule_are_refused(device: torch.device) -> None:
+    config = Config(layers=(4,), batch_size=6, n_sample=16)
+    p = model(config, 50, device)
+    step = training_step(p, zero_state(p, config), config, block_steps=3)
+    with pytest.raises(ValueError, match="without a schedule"):
+        step.train_block(planned_block(50, config, steps=3), np.full(3, 0.1))
 
 
 @pytest.mark.parametrize("embedding", [SHARED, ONE_HOT], ids=["shared", "one-hot"])
@@ -91,13 +105,6 @@ def test_more_lanes_and_rows_than_a_tile(device: torch.device) -> None:
         device, n_items=300, batch_size=70, n_sample=150, n_sessions=90, steps=2, momentum=0.1
     )
     assert block.scored.min() > 128
-
-
-def test_more_parts_of_a_gradient_than_are_loaded_at_a_time(device: torch.device) -> None:
-    block = check_training(device, n_items=3000, n_sample=500, layers=(9,), steps=1)
-    parts = -(-int(block.scored[0]) // tiles_for(6, "ieee").rows)
-    assert parts > PARTS_AT_A_TIME.value
-    assert parts % PARTS_AT_A_TIME.value > 0
 
 
 @pytest.mark.parametrize(

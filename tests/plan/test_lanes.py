@@ -271,7 +271,7 @@ ITEMS, OFFSETS, ORDER = (
         ({"offsets": np.array([0, 2, 4])}, r"end at the number of events, 5"),
         ({"offsets": np.array([1, 5])}, r"start at 0"),
         ({"offsets": np.array([], dtype=np.int64)}, r"start at 0"),
-        ({"offsets": np.array([0, 6, 5])}, r"fall from 6 to 5 at session 1"),
+        ({"offsets": np.array([0, 6, 5])}, r"go from 6 to 5 at session 1; expected them to asc"),
         ({"items": ITEMS.astype(np.int64)}, r"items is int64 of shape \(5,\); expected int32"),
         ({"items": ITEMS.reshape(1, 5)}, r"items is int32 of shape \(1, 5\); expected int32 of 1"),
         ({"order": ORDER.astype(np.float64)}, r"order is float64"),

@@ -25,6 +25,7 @@ DOCS = (
     "docs/SPEC.md",
     "docs/PARITY.md",
     "docs/EXPERIMENTS.md",
+    "docs/DATA.md",
     "docs/TUNING.md",
     "docs/DESIGN.md",
     "docs/DESIGN-cpu.md",

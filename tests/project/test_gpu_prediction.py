@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from benchmarks import roofline
-from benchmarks.gpu_model import (
+from benchmarks.launch_model import (
     LAUNCH_SECONDS,
     ROUND_SECONDS,
     Compiled,

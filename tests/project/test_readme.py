@@ -69,6 +69,8 @@ def test_the_commands_shown_run(capsys: pytest.CaptureFixture[str]) -> None:
         "info",
         "split",
         "train",
+        "update",
+        "train",
         "run",
     ]
     for command in commands:

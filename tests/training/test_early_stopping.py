@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from gru4rec_fast import DataError, GRU4Rec, ParameterError, batch_eval
+from gru4rec_fast.data import sessions
+from gru4rec_fast.data.files import read_log
 from gru4rec_fast.data.splitting import hold_out_latest
 from gru4rec_fast.training.report import BlockReport, EpochReport, StopTraining
 from tests.logs import random_log
@@ -40,6 +42,24 @@ def test_a_share_holds_out_the_latest_sessions() -> None:
     recall, mrr = batch_eval(gru, latest, cutoff=[20])
     assert gru.history[-1].validation["recall@20"] == recall[20]
     assert gru.history[-1].validation["mrr@20"] == mrr[20]
+
+
+def test_a_share_of_a_file_reads_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    """So a warning of its times comes once too."""
+    read: list[Path] = []
+
+    def spy(path: Path, *others: Any) -> Any:
+        read.append(path)
+        return read_log(path, *others)
+
+    monkeypatch.setattr(sessions, "read_log", spy)
+    tied = LOG.assign(Time=LOG.Time // 50).sample(frac=1, random_state=1)
+    tied.to_csv(tmp_path / "log.tsv", sep="\t", index=False)
+    trained(tmp_path / "log.tsv", fit={"validation": 0.2})
+    assert read == [tmp_path / "log.tsv"]
+    assert len([w for w in recwarn if "order of its rows" in str(w.message)]) == 1
 
 
 def test_with_time_sort_off_the_last_to_appear_are_held_out() -> None:
@@ -127,7 +147,7 @@ def test_the_history_is_a_table_and_is_saved_with_the_model(tmp_path: Path) -> N
     table = gru.history.to_frame()
     assert table.columns.tolist() == [
         "epoch", "loss", "seconds", "steps", "events", "steps_per_second", "events_per_second",
-        "recall@5", "mrr@5", "ndcg@5", "map@5", "precision@5",
+        "learning_rate", "recall@5", "mrr@5", "ndcg@5", "map@5", "precision@5",
     ]  # fmt: skip
     assert table.epoch.tolist() == [1, 2]
     assert table.steps_per_second[0] == reports[0].minibatches / reports[0].seconds

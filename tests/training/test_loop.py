@@ -230,13 +230,14 @@ def test_without_negatives_a_step_needs_two_lanes() -> None:
 def test_random_order_is_a_seeded_shuffle_per_epoch() -> None:
     sessions = load_sessions(random_log())
     first, again, second, other = (
-        epoch_order(sessions, True, seed, epoch) for seed, epoch in ((1, 1), (1, 1), (1, 2), (2, 1))
+        np.asarray(epoch_order(sessions, True, seed, epoch))
+        for seed, epoch in ((1, 1), (1, 1), (1, 2), (2, 1))
     )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, second)
     assert not np.array_equal(first, other)
     assert sorted(first) == sorted(sessions.order)
-    assert np.array_equal(epoch_order(sessions, False, 1, 1), sessions.order)
+    assert np.array_equal(np.asarray(epoch_order(sessions, False, 1, 1)), sessions.order)
 
 
 def test_each_epoch_takes_its_own_shuffle(

@@ -236,3 +236,50 @@ def test_another_learning_rate_is_taken() -> None:
     updated(gru, LOG)
     assert np.allclose(weights(gru)["Wy.weight"], before)
     assert gru.model.config.learning_rate == 1e-30
+
+
+@pytest.mark.parametrize("engine", ["cpu", "reference"])
+def test_a_resumed_update_has_the_bits_of_an_uninterrupted_one(tmp_path: Path, engine: str) -> None:
+    base = trained(LOG, momentum=0.3, engine=engine)
+    base.savemodel(tmp_path / "base", training_state=True)
+    day = random_log(n_sessions=60, seed=5)
+
+    def update(folder: str | None, **settings: Any) -> GRU4Rec:
+        gru = GRU4Rec.loadmodel(tmp_path / "base", "cpu", engine=engine)
+        saved = {} if folder is None else {"checkpoint": tmp_path / folder, "resume": True}
+        return updated(gru, day, 3, **saved, sample_cache_max_size=3 * 16, **settings)
+
+    expected = update(None)
+    for blocks in (1, 3, 8):
+        stops = iter([False] * (blocks - 1) + [True] * 99)
+        update(str(blocks), on_block=lambda _, stops=stops: next(stops))
+        gru = update(str(blocks))
+        assert same(gru, expected)
+        assert [r.loss for r in gru.history] == [r.loss for r in expected.history]
+        assert [r.epoch for r in gru.history] == [1, 2, 3, 4, 5]
+        # What follows is the same too: optimiser state and counts are those of the whole update.
+        assert same(updated(gru, NEW), updated(update(str(blocks)), NEW))
+    assert same(updated(update("1"), NEW), updated(update(None), NEW))
+    again = update("8", on_block=lambda _: pytest.fail("a finished update is only loaded"))
+    assert same(again, expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"support": "new"}, "the model before has other content of the same size"),
+        ({"log": LOG.iloc[:50]}, "the log: "),
+        ({"n_epochs": 4}, "n_epochs is 3 there, 4 here"),
+        ({"base": {"seed": 3}}, "the model before has other content of the same size"),
+    ],
+)
+def test_another_update_is_not_resumed(
+    tmp_path: Path, change: dict[str, Any], difference: str
+) -> None:
+    saved: dict[str, Any] = {"checkpoint": tmp_path / "saved", "resume": True}
+    updated(trained(LOG), n_epochs=3, **saved)
+    base, log = change.pop("base", {}), change.pop("log", NEW)
+    gru = trained(LOG, **base)
+    gru.set_params(seed=42)
+    with pytest.raises(CheckpointError, match=difference):
+        updated(gru, log, **{"n_epochs": 3, **change}, **saved)

@@ -50,6 +50,11 @@ class AdagradOptimiser final : public Optimiser {
  public:
   explicit AdagradOptimiser(const OptionValues& options) : weights_(options), inputs_(options) {}
 
+  void set_learning_rate(float rate) override {
+    weights_.set_learning_rate(rate);
+    inputs_.set_learning_rate(rate);
+  }
+
   void update(const Parameter& p, const RowList& rows, const float* g, Index g_stride,
               RowOrigin origin) const override {
     if (origin == RowOrigin::kInputs) {

@@ -16,7 +16,7 @@ namespace gru4rec_fast::GRU4REC_FAST_ISA {
 class GradientCap final : public Optimiser {
  public:
   // `optimiser` is borrowed.
-  GradientCap(const Optimiser& optimiser, double cap) : optimiser_(optimiser), cap_(cap) {}
+  GradientCap(Optimiser& optimiser, double cap) : optimiser_(optimiser), cap_(cap) {}
 
   // Makes room for the gradients of a parameter, of up to max_rows rows at a step. Everything that
   // a step trains has to be added once for each origin of its gradients.
@@ -26,6 +26,7 @@ class GradientCap final : public Optimiser {
   // the same one.
   void update(const Parameter& p, const RowList& rows, const float* g, Index g_stride,
               RowOrigin origin) const override;
+  void set_learning_rate(float rate) override { optimiser_.set_learning_rate(rate); }
   void finish_step(ThreadPool& pool) const override;
 
  private:
@@ -46,7 +47,7 @@ class GradientCap final : public Optimiser {
   float scale() const;
   void hand_on(Collected& c, Index begin, Index end, float scale) const;
 
-  const Optimiser& optimiser_;
+  Optimiser& optimiser_;
   double cap_;
   std::vector<std::unique_ptr<Collected>> collected_;
 };

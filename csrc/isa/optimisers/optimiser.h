@@ -26,6 +26,9 @@ class Optimiser {
   virtual void update(const Parameter& p, const RowList& rows, const float* g, Index g_stride,
                       RowOrigin origin) const = 0;
 
+  // Sets the learning rate of the steps that follow.
+  virtual void set_learning_rate(float rate) = 0;
+
   // Ends a step, after its last gradient.
   virtual void finish_step(ThreadPool&) const {}
 };

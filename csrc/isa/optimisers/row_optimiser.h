@@ -4,6 +4,7 @@
 //     static constexpr int kTables;         // state tables
 //     static constexpr int kRowTable;       // which of them has one number a row, or kNoRowTable
 //     static constexpr bool kMeanSquare;    // whether begin_row() reads the mean square
+//     float learning_rate;
 //     explicit Part(const OptionValues& options);
 //     // Updates the row's number; returns what update() takes of it. Only with kRowTable.
 //     Row begin_row(Vec mean_square, Vec& number) const;
@@ -28,6 +29,8 @@ template <class Part>
 class RowOptimiser final : public Optimiser {
  public:
   explicit RowOptimiser(const OptionValues& options) : part_(options) {}
+
+  void set_learning_rate(float rate) override { part_.learning_rate = rate; }
 
   void update(const Parameter& p, const RowList& rows, const float* g, Index g_stride,
               RowOrigin) const override {

@@ -1,0 +1,62 @@
+// The item rows of a catalogue as arguments.
+#pragma once
+
+#include <algorithm>
+#include <string>
+
+#include "bindings/arrays.h"
+
+namespace gru4rec_fast {
+
+// w (V x H) and b (V x 1).
+struct ItemRows {
+  Array<float> w, b;
+
+  ItemRows(const py::array& w_of, const py::array& b_of)
+      : w(array_of<float>("w", w_of, 2)), b(array_of<float>("b", b_of, 2)) {
+    expect(b.shape(0) == w.shape(0) && b.shape(1) == 1, "b", b, w.shape(0), 1);
+  }
+
+  std::ptrdiff_t items() const { return w.shape(0); }
+  std::ptrdiff_t units() const { return w.shape(1); }
+
+  Array<float> features(const py::array& features_of) const {
+    auto features = array_of<float>("features", features_of, 2);
+    expect(features.shape(1) == units(), "features", features, features.shape(0), units());
+    return features;
+  }
+
+  // Items (n) of the catalogue; `what` names one of them.
+  Array<std::int64_t> chosen(const char* name, const py::array& items_of,
+                             const std::string& what) const {
+    auto items_array = array_of<std::int64_t>(name, items_of, 1);
+    const auto n_items = items();
+    const auto outside = [&](std::int64_t item) { return item < 0 || item >= n_items; };
+    if (std::any_of(items_array.data(), items_array.data() + items_array.size(), outside)) {
+      throw std::invalid_argument(what + " is outside the catalogue; expected items of 0.." +
+                                  std::to_string(n_items - 1));
+    }
+    return items_array;
+  }
+
+  // One target for each row of features.
+  Array<std::int64_t> targets(const py::array& targets_of, std::ptrdiff_t rows) const {
+    auto found = chosen("targets", targets_of, "a target");
+    expect(found.shape(0) == rows, "targets", found, rows, 1);
+    return found;
+  }
+
+  // min(k, V).
+  std::ptrdiff_t best(std::int64_t k) const {
+    if (k < 0) throw std::invalid_argument("k is " + std::to_string(k) + "; expected >= 0");
+    return std::min<std::ptrdiff_t>(k, items());
+  }
+};
+
+// A pair of arrays as Python gets it.
+template <class T, class U>
+py::tuple pair_of(std::vector<T> first, std::vector<U> second, std::vector<py::ssize_t> shape) {
+  return py::make_tuple(moved(std::move(first), shape), moved(std::move(second), shape));
+}
+
+}  // namespace gru4rec_fast
