@@ -12,13 +12,15 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from gru4rec_fast.cli.main import main
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 COMMAND = "gru4rec-fast "
-BLOCK = re.compile(r"(?:^<!-- not run: (.+?) -->\n)?^```(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"(?:^<!-- not run: (.+?) -->\n)?^```(.*?)\n(.*?)^```$", re.M | re.S)
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Block:
             # The empty lines make tracebacks name the lines of the page.
             exec(compile("\n" * (self.line - 1) + self.code, self.page, "exec"), names)
             return
-        for command in self.code.splitlines():
+        for command in self.code.replace("\\\n", "").splitlines():
             assert command.startswith(COMMAND), f"{self.page}:{self.line} cannot run: {command}"
             run_command(command)
 
@@ -59,7 +61,6 @@ def run_command(command: str) -> None:
     Raises:
         AssertionError: the command failed.
     """
-    try:
+    with pytest.raises(SystemExit) as exit_:
         main(shlex.split(command)[1:])
-    except SystemExit as exit_:
-        assert exit_.code in (None, 0), f"{command}: status {exit_.code}"
+    assert exit_.value.code == 0, f"{command}: status {exit_.value.code}"

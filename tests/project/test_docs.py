@@ -30,6 +30,9 @@ DOCS = (
     "docs/DESIGN.md",
     "docs/DESIGN-cpu.md",
     "docs/DESIGN-gpu.md",
+    "docs/index.md",
+    *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs" / "guide").glob("*.md")),
+    *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs" / "api").glob("*.md")),
 )
 WITH_FIGURES = ("README.md", "docs/DESIGN-cpu.md")
 FOLDERS = ("gru4rec_fast", "kernels", "csrc", "tests", "benchmarks", "docs")
