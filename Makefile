@@ -113,7 +113,8 @@ packaging-check: $(STAMP)  ## sdist, wheel, and both ends of the allowed version
 
 docs: $(STAMP)  ## the documentation site, into build/site; opens without a server, search needs one
 	@rm -rf build/site
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@# With --quiet a warning would not fail.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@! grep -rlE '<(script|link|img)[^>]* (src|href)="?https?:' build/site --include='*.html' || \
 	  { echo 'These pages load something from elsewhere'; exit 1; }
 	@echo 'The site is in build/site: open build/site/index.html'
