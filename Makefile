@@ -114,6 +114,18 @@ gpu-report-check: $(STAMP)  ## every job of gpu-report on the CPU, with a plante
 packaging-check: $(STAMP)  ## sdist, wheel, and both ends of the allowed versions in fresh environments
 	@$(BIN)/python -m tests.project.packaging_check $(ARGS)
 
+docs: $(STAMP)  ## the documentation site, into build/site; opens without a server, search needs one
+	@rm -rf build/site
+	@# With --quiet a warning would not fail.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@! grep -rlE '<(script|link|img)[^>]* (src|href)="?https?:' build/site --include='*.html' || \
+	  { echo 'These pages load something from elsewhere'; exit 1; }
+	@echo 'The site is in build/site: open build/site/index.html'
+
+pictures: $(STAMP)  ## the figure of README.md, from committed tables, and those of docs/guide, by our commands
+	@$(BIN)/python -m benchmarks.headline
+	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.guide_pictures
+
 wheel: $(STAMP)  ## dist/*.whl for this platform
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
 

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from gru4rec_fast.serving.live import LiveSessions
 
 
-@pytest.fixture(scope="module")
-def plain() -> GRU4Rec:
-    return small_model()
-
-
 def with_sessions(gru: GRU4Rec, last: int = 4) -> LiveSessions:
     ids, live = gru.data_iterator.itemidmap.index, gru.live(last=last)
     for n in range(9):
