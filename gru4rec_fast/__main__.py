@@ -15,14 +15,14 @@ def main() -> None:
     """
     try:
         from gru4rec_fast.cli.main import main as command_line
+
+        try:
+            command_line()  # It imports the command, and PyTorch with it.
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print("gru4rec-fast: interrupted", file=sys.stderr)
         sys.exit(130)
-    try:
-        try:
-            command_line()
-        finally:
-            sys.stdout.flush()
     except BrokenPipeError:
         # Python flushes once more at its exit, and would report the same error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _all_sessions(options: argparse.Namespace) -> int:
-    # Reading logs imports libraries that the items of one session do not need.
+    # Of one session's items no log is read, and what reads tables takes long to import.
     from gru4rec_fast.cli.session_table import recommend_sessions
 
     file = TableFile(options.out, "--out", [options.model, options.sessions])

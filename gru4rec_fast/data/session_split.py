@@ -53,8 +53,8 @@ def require_two(sessions: Sessions) -> None:
         )
 
 
-def require_no_store(data: Any) -> None:
-    """Refuse a prepared store, whose parts are chosen when it is prepared.
+def refuse_store(data: Any) -> None:
+    """Refuse a log that is a prepared store, which is split while it is prepared.
 
     Raises:
         DataError: it is one.
