@@ -56,6 +56,9 @@ bench-against: $(STAMP)  ## a step's time beside that of REV=<commit>, interleav
 	@$(if $(REV),,echo 'say which commit: make bench-against REV=HEAD~1' && exit 2;) \
 	  $(BIN)/python -m benchmarks.against '$(REV)' $(ARGS)
 
+serve-load: $(STAMP)  ## latency of examples/serve within this machine; ARGS="--batch 64 --swap"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.serve_load $(ARGS)
+
 daily-update: $(STAMP)  ## what an update with a day's sessions is worth, 15 minutes; ARGS="--data LOG --k 12 28"
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.daily_update $(ARGS)
 

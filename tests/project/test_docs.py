@@ -22,6 +22,7 @@ DOCS = (
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "examples/serve/README.md",
     "docs/SPEC.md",
     "docs/PARITY.md",
     "docs/EXPERIMENTS.md",
