@@ -41,6 +41,7 @@ from tests.logs import random_log
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+DTYPES = {name: np.dtype(name) for name in ("float32", "float64", "int32", "int64", "uint8")}
 REFUSED = (DataError, ParameterError, CheckpointError)
 warnings.filterwarnings("ignore", module="gru4rec_fast")
 
@@ -168,7 +169,7 @@ def _signed_sessions(content: bytes) -> None:
         values = json.loads(content)
         meta = json.dumps(values.pop("meta"))
         tensors = {
-            name: torch.from_numpy(np.array(value[1], dtype=value[0]))
+            name: torch.from_numpy(np.array(value[1], dtype=DTYPES[value[0]]))
             for name, value in values.items()
         }
     except (ValueError, KeyError, AttributeError, TypeError, IndexError, RecursionError):
