@@ -63,6 +63,9 @@ bench-against: $(STAMP)  ## a step's time beside that of REV=<commit>, interleav
 	@$(if $(REV),,echo 'say which commit: make bench-against REV=HEAD~1' && exit 2;) \
 	  $(BIN)/python -m benchmarks.against '$(REV)' $(ARGS)
 
+serve-load: $(STAMP)  ## latency of examples/serve within this machine; ARGS="--batch 64 --swap"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.serve_load $(ARGS)
+
 daily-update: $(STAMP)  ## what an update with a day's sessions is worth, 15 minutes; ARGS="--data LOG --k 12 28"
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.daily_update $(ARGS)
 
@@ -117,6 +120,18 @@ gpu-report-check: $(STAMP)  ## every job of gpu-report on the CPU, with a plante
 
 packaging-check: $(STAMP)  ## sdist, wheel, and both ends of the allowed versions in fresh environments
 	@$(BIN)/python -m tests.project.packaging_check $(ARGS)
+
+docs: $(STAMP)  ## the documentation site, into build/site; opens without a server, search needs one
+	@rm -rf build/site
+	@# With --quiet a warning would not fail.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@! grep -rlE '<(script|link|img)[^>]* (src|href)="?https?:' build/site --include='*.html' || \
+	  { echo 'These pages load something from elsewhere'; exit 1; }
+	@echo 'The site is in build/site: open build/site/index.html'
+
+pictures: $(STAMP)  ## the figure of README.md, from committed tables, and those of docs/guide, by our commands
+	@$(BIN)/python -m benchmarks.headline
+	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.guide_pictures
 
 wheel: $(STAMP)  ## dist/*.whl for this platform
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .

@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.turns import in_turns
 from gru4rec_fast import GRU4Rec
 from gru4rec_fast.data.data_iterator import DataIterator
 from gru4rec_fast.data.items import numbered_items
@@ -59,16 +59,10 @@ def random_ids(gru: GRU4Rec, n: int) -> list[Any]:
 
 def measured(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """p50 and p99 of each way in milliseconds, in turns, after one call to warm up."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds + 1):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way()
-            seconds[name].append(time.perf_counter() - start)
     found = {}
-    for name, times in seconds.items():
+    for name, times in in_turns(ways, rounds).items():
         for quantile in (50, 99):
-            found[f"{name} p{quantile} ms"] = 1e3 * float(np.percentile(times[1:], quantile))
+            found[f"{name} p{quantile} ms"] = 1e3 * float(np.percentile(times, quantile))
     return found
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import platform
 import statistics
-import time
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from benchmarks.turns import in_turns
 from gru4rec_fast import GRU4Rec, _core
 from gru4rec_fast.data.synthetic import generate
 from gru4rec_fast.presets import PRESETS
@@ -73,14 +73,7 @@ def states_of_sessions(gru: GRU4Rec, log: Any) -> tuple[Floats, NDArray[np.int64
 
 def medians(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Seconds of each way, the median of rounds in which they take turns."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(rounds + 1):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way()
-            if turn > 0:  # the first warms up
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(found) for name, found in times.items()}
+    return {name: statistics.median(times) for name, times in in_turns(ways, rounds).items()}
 
 
 def with_sets(instruction_set: str, bounds: str, way: Callable[[], Any]) -> Callable[[], Any]:

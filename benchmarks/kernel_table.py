@@ -19,7 +19,7 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import triton
 from triton.backends.compiler import GPUTarget
@@ -28,7 +28,7 @@ from triton.compiler import ASTSource
 from benchmarks import launches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "KERNELS.md"
 
@@ -67,18 +67,32 @@ class Compiled:
     failures: tuple[str, ...]
 
 
+def compile_kernel(
+    kernel: Any,
+    signature: Mapping[str, Any],
+    constants: Mapping[str, Any],
+    divisible_by_16: Sequence[tuple[int, ...]],
+    options: Mapping[str, int],
+    target: Target,
+) -> Any:
+    """Compile a jit function as a launch with these arguments would; see `launches.Launch`."""
+    source = ASTSource(
+        kernel,
+        dict(signature),
+        {(kernel.arg_names.index(name),): value for name, value in constants.items()},
+        {path: [["tt.divisibility", 16]] for path in divisible_by_16},
+    )
+    return triton.compile(source, target=target.gpu, options=dict(options))
+
+
 def compile_launch(preset: str, index: int, target_name: str) -> Compiled:
     """Compile one launch of a setting's step; processes share nothing but these names."""
     launch = launches.all_launches(launches.configs()[preset])[index]
     target = TARGETS[target_name]
-    names = launch.kernel.arg_names
-    source = ASTSource(
-        launch.kernel,
-        launch.signature,
-        {(names.index(name),): value for name, value in launch.constants.items()},
-        {path: [["tt.divisibility", 16]] for path in launch.divisible_by_16},
-    )
-    kernel = triton.compile(source, target=target.gpu, options=dict(launch.options))
+    kernel = compile_kernel(
+        launch.kernel, launch.signature, launch.constants, launch.divisible_by_16, launch.options,
+        target,
+    )  # fmt: skip
     registers, spilled, instructions = (
         _read_cuda(kernel.asm["cubin"])
         if target.gpu.backend == "cuda"

@@ -21,7 +21,7 @@ import matplotlib as mpl
 import numpy as np
 import torch
 
-from benchmarks import bench_fit
+from benchmarks import bench_fit, headline
 from benchmarks.bench_evaluation import ROWS, UNITS, evaluation_memory, scans
 from benchmarks.workloads import WORKLOADS, Workload
 from gru4rec_fast import _core
@@ -202,6 +202,7 @@ def main() -> None:
     more = [*evaluation_lines(1_000_000, max(1, rounds // 3)), *fit_lines(max(1, rounds // 3))]
     draw(results)
     write(measured, results, more)
+    headline.draw(headline.of_docs(), headline.PICTURE)
 
 
 if __name__ == "__main__":

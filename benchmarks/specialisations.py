@@ -101,20 +101,18 @@ def _specialisation(kernel: Any, args: Any, grid: Any, kwargs: Any) -> Specialis
 
 def compile_one(each: Specialisation, target_name: str) -> str:
     """Empty, or why it does not compile."""
-    import triton
-    from triton.compiler import ASTSource
-
     from benchmarks.kernel_table import TARGETS as CHIPS
+    from benchmarks.kernel_table import compile_kernel
 
-    kernel, target = each.kernel.function(), CHIPS[target_name]
     constants = {
-        (kernel.arg_names.index(name),): value.function() if isinstance(value, Name) else value
+        name: value.function() if isinstance(value, Name) else value
         for name, value in each.constants.items()
     }
-    attributes = {path: [["tt.divisibility", 16]] for path in each.divisible_by_16}
     try:
-        source = ASTSource(kernel, each.signature, constants, attributes)
-        triton.compile(source, target=target.gpu, options=dict(each.options))
+        compile_kernel(
+            each.kernel.function(), each.signature, constants, each.divisible_by_16, each.options,
+            CHIPS[target_name],
+        )  # fmt: skip
     except Exception as error:
         return f"{each.kernel.name} for {target_name}: {type(error).__name__}: {error}\n{each}"
     return ""

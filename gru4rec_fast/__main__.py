@@ -7,10 +7,11 @@ def main() -> None:
     """Run the command line; an interrupt while PyTorch is imported ends without a traceback."""
     try:
         from gru4rec_fast.cli.main import main as command_line
+
+        command_line()  # It imports the command, and PyTorch with it.
     except KeyboardInterrupt:
         print("gru4rec-fast: interrupted", file=sys.stderr)
         sys.exit(130)
-    command_line()
 
 
 if __name__ == "__main__":

@@ -47,11 +47,12 @@ class SampledLoss(nn.Module):
 
     Args:
         loss: 'cross-entropy', 'bpr-max', 'top1-max', 'bpr' or 'top1'.
-        bpreg, elu_param: weight of the score regularisation and ELU parameter of bpr-max; the
-            scores of the other losses stay as they are.
-        logq, sample_alpha, support: with logq > 0, cross-entropy's scores are corrected by
-            logq * log q; support (V,) counts each item, q is support for targets and
-            support^sample_alpha for negatives.
+        bpreg: weight of the score regularisation of bpr-max.
+        elu_param: ELU parameter of bpr-max; the scores of the other losses stay as they are.
+        logq: if above 0, cross-entropy's scores are corrected by logq * log q, where q is support
+            for targets and support^sample_alpha for negatives.
+        sample_alpha: the exponent in q.
+        support: (V,) the events of each item.
         sparse: gradients of the item table and biases are sparse tensors.
         precision: of the kernels' products, 'tf32' or 'ieee'.
 

@@ -45,8 +45,7 @@ def require_drawable(path: Path) -> None:
     """Check, before a training, that its learning curve can be drawn.
 
     Raises:
-        ParameterError: another kind of file, or no such folder.
-        ImportError: matplotlib is not installed.
+        ParameterError: another kind of file, no such folder, or matplotlib is not installed.
     """
     if path.suffix not in ENDINGS:
         raise ParameterError(f"--learning-curve {path}: expected a file {', '.join(ENDINGS)}")

@@ -6,7 +6,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast.cli.options import add_device, add_keys, keys
-from gru4rec_fast.cli.session_table import recommend_sessions
 from gru4rec_fast.cli.table_file import KINDS, TableFile
 from gru4rec_fast.errors import DataError, ParameterError
 from gru4rec_fast.gru4rec import GRU4Rec
@@ -75,6 +74,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _all_sessions(options: argparse.Namespace) -> int:
+    # Of one session's items no log is read, and what reads tables takes long to import.
+    from gru4rec_fast.cli.session_table import recommend_sessions
+
     file = TableFile(options.out, "--out", [options.model, options.sessions])
     gru = GRU4Rec.loadmodel(options.model, options.device)
     found = recommend_sessions(

@@ -15,7 +15,6 @@ from gru4rec_fast.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from numpy.typing import NDArray
 
@@ -63,12 +62,7 @@ class ArrayWriter:
     def __enter__(self) -> ArrayWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
 
@@ -99,7 +93,10 @@ def open_array(path: Path, dtype: str, length: int, *, private: bool = False) ->
                 )
                 return np.frombuffer(mapped, dtype=kind, offset=HEADER)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); make it readable, or prepare the store "
+            "again"
+        ) from error
     raise DataError(
         f"{path}: has {found} bytes"
         + (f": expected {size}" if found != size else " and a header that is not that of its array")

@@ -65,7 +65,7 @@ class EventCodes:
             TextNumbering() if kinds.text_items else IntegerNumbering()
         )
         self.texts = TextNumbering() if kinds.text_sessions else None
-        self._rows = 0
+        self._rows = 0  # so far, as times of a log without them
 
     def of(self, batch: Batch) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Session code or id (R,) int64, item code (R,) int32, time (R,) int64.
@@ -82,8 +82,7 @@ class EventCodes:
             items = self._ids(frame[self.keys["item_key"]], batch.origin, "text_items")
             sessions = self._ids(frame[self.keys["session_key"]], batch.origin, "text_sessions")
             times = frame[self.keys["time_key"]] if "time_key" in self.keys else None
-        self._rows += len(items)
-        keys = self._times(times, batch.origin)
+        keys = self._times(times, len(items), batch.origin)
         try:
             item_codes = _numbered(self.items, items).astype(np.int32, copy=False)
         except ValueError as error:  # std::length_error
@@ -113,11 +112,10 @@ class EventCodes:
         ids = id_column(wrapped, origin)
         return pl.Series(series.name, ids).cast(pl.String) if getattr(self.kinds, kind) else ids
 
-    def _times(self, values: Any, origin: Origin) -> NDArray[np.int64]:
+    def _times(self, values: Any, rows: int, origin: Origin) -> NDArray[np.int64]:
         if values is None:
-            n = self._rows
-            times: NDArray[Any] = np.arange(self._last_row, n)
-            self._last_row = n
+            times: NDArray[Any] = np.arange(self._rows, self._rows + rows)
+            self._rows += rows
             kind, zoned = "integer", False
         elif isinstance(values, np.ndarray):
             times, zoned = values, False
@@ -141,8 +139,6 @@ class EventCodes:
                 f"then {_said(kind, zoned)}: expected one kind in the whole log; convert the files"
             )
         return ordered(times) if kind == "float" else np.ascontiguousarray(times, dtype=np.int64)
-
-    _last_row = 0
 
 
 def _typed(series: pl.Series, origin: Origin) -> tuple[NDArray[Any], str, bool]:

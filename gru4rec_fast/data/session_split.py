@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from gru4rec_fast.data.items import numbered_items
+from gru4rec_fast.data.log_inputs import is_folder
 from gru4rec_fast.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -48,6 +50,19 @@ def require_two(sessions: Sessions) -> None:
         raise DataError(
             f"column {sessions.columns['session_key']!r} holds one session, expected at least two "
             "to hold some out: pass a test log of its own"
+        )
+
+
+def refuse_store(data: Any) -> None:
+    """Refuse a log that is a prepared store, which is split while it is prepared.
+
+    Raises:
+        DataError: it is one.
+    """
+    if is_folder(data):
+        raise DataError(
+            f"{os.fspath(data)}: a share cannot be held out of a prepared store: prepare the log "
+            "with test_days=... (--test-days), and pass one store to train and one to validate on"
         )
 
 

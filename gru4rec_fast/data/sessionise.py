@@ -61,8 +61,7 @@ def write_sessions(
     Args:
         parts: the events; they are taken out of it.
         folder: gets `items.npy`, `offsets.npy`, `session_ids.npy` (running numbers with a gap),
-            `first_rows.npy` and, if asked for, `rows.npy`
-            and `times.npy`.
+            `first_rows.npy` and, if asked for, `rows.npy` and `times.npy`.
         how: gap, repeats and rows.
         stack: closes the files where an error ends the block.
     """

@@ -14,9 +14,8 @@ import numpy as np
 
 from gru4rec_fast.checks import whole_number
 from gru4rec_fast.data.files import read_log
-from gru4rec_fast.data.log_inputs import is_folder
 from gru4rec_fast.data.origin import Origin
-from gru4rec_fast.data.session_split import latest, latest_share, require_two
+from gru4rec_fast.data.session_split import latest, latest_share, refuse_store, require_two
 from gru4rec_fast.data.sessions import Sessions, load_sessions
 from gru4rec_fast.data.times import parsed_times
 from gru4rec_fast.errors import DataError, ParameterError
@@ -147,11 +146,7 @@ def _split(
     time_sort: bool = True,
 ) -> tuple[Any, Any]:
     keys: dict[str, Any] = {"item_key": item_key, "session_key": session_key, "time_key": time_key}
-    if is_folder(data):
-        raise DataError(
-            f"{os.fspath(data)}: a share cannot be held out of a prepared store: prepare the log "
-            "with test_days=... (--test-days), and pass one store to train and one to validate on"
-        )
+    refuse_store(data)
     if nw.dependencies.is_polars_lazyframe(data):
         data = data.collect()
     sessions = load_sessions(data, **keys, sep=sep, time_sort=time_sort)

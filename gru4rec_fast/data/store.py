@@ -122,12 +122,17 @@ class StoredSessions(Sessions):
             return self.arrays[name]
         offsets, text = self.arrays[f"{name}.offsets"], self.arrays[f"{name}.bytes"].tobytes()
         if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(text):
-            raise DataError(f"{self.folder}: the offsets of {name!r} do not fit their text")
+            raise DataError(
+                f"{self.folder}: the offsets of {name!r} do not fit their text; prepare the store "
+                "again"
+            )
         ends = offsets.tolist()
         try:
             texts = [text[a:b].decode() for a, b in pairwise(ends)]
         except UnicodeDecodeError as error:
-            raise DataError(f"{self.folder}: {name!r} is damaged ({error})") from error
+            raise DataError(
+                f"{self.folder}: {name!r} is damaged ({error}); prepare the store again"
+            ) from error
         return np.array(texts, dtype=object)
 
     @property
@@ -174,7 +179,8 @@ def open_store(path: str | os.PathLike[str], *, time_sort: bool = True) -> Store
     offsets = sessions.offsets
     if not len(offsets) or offsets[0] != 0 or offsets[-1] != sessions.n_events:
         raise DataError(
-            f"{folder / 'offsets.npy'}: is damaged: it does not go from 0 to {sessions.n_events}"
+            f"{folder / 'offsets.npy'}: is damaged: it does not go from 0 to {sessions.n_events}; "
+            "prepare the store again"
         )
     return sessions
 
@@ -209,7 +215,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
             "expected a file, or a store; make one with gru4rec-fast prepare LOG -o STORE"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{folder / MANIFEST}: cannot be read ({error})") from error
+        raise DataError(
+            f"{folder / MANIFEST}: cannot be read ({error}); make it readable, or prepare the "
+            "store again"
+        ) from error
     try:
         values = json.loads(text)
         found = values.pop("sha256")

@@ -7,6 +7,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+from gru4rec_fast.data.flush import flush
 from gru4rec_fast.data.store import MANIFEST
 from gru4rec_fast.errors import DataError
 
@@ -56,7 +57,7 @@ def prepared_aside(target: Path, overwrite: bool) -> Iterator[tuple[Path, Path]]
                     target.rename(work / REPLACED)
                 result.rename(target)
                 if os.name == "posix":
-                    _flush_names(target.parent)
+                    flush(target.parent)
             finally:
                 _put_back(work / REPLACED, target)
                 shutil.rmtree(aside, ignore_errors=True)
@@ -105,19 +106,6 @@ def _take(descriptor: int, aside: Path, target: Path) -> None:
 
 def _flush(folder: Path) -> None:
     """Wait until all files of a folder, and their names, are on the disk."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        elif os.name == "posix":
-            _flush_names(path)
-    if os.name == "posix":
-        _flush_names(folder)
-
-
-def _flush_names(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    for path in [*folder.rglob("*"), folder]:
+        if path.is_file() or os.name == "posix":
+            flush(path)

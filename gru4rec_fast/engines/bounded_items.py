@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gru4rec_fast import _core
+from gru4rec_fast.model.weight_version import version_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,27 +37,6 @@ PAIRS_BEFORE = 10_000_000
 """Pairs of a row and an item before that share is judged."""
 
 
-@dataclass(frozen=True)
-class WeightVersion:
-    """What tells that tensors were replaced or written to.
-
-    PyTorch counts its own writes. Nothing counts writes through NumPy.
-    """
-
-    stamp: tuple[tuple[int, int], ...]
-
-    @classmethod
-    def of(cls, *tensors: Tensor) -> WeightVersion:
-        """The present version."""
-        return cls(
-            tuple(
-                # PyTorch lets nobody write to inference tensors, and does not count for them.
-                (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
-                for tensor in tensors
-            )
-        )
-
-
 class BoundedItems:
     """The rounded copy of items; made when it pays, dropped when they change.
 
@@ -66,11 +46,12 @@ class BoundedItems:
     def __init__(self, w: Tensor, b: Tensor, wanted: bool = True) -> None:
         self._tensors = w, b
         self._pays = wanted and len(w) >= MIN_ITEMS and MIN_UNITS <= w.shape[1] <= MAX_UNITS
-        self._use = _Use(WeightVersion.of(w, b))
+        self._use = _Use((version_of(w), version_of(b)))
 
     def of(self, rows: int) -> _core.BoundedItems | None:
         """What ranks so many rows by bounds; None where scores without bounds are faster."""
-        version = WeightVersion.of(*self._tensors)
+        w, b = self._tensors
+        version = version_of(w), version_of(b)
         if version != self._use.version:
             self._use = _Use(version)
         use = self._use
@@ -80,8 +61,7 @@ class BoundedItems:
             use.rows += max(rows, ROWS_OF_CALL)
             if use.rows <= ROWS_BEFORE:
                 return None
-            w, b = (tensor.numpy() for tensor in self._tensors)
-            use.items = _core.BoundedItems(w, b, threads=torch.get_num_threads())
+            use.items = _core.BoundedItems(w.numpy(), b.numpy(), threads=torch.get_num_threads())
         return use.items
 
     def judge(self, counts: tuple[int, int, int]) -> None:
@@ -107,7 +87,7 @@ class BoundedItems:
 class _Use:
     """What is known of one version of the weights."""
 
-    version: WeightVersion
+    version: tuple[tuple[int, int], tuple[int, int]]
     items: _core.BoundedItems | None = None
     given_up: bool = False
     rows: int = 0

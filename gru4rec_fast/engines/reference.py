@@ -204,8 +204,8 @@ class ReferenceForward:
             reference.advance(
                 self._spec,
                 self._p,
-                _padded(x[rows], self.LANES),
-                [_padded(state[rows], self.LANES) for state in states],
+                padded(x[rows], self.LANES),
+                [padded(state[rows], self.LANES) for state in states],
                 masks,
             )
             for rows in chunks
@@ -215,7 +215,7 @@ class ReferenceForward:
         return after, torch.cat([features for _, features in advanced])[: len(items)]
 
 
-def _padded(x: Tensor, rows: int) -> Tensor:
+def padded(x: Tensor, rows: int) -> Tensor:
     """X with zero rows added up to the given number."""
     if len(x) == rows:
         return x

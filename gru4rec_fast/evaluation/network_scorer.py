@@ -14,7 +14,9 @@ from torch import Tensor
 
 from gru4rec_fast import reference
 from gru4rec_fast.engines import choice
+from gru4rec_fast.engines.reference import padded
 from gru4rec_fast.model.finite import require_finite
+from gru4rec_fast.model.weight_version import ParameterVersion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,12 +40,7 @@ class NetworkScorer:
     def __init__(self, network: Network, engine: str = "auto", *, bounds: bool = True) -> None:
         self.spec = network.spec
         p = network.parameter_dict()
-        self._checked = [
-            (module._parameters, name, parameter, parameter._version, parameter.data_ptr())
-            for module in network.modules()
-            for name, parameter in module._parameters.items()
-            if parameter is not None
-        ]
+        self._checked = ParameterVersion(network)
         require_finite(p)
         self._forward = choice.forward(engine, network.spec, p)
         self._ranker = choice.ranker(engine, p["Wy.weight"], p["By.weight"], bounds)
@@ -52,17 +49,8 @@ class NetworkScorer:
         self.device = network.Wy.weight.device
 
     def is_current(self) -> bool:
-        """Whether the network's parameters are the tensors that were checked, not written since.
-
-        PyTorch counts what it writes to a tensor, and the training loop counts what engines write.
-        Nothing counts writes through `.data` or NumPy.
-        """
-        return all(
-            owner[name] is parameter
-            and parameter._version == version
-            and parameter.data_ptr() == address
-            for owner, name, parameter, version, address in self._checked
-        )
+        """Whether the network's parameters are the tensors that were checked, not written since."""
+        return self._checked.is_current()
 
     def start(self, lanes: int) -> list[Tensor]:
         """Zero states (lanes, states * H_l) of every layer."""
@@ -88,7 +76,7 @@ class NetworkScorer:
         """Items scored above each row's target, and equal to it."""
         counts = [
             self._ranker.rank_counts(
-                _padded(features[rows], RANK_CHUNK), _padded(targets[rows], RANK_CHUNK)
+                padded(features[rows], RANK_CHUNK), padded(targets[rows], RANK_CHUNK)
             )
             for rows in _chunks(len(targets), RANK_CHUNK)
         ]
@@ -136,10 +124,3 @@ def _zeros(like: Tensor, rows: int, columns: int) -> Tensor:
 
 def _chunks(length: int, size: int) -> list[slice]:
     return [slice(first, first + size) for first in range(0, length, size)]
-
-
-def _padded(x: Tensor, rows: int) -> Tensor:
-    """X with zero rows added up to the given number."""
-    if len(x) == rows:
-        return x
-    return torch.cat([x, x.new_zeros(rows - len(x), *x.shape[1:])])

@@ -9,7 +9,7 @@ import numpy as np
 
 from gru4rec_fast.checks import closest
 from gru4rec_fast.data.origin import naming
-from gru4rec_fast.data.session_split import split_latest
+from gru4rec_fast.data.session_split import refuse_store, split_latest
 from gru4rec_fast.data.sessions import Sessions, load_sessions, require_pairs
 from gru4rec_fast.errors import DataError, ParameterError
 from gru4rec_fast.evaluation.evaluate import evaluate
@@ -50,7 +50,8 @@ def training_and_validation(
 
     Raises:
         ParameterError: the share is not between 0 and 1.
-        DataError: a bad log, or no pair of known items in one of the two.
+        DataError: a bad log, no pair of known items in one of the two, or a share of a prepared
+            store.
     """
     is_share = isinstance(validation, bool | int | float | np.number)
     if is_share and (isinstance(validation, bool) or not 0 < validation < 1):
@@ -58,6 +59,8 @@ def training_and_validation(
             f"validation is {validation!r}; expected a share of the sessions between 0 and 1, a "
             "log, or None"
         )
+    if is_share:
+        refuse_store(data)
     with naming(data):
         sessions = load_sessions(data, time_sort=time_sort, **keys)
         if is_share:

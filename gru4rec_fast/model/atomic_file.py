@@ -7,6 +7,8 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
+from gru4rec_fast.data.flush import flush
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -32,18 +34,9 @@ def written_aside(target: Path) -> Iterator[Path]:
         yield aside
         # The block may make the file anew with other permissions, as safetensors does.
         aside.chmod(mode & 0o777)
-        _flush(aside)
+        flush(aside)
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
     if os.name == "posix":
-        _flush(target.parent)
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file, or the list of names in a folder, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        flush(target.parent)

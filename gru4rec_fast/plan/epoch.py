@@ -19,7 +19,6 @@ from gru4rec_fast.plan.lanes import DEFAULT_BLOCK_STEPS, lane_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     from gru4rec_fast._core import Int64, LaneBlock
     from gru4rec_fast.plan.lanes import GroupedEvents
@@ -63,12 +62,7 @@ class EpochPlan:
     def __enter__(self) -> EpochPlan:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __del__(self) -> None:

@@ -160,8 +160,9 @@ class LiveSessions:
             self._table.expire(now)
             if session_id not in self._table:
                 return []
-            kept = self._table.last_items(self._table.find(session_id, now))
-        found: list[Any] = self._catalogue.ids(kept.astype(np.int64)).tolist()
+            # A copy, as the slot may become another session's once the lock is free.
+            kept = self._table.last_items(self._table.find(session_id, now)).astype(np.int64)
+        found: list[Any] = self._catalogue.ids(kept).tolist()
         return found
 
     def save(self, path: str | os.PathLike[str]) -> None:

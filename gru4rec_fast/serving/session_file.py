@@ -29,6 +29,7 @@ from safetensors.torch import save_file
 from gru4rec_fast.errors import CheckpointError
 from gru4rec_fast.model import checksum
 from gru4rec_fast.model.atomic_file import written_aside
+from gru4rec_fast.model.checkpoint import unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -150,11 +151,7 @@ def write_sessions(
         with written_aside(target) as aside:
             save_file(content, aside, metadata=metadata)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{target}: cannot be written ({getattr(error, 'strerror', None) or error}): expected "
-            "a file name in an existing, writable folder on a disk with room; any older file there "
-            "is unchanged"
-        ) from error
+        raise unwritable(target, error) from error
 
 
 def read_sessions(path: str | os.PathLike[str], catalogue: Catalogue) -> SavedSessions:

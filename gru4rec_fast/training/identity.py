@@ -59,11 +59,11 @@ def identity_of(
 
 def fingerprint_of(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of the tensors' names and contents."""
-    digest = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().data)
-    return digest.hexdigest()
+        sha256.update(name.encode())
+        sha256.update(tensor.detach().cpu().contiguous().numpy().data)
+    return sha256.hexdigest()
 
 
 def differences(saved: Mapping[str, Any], here: Mapping[str, Any]) -> str:

@@ -114,6 +114,7 @@ def require_memory(
     remedies.append("prepare the log with min_item_support to leave out rare items")
     raise MemoryError(
         f"training {n_items} items with layers={as_text(config.layers)}, embedding="
-        f"{config.embedding}, adapt={config.adapt!r} needs {total / 1e9:.2f} GB ({parts}), but "
-        f"{available / 1e9:.2f} GB are available: {'; or '.join(remedies)}"
+        f"{config.embedding}, adapt={config.adapt!r}, n_sample={config.n_sample} needs "
+        f"{total / 1e9:.2f} GB ({parts}), but {available / 1e9:.2f} GB are available: "
+        + "; or ".join(remedies)
     )

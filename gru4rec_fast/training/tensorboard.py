@@ -22,17 +22,22 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def writing(folder: str | os.PathLike[str], hooks: Hooks, position: Progress) -> Iterator[Hooks]:
+def writing(
+    folder: str | os.PathLike[str] | None, hooks: Hooks, position: Progress
+) -> Iterator[Hooks]:
     """A block with hooks that write to `folder` too, before they call back.
 
     Args:
-        folder: of the event files; made if it is not there.
+        folder: of the event files; made if it is not there. With None nothing is written.
         hooks: of the training.
         position: where the training starts. What an interrupted run wrote of later steps is hidden.
 
     Raises:
         ImportError: the package tensorboard is not installed.
     """
+    if folder is None:
+        yield hooks
+        return
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

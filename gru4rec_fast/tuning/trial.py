@@ -51,6 +51,11 @@ class Task:
         """The optimised figure, as 'recall@20'."""
         return f"{self.metric}@{self.cutoff}"
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether the class is that of this library, whose `fit` calls back."""
+        return self.module == OURS
+
     def is_late(self) -> bool:
         """Whether the time is used up."""
         return self.deadline is not None and time.time() >= self.deadline
@@ -102,8 +107,8 @@ def run_trial(task: Task, trial: optuna.Trial) -> float:
         ours: dict[str, Any] = {"on_epoch": on_epoch, "on_block": on_block, "progress": False}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the log: each trial would repeat them
-            gru.fit(task.train, **task.keys, **(ours if task.module == OURS else {}))
-        if task.module != OURS and not gru.error_during_train:
+            gru.fit(task.train, **task.keys, **(ours if task.is_ours else {}))
+        if not task.is_ours and not gru.error_during_train:
             curve.append(task.value(gru, task.valid))
     except (ParameterError, MemoryError) as error:
         trial.set_user_attr(ERROR, str(error) or "not enough memory")
@@ -113,6 +118,6 @@ def run_trial(task: Task, trial: optuna.Trial) -> float:
     if pruned or not curve:
         raise optuna.TrialPruned
     best = max(curve)
-    if task.module == OURS:
+    if task.is_ours:
         trial.set_user_attr(EPOCH, curve.index(best) + 1)
     return best

@@ -147,12 +147,12 @@ def tune(
     keys = {"item_key": item_key, "session_key": session_key, "time_key": time_key, "sep": sep}
     model_class(module)
     resolve_device(device)
-    prints = _checked_logs(train, valid, test, keys)
+    fingerprints = _checked_logs(train, valid, test, keys)
 
     task = Task(train, valid, varied, params, metric, cutoff, mode, keys, device, module)
     identity = {
         "space": varied.to_json(), "fixed": params, "measure": task.measure, "mode": mode,
-        "module": module, **prints,
+        "module": module, **fingerprints,
     }  # fmt: skip
     folder = Path(out)
     with locked_folder(folder, resume=True):
@@ -207,7 +207,7 @@ def _trained(found: Tuned, task: Task, cutoffs: list[int], test: Any) -> Tuned:
 
     def trained(params: dict[str, Any]) -> Any:
         gru = task.model(params)
-        gru.fit(task.train, **task.keys, **({"progress": False} if _is_ours(task) else {}))
+        gru.fit(task.train, **task.keys, **({"progress": False} if task.is_ours else {}))
         return gru
 
     gru = trained(found.best.params)
@@ -222,7 +222,3 @@ def _trained(found: Tuned, task: Task, cutoffs: list[int], test: Any) -> Tuned:
         both = [*dict.fromkeys([*cutoffs, task.cutoff])]
         comparison = compare(models, test, both, **settings)
     return replace(found, model=gru, final=final, comparison=comparison)
-
-
-def _is_ours(task: Task) -> bool:
-    return task.module == "gru4rec_fast"

@@ -61,9 +61,7 @@ def test_a_mistyped_command_is_told_the_command_that_was_meant(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     error = error_of(capsys, "evalute", "model", logs[1])
-    assert (
-        "'evalute' is no command: did you mean 'evaluate'? Expected one of split, train," in error
-    )
+    assert "'evalute' is no command: did you mean 'evaluate'? Expected one of prepare, " in error
     assert "nowhere.tsv: no such file" in error_of(capsys, "nowhere.tsv", "-ps", TINY)
     # A file of such a name is a log.
     monkeypatch.chdir(tmp_path)

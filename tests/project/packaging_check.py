@@ -40,6 +40,8 @@ IN_SDIST = (
     "csrc/isa/simd.h",
     "csrc/tests/CMakeLists.txt",
     "examples/onnx_serve.py",
+    "examples/serve/app.py",
+    "examples/serve/index.html",
     "gru4rec_fast/_core.pyi",
     "gru4rec_fast/py.typed",
     "kernels/losses/bpr_max.py",

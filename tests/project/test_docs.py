@@ -22,6 +22,7 @@ DOCS = (
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "examples/serve/README.md",
     "docs/SPEC.md",
     "docs/PARITY.md",
     "docs/EXPERIMENTS.md",
@@ -32,6 +33,9 @@ DOCS = (
     "docs/DESIGN.md",
     "docs/DESIGN-cpu.md",
     "docs/DESIGN-gpu.md",
+    "docs/index.md",
+    *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs" / "guide").glob("*.md")),
+    *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs" / "api").glob("*.md")),
 )
 WITH_FIGURES = ("README.md", "docs/DESIGN-cpu.md")
 FOLDERS = ("gru4rec_fast", "kernels", "csrc", "tests", "benchmarks", "docs")
@@ -124,3 +128,10 @@ def test_prose_has_one_width(doc: str) -> None:
         if len(line) > WIDTH and not exempt:
             too_long.append(f"{doc}:{number}: {len(line)} columns, expected {WIDTH}")
     assert too_long == []
+
+
+@pytest.mark.parametrize("doc", DOCS)
+def test_no_line_of_a_paragraph_reads_as_a_list_item(doc: str) -> None:
+    """A wrapped line that begins with a plus sign does; the house's lists begin with hyphens."""
+    prose = re.sub(r"^```.*?^```", "", text_of(doc), flags=re.M | re.S)
+    assert re.findall(r"^ {0,3}\+ .*", prose, re.M) == []

@@ -12,7 +12,8 @@ def extras() -> dict[str, str]:
     """Name -> the text of its list."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     section = text.split("[project.optional-dependencies]\n")[1].split("\n[project.scripts]")[0]
-    return dict(re.findall(r"^([\w-]+) = \[(.*?)\]$", section, re.MULTILINE | re.DOTALL))
+    entry = r"^([\w-]+) = \[(.*?)\](?: *#[^\n]*)?$"
+    return dict(re.findall(entry, section, re.MULTILINE | re.DOTALL))
 
 
 def test_the_readme_says_what_each_extra_is_for() -> None:

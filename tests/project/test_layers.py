@@ -14,6 +14,7 @@ LAYERS = (
     ("cli",),
     ("tuning",),
     ("gru4rec", "nn"),
+    ("recommender",),
     ("estimator",),
     ("baselines",),
     ("serving", "export"),

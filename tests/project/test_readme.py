@@ -11,17 +11,14 @@ from typing import Any
 
 import pytest
 
-from gru4rec_fast.cli.main import main
 from gru4rec_fast.config import Config
 from gru4rec_fast.data.splitting import hold_out_latest
 from gru4rec_fast.data.synthetic import generate
+from tests.project.shown_code import COMMAND, blocks_of, run_command
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+BLOCKS = blocks_of(ROOT / "README.md")
 
 
 @pytest.fixture
@@ -44,45 +41,40 @@ def assert_only_demo_output() -> None:
 @pytest.mark.usefixtures("demo_output")
 def test_the_python_shown_runs(capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
-    for code in blocks("python"):
-        exec(compile(code, "README.md", "exec"), names)
-    printed = capsys.readouterr().out
-    assert "Score" in printed
-    assert "markov" in printed
+    for block in BLOCKS:
+        if block.language == "python":
+            block.run(names)
+    assert "Score" in capsys.readouterr().out
     assert_only_demo_output()
 
 
 @pytest.mark.usefixtures("demo_output")
 def test_the_commands_shown_run(capsys: pytest.CaptureFixture[str]) -> None:
     commands = [
-        shlex.split(line)[1:]
-        for block in blocks("sh")
-        for line in block.splitlines()
-        if line.startswith("gru4rec-fast ")
+        line
+        for block in BLOCKS
+        if block.language == "sh"
+        for line in block.code.splitlines()
+        if line.startswith(COMMAND)
     ]
-    assert [command[0] for command in commands] == [
+    assert [command.split()[1] for command in commands] == [
         "train",
         "evaluate",
         "recommend",
-        "export",
-        "recommend",
         "info",
         "split",
-        "train",
-        "update",
-        "train",
+        "compare",
         "run",
     ]
     for command in commands:
-        with pytest.raises(SystemExit) as exit_:
-            main(command)
-        assert exit_.value.code == 0, capsys.readouterr().err
+        run_command(command)
     assert "Recall@20" in capsys.readouterr().out
     assert_only_demo_output()
 
 
 def test_the_make_targets_shown_exist() -> None:
-    shown = set(re.findall(r"^make ([\w-]+)", "\n".join(blocks("sh")), re.MULTILINE))
+    code = "\n".join(block.code for block in BLOCKS if block.language == "sh")
+    shown = set(re.findall(r"^make ([\w-]+)", code, re.MULTILINE))
     shown |= set(re.findall(r"`make ([\w-]+)", README))
     assert {"demo", "test", "help", "wheel", "bench"} <= shown
     for target in shown:

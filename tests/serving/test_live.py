@@ -15,22 +15,12 @@ from gru4rec_fast import DataError, GRU4Rec, ParameterError
 from gru4rec_fast.data.data_iterator import DataIterator
 from gru4rec_fast.data.sessions import load_sessions
 from gru4rec_fast.evaluation.evaluate import evaluate
-from tests.serving.models import STRUCTURES, small_model, small_model_log
+from tests.serving.models import small_model, small_model_log
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from gru4rec_fast.serving.live import LiveSessions
-
-
-@pytest.fixture(scope="module", params=STRUCTURES)
-def gru(request: pytest.FixtureRequest) -> GRU4Rec:
-    return small_model(**STRUCTURES[request.param])
-
-
-@pytest.fixture(scope="module")
-def plain() -> GRU4Rec:
-    return small_model()
 
 
 class Clock:

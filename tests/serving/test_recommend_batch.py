@@ -10,20 +10,10 @@ import polars as pl
 import pytest
 
 from gru4rec_fast import DataError, GRU4Rec, ParameterError
-from tests.serving.models import STRUCTURES, small_model
+from tests.serving.models import small_model
 
 if TYPE_CHECKING:
     from gru4rec_fast.serving.recommendations import Recommendations
-
-
-@pytest.fixture(scope="module", params=STRUCTURES)
-def gru(request: pytest.FixtureRequest) -> GRU4Rec:
-    return small_model(**STRUCTURES[request.param])
-
-
-@pytest.fixture(scope="module")
-def plain() -> GRU4Rec:
-    return small_model()
 
 
 def random_sessions(gru: GRU4Rec, n: int, longest: int = 9, seed: int = 0) -> list[list[Any]]:

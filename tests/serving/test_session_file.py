@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from gru4rec_fast.serving.live import LiveSessions
 
 
-@pytest.fixture(scope="module")
-def plain() -> GRU4Rec:
-    return small_model()
-
-
 def with_sessions(gru: GRU4Rec, last: int = 4) -> LiveSessions:
     ids, live = gru.data_iterator.itemidmap.index, gru.live(last=last)
     for n in range(9):
@@ -49,6 +44,16 @@ def test_restored_sessions_go_on_with_the_same_bits(structure: str, tmp_path: Pa
     ):
         assert np.array_equal(restored, kept)
     assert [other.items(s) for s in sessions] == [live.items(s) for s in sessions]
+
+
+@pytest.mark.parametrize("replay", [False, True])
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_no_session_is_saved_and_restored(structure: str, replay: bool, tmp_path: Path) -> None:
+    gru = small_model(**STRUCTURES[structure])
+    gru.live(last=4).save(tmp_path / "sessions")
+    other = with_sessions(gru)
+    assert len(other.restore(tmp_path / "sessions", replay=replay)) == 0
+    assert 7 not in other
 
 
 def test_the_most_recent_sessions_are_kept_and_time_goes_on(

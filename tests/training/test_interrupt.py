@@ -76,7 +76,7 @@ def test_an_interrupt_keeps_the_last_whole_epoch(tmp_path: Path, command: str) -
 
 
 def test_an_interrupt_while_pytorch_is_imported() -> None:
-    status, errors = interrupted(["-c", IMPORT_HANGS], "importing")
+    status, errors = interrupted(["-c", IMPORT_HANGS, "info", "m.st"], "importing")
     assert (status, errors) == (130, "gru4rec-fast: interrupted\n")
 
 

@@ -76,5 +76,8 @@ def test_without_the_package_the_extra_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    gru = fit({})
+    before = gru.model
     with pytest.raises(ImportError, match=r"pip install 'gru4rec-fast\[tensorboard\]'"):
-        fit({}, tensorboard=tmp_path)
+        gru.partial_fit(LOG, tensorboard=tmp_path, progress=False)
+    assert gru.model is before
