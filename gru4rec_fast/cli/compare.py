@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--models",
         metavar="NAME",
         nargs="+",
+        type=_model_name,
         default=list(DEFAULT_MODELS),
         help=f"the others are compared with the first (default: {' '.join(DEFAULT_MODELS)}; also: "
         f"{', '.join(name for name in baselines.BASELINES if name not in DEFAULT_MODELS)})",
@@ -136,6 +137,16 @@ def run(options: argparse.Namespace) -> int:
     if out is not None:
         _write(found, out)
     return 0
+
+
+def _model_name(text: str) -> str:
+    """A model's name, also where it is written as 'vmisknn' or 'VMIS_KNN'; others stay as is."""
+
+    def letters(name: str) -> str:
+        return name.lower().replace("-", "").replace("_", "")
+
+    names = [GRU4REC, *baselines.BASELINES]
+    return next((name for name in names if letters(name) == letters(text)), text)
 
 
 def check_models(names: list[str]) -> None:

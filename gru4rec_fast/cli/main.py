@@ -2,7 +2,7 @@
 
 `run` has the flags of the original's command line. It is also meant when the first word is no
 command: `python -m gru4rec_fast PATH -ps ...` replaces the original's script. A first word that is
-close to a command and is no file is refused as a mistyped command.
+no file is refused as a mistyped command if it is close to one, or has no suffix as files have.
 """
 
 from __future__ import annotations
@@ -67,10 +67,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
         near = closest(arguments[0], COMMANDS)
-        if near and not Path(arguments[0]).exists():
+        path = Path(arguments[0])
+        if not path.exists() and (near or not path.suffix):
             build_parser("")[0].error(
-                f"{arguments[0]!r} is no command{near} Expected one of {', '.join(COMMANDS)}, or "
-                "the path of a log, which is then trained on as by `run`"
+                f"{arguments[0]!r} is no command{near or ', and no file has this name.'} Expected "
+                f"one of {', '.join(COMMANDS)}, or the path of a log, which is then trained on as "
+                "by `run`"
             )
         arguments.insert(0, "run")
     parser, command = build_parser(arguments[0] if arguments else "")
@@ -118,6 +120,7 @@ def build_parser(chosen: str) -> tuple[Parser, argparse.ArgumentParser | None]:
 def _with_flags(message: str, of_run: bool) -> str:
     """A message of the library in the words of the command line: item_key=... is --item-key."""
     message = message.replace("time_key=None", "--rows-in-order")
+    message = message.replace("savemodel(path, training_state=True)", "train --training-state")
 
     def flag(match: re.Match[str]) -> str:
         name = f"-{match[1][0]}k" if of_run else f"--{match[1]}-key"

@@ -66,8 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="its cut-off (default: 20)")  # fmt: skip
     add("-fm", "--final_measure", metavar="K", type=int, nargs="+", default=[20],
         help="cut-offs measured at the end (default: 20)")  # fmt: skip
-    add("-e", "--eval_type", choices=RANKS, default="standard",
-        help="what a tie with the target counts (default: standard)")  # fmt: skip
+    add("-e", "--eval_type", choices=RANKS, default="conservative",
+        help="what a tie with the target counts (default: conservative)")  # fmt: skip
     add("-g", "--gru4rec_model", metavar="MODULE", default="gru4rec_fast",
         help="module whose GRU4Rec class is tuned (default: gru4rec_fast)")  # fmt: skip
     add("-d", "--device", metavar="DEVICE",

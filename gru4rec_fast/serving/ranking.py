@@ -5,7 +5,7 @@ Letters: R rows, F features, C candidates, L seen items of a row.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    Best = tuple[NDArray[np.float32], NDArray[np.int64]]
-    """Scores and items (R, k), best first; -inf and -1 where a row has fewer items."""
+    Best = tuple[NDArray[np.floating], NDArray[np.int64]]
+    """Scores, of the ranker's type, and items (R, k), best first; -inf and -1 where a row has fewer
+    items."""
 
 SCORES_AT_ONCE = 2**24
 """Scores of candidates that are held at a time."""
@@ -56,11 +57,10 @@ def best_items(
         candidates: (C,) the only items to rank, unique and ascending; None ranks all.
     """
     k = whole_number("k", k)
+    if seen is None:
+        return _widened(_ranked(ranker, features, k, candidates), k)
     scores = np.full((len(features), k), -np.inf, dtype=np.float32)
     items = np.full((len(features), k), -1, dtype=np.int64)
-    if seen is None:
-        _place(scores, items, _ranked(ranker, features, k, candidates))
-        return scores, items
     for rows, longest in _alike([len(row) for row in seen]):
         left_out = np.full((len(rows), max(1, longest)), -1, dtype=np.int64)
         for row, number in zip(left_out, rows, strict=True):
@@ -68,15 +68,14 @@ def best_items(
         # Rows are taken by NumPy: see engines.cpu.CpuForward about PyTorch's own threads.
         chosen = features if len(rows) == len(features) else _rows(features, rows)
         found = _without(_ranked(ranker, chosen, k + longest, candidates), left_out, k)
-        part = scores[rows], items[rows]
-        _place(*part, found)
-        scores[rows], items[rows] = part
+        scores = scores.astype(found[0].dtype, copy=False)  # baselines score in float64
+        scores[rows], items[rows] = _widened(found, k)
     return scores, items
 
 
 def _ranked(
     ranker: ItemRanker, features: Tensor, k: int, candidates: NDArray[np.int64] | None
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
+) -> Best:
     """Scores and items (R, min(k, V or C)), best first; equal ones by ascending index."""
     if candidates is None:
         best, found = ranker.top_k(features, min(k, ranker.n_items))
@@ -94,9 +93,7 @@ def _ranked(
     return np.concatenate([s for s, _ in parts]), np.concatenate([i for _, i in parts])
 
 
-def _without(
-    found: tuple[NDArray[Any], NDArray[np.int64]], left_out: NDArray[np.int64], k: int
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _without(found: Best, left_out: NDArray[np.int64], k: int) -> Best:
     """The first k of each row that are not left out; -inf and -1 where fewer are left."""
     scores, items = found
     out = np.zeros(items.shape, dtype=bool)
@@ -112,13 +109,13 @@ def _without(
     return np.where(gone, -np.inf, kept[0]), np.where(gone, -1, kept[1])
 
 
-def _place(
-    scores: NDArray[np.float32],
-    items: NDArray[np.int64],
-    found: tuple[NDArray[Any], NDArray[np.int64]],
-) -> None:
-    width = found[1].shape[1]
-    scores[:, :width], items[:, :width] = found
+def _widened(found: Best, k: int) -> Best:
+    """Columns of -inf and -1 added up to k."""
+    if found[1].shape[1] == k:
+        return found
+    missing = [(0, 0), (0, k - found[1].shape[1])]
+    scores = np.pad(found[0], missing, constant_values=-np.inf)
+    return scores, np.pad(found[1], missing, constant_values=-1)
 
 
 def _alike(lengths: list[int]) -> Iterator[tuple[NDArray[np.int64], int]]:

@@ -12,6 +12,18 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+COLUMNS = [
+    "epoch",
+    "loss",
+    "seconds",
+    "steps",
+    "events",
+    "steps_per_second",
+    "events_per_second",
+    "learning_rate",
+]
+"""Of the table of every history, one without an epoch included."""
+
 
 class History(list[EpochReport]):
     """The reports of the whole epochs of a training, in order."""
@@ -38,7 +50,7 @@ class History(list[EpochReport]):
             }
             for report in self
         ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=None if rows else COLUMNS)
 
     def to_json(self) -> list[dict[str, Any]]:
         """JSON values; `from_json` restores the history."""

@@ -37,7 +37,10 @@ def draw(tuned: Tuned, path: str | os.PathLike[str]) -> None:
     history.set_xlabel("trial")
     history.set_ylabel(f"{tuned.measure}, validation")
     history.xaxis.get_major_locator().set_params(integer=True)
-    history.legend(loc="lower right", fontsize="small")
+    # Above the axes: within them it would hide trials.
+    history.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize="small", frameon=False
+    )
 
     states = tuned.trials.set_index("number")["state"]
     for number, curve in tuned.curves.items():

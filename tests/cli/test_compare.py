@@ -67,7 +67,7 @@ class Gru:
 
 @pytest.fixture(autouse=True)
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {"markov": Successors, "pop": Popular}
+    known = {"markov": Successors, "pop": Popular, "item-knn": Successors}
     monkeypatch.setattr(baselines, "BASELINES", known, raising=False)
     monkeypatch.setattr(compare, "GRU4Rec", Gru)
 
@@ -115,6 +115,17 @@ def test_a_comparison_of_all_models(
     assert run(*logs, "--item-key", "sku", "--models", "pop", "--out", str(out), "--quiet") == 0
     assert list(json.loads((out / "comparison.json").read_text())["results"]) == ["pop"]
     assert "Training" not in capsys.readouterr().err
+
+
+def test_a_model_may_be_spelt_as_in_papers(
+    logs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["itemknn", "Pop", "markov"]
+    assert run(*logs, "--item-key", "sku", "--models", *names, "--bootstrap", "0") == 0
+    assert "Training item-knn" in (printed := capsys.readouterr()).err
+    assert "minus item-knn" in printed.out
+    with pytest.raises(ParameterError, match="'item-knn' twice"):
+        run(*logs, "--models", "item_KNN", "item-knn")
 
 
 def test_the_files_of_others_are_kept(logs: list[str], tmp_path: Path) -> None:

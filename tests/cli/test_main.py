@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+import pytest
+
+from gru4rec_fast import GRU4Rec
+from gru4rec_fast.__main__ import READER_ENDED
 from gru4rec_fast.cli.main import COMMANDS
 from tests.cli.commands import TINY, error_of, run
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_module_and_script_start_and_describe_themselves() -> None:
@@ -63,6 +66,8 @@ def test_a_mistyped_command_is_told_the_command_that_was_meant(
     error = error_of(capsys, "evalute", "model", logs[1])
     assert "'evalute' is no command: did you mean 'evaluate'? Expected one of prepare, " in error
     assert "nowhere.tsv: no such file" in error_of(capsys, "nowhere.tsv", "-ps", TINY)
+    error = error_of(capsys, "serve", "--port", "80")
+    assert "'serve' is no command, and no file has this name. Expected one of prepare," in error
     # A file of such a name is a log.
     monkeypatch.chdir(tmp_path)
     Path("trains").write_bytes(Path(logs[0]).read_bytes())
@@ -82,6 +87,24 @@ def test_a_mistyped_flag_or_choice_is_told_the_one_that_was_meant(
         ((*train, "extra"), "unrecognized arguments: extra\n"),
     ):
         assert message in error_of(capsys, *arguments), message
+
+
+@pytest.mark.parametrize("rows", [1, 5000])
+def test_a_reader_that_takes_the_first_line_alone_ends_the_command_quietly(
+    rows: int, tmp_path: Path
+) -> None:
+    # As long as the buffer of a pipe, or written only when Python ends.
+    gru = GRU4Rec(layers=[4], n_sample=4, n_epochs=1)
+    n = max(rows, 50)
+    table = {"SessionId": np.arange(n) // 2, "ItemId": np.arange(n), "Time": np.arange(n)}
+    model = str(tmp_path / "model.safetensors")
+    gru.fit(pd.DataFrame(table), progress=False).savemodel(model)
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "gru4rec_fast", "recommend", model, "3", "-k", str(rows)]
+    with os.fdopen(write, "wb") as pipe:
+        ended = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (READER_ENDED, "")
 
 
 def test_help_lists_every_command_in_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:

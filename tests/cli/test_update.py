@@ -71,6 +71,10 @@ def test_what_an_update_refuses(
     assert "is the log" in error_of(capsys, *update, "-o", logs[1])
     assert "support is 'old'; expected" in error_of(capsys, *update, "-o", new, "--support", "old")
     assert "forget is 'all'; expected" in error_of(capsys, *update, "-o", new, "--forget", "all")
+    plain = str(tmp_path / "plain")
+    assert run("train", logs[0], "--save", plain, "--set", TINY, "--quiet") == 0
+    error = error_of(capsys, "update", plain, logs[1], "-o", new, "--forget", "3")
+    assert "or save with train --training-state" in error
     assert not Path(new).exists()
 
 

@@ -95,7 +95,7 @@ def test_the_figure_without_matplotlib(
     comparison: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"pip install 'gru4rec-fast\[demo\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'gru4rec-fast\[plot\]'"):
         comparison.draw(tmp_path / "figure.png")
 
 

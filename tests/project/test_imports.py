@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+import gru4rec_fast
+
 TABLES = ("pandas", "polars", "narwhals", "pyarrow", "scipy", "matplotlib", "triton")
 
 PROGRAM = """
@@ -32,3 +34,13 @@ def test_imported_libraries(statement: str, needed: str) -> None:
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     assert set(done.stdout.split()) <= set(needed.split())
+
+
+def test_completion_shows_what_is_public() -> None:
+    program = "import gru4rec_fast, sys; print(*dir(gru4rec_fast)); print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    names, imported = done.stdout.splitlines()
+    assert set(names.split()) == {*gru4rec_fast.__all__, "__version__"}
+    assert imported == "False"

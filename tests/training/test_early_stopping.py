@@ -12,6 +12,7 @@ from gru4rec_fast import DataError, GRU4Rec, ParameterError, batch_eval
 from gru4rec_fast.data import sessions
 from gru4rec_fast.data.files import read_log
 from gru4rec_fast.data.splitting import hold_out_latest
+from gru4rec_fast.training.history import History
 from gru4rec_fast.training.report import BlockReport, EpochReport, StopTraining
 from tests.logs import random_log
 from tests.training.test_loop import same, trained, weights
@@ -144,7 +145,10 @@ def test_the_history_is_a_table_and_is_saved_with_the_model(tmp_path: Path) -> N
     assert list(gru.history) == reports
     gru.savemodel(tmp_path / "m")
     assert GRU4Rec.loadmodel(tmp_path / "m").history == gru.history
+    without_figures = History().to_frame()
+    assert len(without_figures) == 0
     table = gru.history.to_frame()
+    assert without_figures.columns.tolist() == table.columns[:8].tolist()
     assert table.columns.tolist() == [
         "epoch", "loss", "seconds", "steps", "events", "steps_per_second", "events_per_second",
         "learning_rate", "recall@5", "mrr@5", "ndcg@5", "map@5", "precision@5",

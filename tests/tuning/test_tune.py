@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -14,10 +15,14 @@ from typing import Any
 import optuna
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from gru4rec_fast import DataError, GRU4Rec, ParameterError, evaluate, tune
+from gru4rec_fast.cli import tune as command
 from gru4rec_fast.presets import PRESETS
 from gru4rec_fast.tuning import study as study_module
+from gru4rec_fast.tuning.picture import draw
+from gru4rec_fast.tuning.result import Found, Tuned
 from gru4rec_fast.tuning.tune import seconds_of
 from tests.cli.commands import error_of, run
 from tests.logs import OTHER_NAMES, random_log, write_log
@@ -193,6 +198,34 @@ def test_wrong_arguments_are_refused_before_anything_is_made(tmp_path: Path) -> 
         searched(tmp_path / "out", item_key="sku")
     assert not (tmp_path / "out").exists()
     assert (seconds_of("t", "1.5h"), seconds_of("t", "90s"), seconds_of("t", 3)) == (5400, 90, 3)
+
+
+def test_ties_are_conservative_unless_asked() -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    assert parser.parse_args(["train.tsv", "valid.tsv"]).eval_type == "conservative"
+
+
+def test_the_legend_hides_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Figure] = []
+    save = Figure.savefig
+
+    def keeping(self: Figure, *args: Any, **options: Any) -> None:
+        figures.append(self)
+        save(self, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keeping)
+    trials = pd.DataFrame(
+        {"number": [0, 1], "state": "complete", "value": [0.5, 0.1], "preset": ["rsc15", None]}
+    )
+    curves = {0: {1: 0.4, 2: 0.5}, 1: {1: 0.05, 2: 0.1}}
+    draw(Tuned("recall@20", Found(0, {}, 0.5), None, trials, curves, {}), tmp_path / "study.png")
+    axes = figures[0].axes[0]
+    legend = axes.get_legend()
+    assert legend is not None
+    drawn = legend.get_window_extent().shrunk(0.99, 0.99)
+    assert not drawn.overlaps(axes.get_window_extent())
+    assert figures[0].bbox.contains(drawn.x0, drawn.y1)
 
 
 @pytest.fixture
