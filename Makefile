@@ -29,8 +29,15 @@ demo: $(STAMP)  ## train, evaluate, compare; DATA=train.tsv TEST=test.tsv for yo
 test: $(STAMP)  ## all tests, in JOBS processes (default 2)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
-kill-test: $(STAMP)  ## SIGKILL trainings 200 times an engine, resume, compare bits; ARGS="--kills 50"
+kill-test: $(STAMP)  ## SIGKILL trainings 200 times an engine, preparations 200 times, compare; ARGS="--kills 50"
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.training.killed_run $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.faults.killed_prepare $(ARGS)
+
+fuzz: $(STAMP)  ## damaged logs, models, stores, texts and arrays, 5 minutes; ARGS="--seconds 60 --only parquet"
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.fuzz.run $(ARGS)
+
+soak: $(STAMP)  ## train, kill, resume, update, evaluate, serve for 20 minutes; ARGS="--minutes 3"
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.faults.soak $(ARGS)
 
 race-check: $(STAMP)  ## every part of the GPU kernels in the interpreter, traced, 15 minutes; ARGS="--only wide"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.kernels.race_check --jobs $(JOBS) $(ARGS)

@@ -41,6 +41,11 @@ Array<T> array_of(const char* name, const py::array& array, py::ssize_t dimensio
   return contiguous;
 }
 
+// Whether elements lie at multiples of their size, as C++ may assume.
+inline bool is_aligned(const py::array& array) {
+  return (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
+}
+
 inline void expect(bool fits, const std::string& name, const py::array& array, std::ptrdiff_t rows,
                    std::ptrdiff_t columns) {
   if (fits) return;

@@ -19,7 +19,19 @@ Similarity similarity_of(const std::string& name) {
 
 // Rows (R, length) of sessions, with as many targets where there are some.
 Array<std::int32_t> sessions_of(const py::array& sessions) {
-  return array_of<std::int32_t>("sessions", sessions, 2);
+  auto rows = array_of<std::int32_t>("sessions", sessions, 2);
+  if (rows.shape(0) > 0 && rows.shape(1) == 0) {
+    throw std::invalid_argument("sessions is " + describe(rows) +
+                                "; expected at least one column, -1 behind the last event");
+  }
+  return rows;
+}
+
+void at_least(const char* name, std::int64_t value, std::int64_t least) {
+  if (value < least) {
+    throw std::invalid_argument(std::string(name) + " is " + std::to_string(value) +
+                                "; expected at least " + std::to_string(least));
+  }
 }
 
 void bind_session_knn(py::module_& m) {
@@ -60,6 +72,7 @@ void bind_session_knn(py::module_& m) {
           "top_k",
           [](SessionKnn& self, const py::array& sessions, std::int64_t k) {
             const auto rows = sessions_of(sessions);
+            at_least("k", k, 0);
             auto best = unlocked([&] { return self.top_k(span(rows), rows.shape(1), k); });
             const auto columns = static_cast<py::ssize_t>(std::min(k, self.n_items()));
             return py::make_tuple(moved(std::move(best.scores), {rows.shape(0), columns}),
@@ -115,7 +128,7 @@ void bind_item_similarity(py::module_& m) {
 // A float32 matrix that is written in place.
 float* writable(const char* name, py::array& array, std::int64_t rows, std::int64_t columns) {
   if (!py::isinstance<Array<float>>(array) || array.ndim() != 2 || array.shape(0) != rows ||
-      array.shape(1) != columns || !array.writeable()) {
+      array.shape(1) != columns || !array.writeable() || !is_aligned(array)) {
     throw std::invalid_argument(std::string(name) + " is " + describe(array) +
                                 "; expected writable contiguous float32 of shape (" +
                                 std::to_string(rows) + ", " + std::to_string(columns) + ")");
@@ -131,6 +144,7 @@ void bind_bpr_mf(py::module_& m) {
          const py::object& seed) {
         const auto item = array_of<std::int32_t>("items", items, 1);
         const auto offset = array_of<std::int64_t>("offsets", offsets, 1);
+        at_least("n_epochs", n_epochs, 0);
         const std::int64_t n_items = item_factors.ndim() == 2 ? item_factors.shape(0) : -1;
         const std::int64_t n_factors = item_factors.ndim() == 2 ? item_factors.shape(1) : -1;
         float* h = writable("item_factors", item_factors, n_items, n_factors);

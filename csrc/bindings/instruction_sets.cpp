@@ -18,6 +18,9 @@ void bind_instruction_sets(py::module_& m) {
   m.def(
       "advise_huge_pages",
       [](const py::array& array) {
+        if ((array.flags() & py::array::c_style) == 0) {
+          throw std::invalid_argument("array is " + describe(array) + "; expected it contiguous");
+        }
         collapse_huge_pages(array.data(), static_cast<std::size_t>(array.nbytes()));
       },
       py::arg("array"));

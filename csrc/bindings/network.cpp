@@ -2,6 +2,7 @@
 
 #include <pybind11/stl.h>
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 
@@ -52,6 +53,10 @@ Layer make_layer(const py::object& spec, const std::string& cell_name, bool one_
   layer.cell = cell.index;
   layer.inputs = spec.attr("inputs").cast<std::ptrdiff_t>();
   layer.units = spec.attr("units").cast<std::ptrdiff_t>();
+  if (layer.units < 1 || layer.units > INT32_MAX) {
+    throw std::invalid_argument("a layer has " + std::to_string(layer.units) +
+                                " units; expected 1..2147483647");
+  }
   layer.one_hot = one_hot;
   layer.dropout = dropout_site(spec.attr("dropout"));
   layer.activation = activation_of(spec);

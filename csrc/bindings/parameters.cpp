@@ -33,7 +33,8 @@ float* first_float(const py::array& array) {
 
 float* borrow_value(const std::string& name, const py::array& array) {
   const bool contiguous = (array.flags() & py::array::c_style) != 0;
-  if (!py::isinstance<py::array_t<float>>(array) || !contiguous || !array.writeable()) {
+  if (!py::isinstance<py::array_t<float>>(array) || !contiguous || !array.writeable() ||
+      !is_aligned(array)) {
     throw std::invalid_argument(name + " is " + describe(array) +
                                 "; expected contiguous, writeable float32: it is updated in place");
   }
@@ -50,7 +51,7 @@ StateTable borrow_state(const StateTableKind& kind, const std::string& parameter
   const bool by_floats = !apart || array.strides(0) % kFloat == 0;
   const bool whole = columns == 1 || array.strides(1) == kFloat;
   if (!py::isinstance<py::array_t<float>>(array) || !array.writeable() || !by_floats || !whole ||
-      stride < columns) {
+      !is_aligned(array) || stride < columns) {
     throw std::invalid_argument(what + " is " + describe(array) +
                                 "; expected writeable float32 with contiguous rows: it is updated "
                                 "in place");

@@ -1,7 +1,10 @@
 // Python bindings of what prepares a log: numbering ids, grouping events, reading plain text.
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -99,19 +102,20 @@ void bind_integer_fields(py::module_& m) {
          const std::vector<std::int64_t>& id_columns, std::int64_t time_column,
          std::int64_t n_columns) -> py::object {
         const auto text = array_of<std::uint8_t>("block", block, 1);
-        if (separator.size() != 1) {
+        if (separator.size() != 1 || std::strchr("\r\n\"", separator[0]) != nullptr) {
           throw std::invalid_argument("separator is '" + separator +
-                                      "'; expected one ASCII character");
+                                      "'; expected one ASCII character that ends no line and is "
+                                      "no quote");
         }
         if (n_columns < 1) {
           throw std::invalid_argument("n_columns is " + std::to_string(n_columns) +
                                       "; expected at least 1");
         }
         const auto outside = [&](std::int64_t column) { return column < 0 || column >= n_columns; };
-        for (const std::int64_t column : id_columns) {
-          if (outside(column) || (time_column != -1 && outside(time_column))) {
-            throw std::invalid_argument("columns must lie in 0.." + std::to_string(n_columns - 1));
-          }
+        if (std::any_of(id_columns.begin(), id_columns.end(), outside) ||
+            (time_column != -1 && outside(time_column))) {
+          throw std::invalid_argument("a column is outside the line; expected 0.." +
+                                      std::to_string(n_columns - 1));
         }
         IntegerFields fields = unlocked([&] {
           return read_integer_fields(span(text), separator[0], id_columns, time_column, n_columns);

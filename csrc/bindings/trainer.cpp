@@ -65,9 +65,9 @@ Trainer::Trainer(const py::object& spec, const py::dict& parameters, const std::
                  const NamedActivation& activation, double grad_cap, std::ptrdiff_t batch_size,
                  const py::object& seed, const py::array& support)
     : support_(array_of<std::int64_t>("support", support, 1)) {
-  if (batch_size < 1) {
+  if (batch_size < 1 || batch_size > INT32_MAX) {
     throw std::invalid_argument("batch_size is " + std::to_string(batch_size) +
-                                "; expected at least 1");
+                                "; expected 1..2147483647");
   }
   const auto loss_part = find_loss(loss);
   settings_.loss = loss_part.index;

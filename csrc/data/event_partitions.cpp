@@ -196,6 +196,10 @@ void EventPartitions::sort(Records& records) {
   const auto first = static_cast<std::uint64_t>(low->session);
   const std::uint64_t span = static_cast<std::uint64_t>(high->session) - first;
   const std::uint64_t buckets = records.size() / kBucket + 1;
+  if (buckets == 1) {  // The width of one bucket could be 2^64.
+    std::sort(records.begin(), records.end(), earlier);
+    return;
+  }
   const std::uint64_t width = span / buckets + 1;
   std::vector<std::uint32_t> bucket(records.size());
   std::vector<std::size_t> start(buckets + 1, 0);

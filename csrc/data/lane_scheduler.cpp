@@ -133,6 +133,12 @@ LaneBlock LaneScheduler::plan(std::int64_t steps) {
     throw std::invalid_argument("steps is " + text(steps) + "; expected at least 0");
   }
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (failed_) {
+    throw std::invalid_argument(
+        "an earlier block of this epoch could not be planned; expected no further call, make a "
+        "new scheduler from intact sessions");
+  }
+  failed_ = true;  // until the block is whole
   LaneBlock block{0, capacity_, {}, {}, {}, {}, {}, {}};
   const auto width = static_cast<std::size_t>(capacity_);
   const auto resize = [&](std::int64_t rows) {
@@ -178,6 +184,7 @@ LaneBlock LaneScheduler::plan(std::int64_t steps) {
 
   block.steps = t;
   resize(t);
+  failed_ = false;
   return block;
 }
 

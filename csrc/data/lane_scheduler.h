@@ -52,7 +52,7 @@ class LaneScheduler {
 
   // The next at most `steps` steps; T = 0 when the epoch is over. Safe to call from any thread.
   // Throws std::invalid_argument for a code in `order` outside 0..n-1, up to 64 sessions before its
-  // turn, and for a session whose offsets descend or lie outside 0..E.
+  // turn, and for a session whose offsets descend or lie outside 0..E; after that, always.
   LaneBlock plan(std::int64_t steps);
 
  private:
@@ -81,6 +81,7 @@ class LaneScheduler {
   std::int64_t next_ = 0;    // place in the order
   std::vector<Lane> lanes_;  // live lanes
   std::vector<std::int32_t> free_;
+  bool failed_ = false;  // lanes may stand at the ends of their sessions
   std::mutex mutex_;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <stdexcept>
 #include <vector>
 
 #include "isa/simd.h"
@@ -52,6 +53,11 @@ inline void merge_best(std::vector<BestItems>& best_of, Index rows, Index thread
       for (const Candidate& candidate : best_of[static_cast<std::size_t>(thread * rows + i)].heap) {
         row.offer(candidate, n_best);
       }
+    }
+    if (row.heap.size() < n_best) {  // NaN is above no threshold.
+      throw std::overflow_error(
+          "a score is NaN: the weights are too large for float32; expected a model whose training "
+          "stayed finite");
     }
     std::sort(row.heap.begin(), row.heap.end(), Better());
     for (Index j = 0; j < k; ++j) {

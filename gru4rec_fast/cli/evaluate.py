@@ -7,9 +7,12 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast.cli.options import add_device, add_keys, keys
+from gru4rec_fast.cli.table_file import KINDS, TableFile
 from gru4rec_fast.data.origin import naming
 from gru4rec_fast.data.sessions import load_sessions, require_pairs
+from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.evaluation.batch_eval import batch_eval
+from gru4rec_fast.evaluation.evaluate import evaluate
 from gru4rec_fast.gru4rec import GRU4Rec
 from gru4rec_fast.reference import RANKS
 
@@ -22,13 +25,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a saved model")
     parser.add_argument("log", help="TSV, CSV or Parquet file of (session, item, time) events")
     add_evaluation(parser)
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="all figures: also ndcg, map, precision, coverage and popularity, with intervals, by "
+        "position, session length and support",
+    )
+    parser.add_argument(
+        "--unknown",
+        choices=("drop", "miss"),
+        default="drop",
+        help="events of items that the model does not know: left out, or counted as misses, with "
+        "--full (default: drop)",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="with --full: a table of the figures: " + KINDS
+    )
     add_device(parser)
     add_keys(parser, of_model=True)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; returns its exit status."""
-    print_evaluation(GRU4Rec.loadmodel(options.model, options.device), options.log, options)
+    """Run the command; returns its exit status.
+
+    Raises:
+        ParameterError: --unknown miss or --out without --full, or --out is no such file.
+    """
+    if not options.full and (options.unknown != "drop" or options.out):
+        flag = "--out FILE" if options.out else "--unknown miss"
+        raise ParameterError(f"{flag} belongs to --full; add it")
+    file = TableFile(options.out, "--out", [options.model, options.log]) if options.out else None
+    gru = GRU4Rec.loadmodel(options.model, options.device)
+    if not options.full:
+        print_evaluation(gru, options.log, options)
+        return 0
+    cutoffs = list(chain.from_iterable(options.cutoffs))
+    found = evaluate(
+        gru, options.log, cutoffs, mode=options.ties, unknown=options.unknown, **keys(options)
+    )
+    print(found)
+    if file is not None:
+        file.write(found.to_frame())
+        print(f"Wrote {file.path}")
     return 0
 
 

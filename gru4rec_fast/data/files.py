@@ -7,7 +7,9 @@ import stat
 import zlib
 from typing import TYPE_CHECKING
 
+from gru4rec_fast.data.items import is_unicode
 from gru4rec_fast.data.origin import Origin, require_columns, two_of_one_name
+from gru4rec_fast.data.panics import panics_refused
 from gru4rec_fast.data.text import read_text
 from gru4rec_fast.errors import DataError
 
@@ -42,6 +44,7 @@ def read_log(
     """
     import polars as pl  # Only files need it.
 
+    require_unicode_path(path)
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -58,9 +61,10 @@ def read_log(
         if usual is not None:
             source = gzip.decompress(path.read_bytes()) if suffixes[-1] == ".gz" else path
             return read_text(source, sep, usual, keys, text_items, all_columns=all_columns)
-        require_columns(_parquet_columns(path), keys)
-        columns = None if all_columns else list(keys.values())
-        frame = pl.read_parquet(path, columns=columns, glob=False)
+        with panics_refused():
+            require_columns(_parquet_columns(path), keys)
+            columns = None if all_columns else list(keys.values())
+            frame = pl.read_parquet(path, columns=columns, glob=False)
         return frame, Origin(file=True)
     except (pl.exceptions.PolarsError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(
@@ -69,6 +73,16 @@ def read_log(
         ) from error
     except OSError as error:
         raise _unreadable(error) from error
+
+
+def require_unicode_path(path: Path) -> None:
+    """Refuse a path that libraries cannot take, as only the system can read it.
+
+    Raises:
+        DataError: the path is not valid UTF-8.
+    """
+    if not is_unicode(str(path)):
+        raise DataError(f"the path {str(path)!r} is no UTF-8: rename the file or its folder")
 
 
 def _parquet_columns(path: Path) -> list[str]:

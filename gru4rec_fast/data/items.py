@@ -78,14 +78,19 @@ def distinct_ids(
         except UnicodeEncodeError:
             code = next(i for i, text in enumerate(distinct) if not is_unicode(text))
             position = int(np.argmax(codes == code))
-            raise DataError(
-                f"column {name!r}, row {position if rows is None else rows[position]} (counted "
-                f"from 0) holds {distinct[code]!r}, which is not valid Unicode (a lone surrogate): "
-                "expected text that UTF-8 can encode; read the log with its right encoding, or "
-                f"escape such ids with data[{name!r}].str.encode('utf-8', "
-                "'backslashreplace').str.decode('utf-8')"
-            ) from None
+            row = position if rows is None else int(rows[position])
+            raise not_unicode(name, row, distinct[code]) from None
     return codes, distinct
+
+
+def not_unicode(name: str, row: int, text: str) -> DataError:
+    """The error of a text with a lone surrogate in a table."""
+    return DataError(
+        f"column {name!r}, row {row} (counted from 0) holds {text!r}, which is not valid Unicode "
+        "(a lone surrogate): expected text that UTF-8 can encode; read the log with its right "
+        f"encoding, or escape such ids with data[{name!r}].str.encode('utf-8', "
+        "'backslashreplace').str.decode('utf-8')"
+    )
 
 
 def known_items(

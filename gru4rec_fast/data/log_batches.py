@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gru4rec_fast._core import read_integer_fields
+from gru4rec_fast.data.files import require_unicode_path
 from gru4rec_fast.data.lines import records
 from gru4rec_fast.data.log_inputs import compression_of, separator_of
 from gru4rec_fast.data.origin import Origin, require_columns
+from gru4rec_fast.data.panics import panics_refused
 from gru4rec_fast.data.text import HEAD, header_of, read_text
 from gru4rec_fast.errors import DataError
 
@@ -82,10 +84,12 @@ def batches_of(path: Path, log: LogFormat) -> Iterator[Batch]:
     """
     import polars as pl
 
+    require_unicode_path(path)
     try:
         separator = separator_of(path)
         if separator is None:
-            yield from _parquet(path, log)
+            with panics_refused():
+                yield from _parquet(path, log)
         else:
             yield from _text(path, log, separator)
     except DataError as error:
@@ -117,21 +121,33 @@ def _damaged(path: Path, error: Exception) -> DataError:
 
 def _parquet(path: Path, log: LogFormat) -> Iterator[Batch]:
     import polars as pl
+    import pyarrow.parquet
 
     scan = pl.scan_parquet(path, glob=False)
     schema = scan.collect_schema()
     require_columns(list(schema), log.read)
     scan = scan.select(log.read.values())
     lists = [name for name in log.read.values() if isinstance(schema[name], pl.List)]
-    rows = 0
+    try:
+        expected = pyarrow.parquet.read_metadata(path).num_rows
+    except pyarrow.ArrowException as error:
+        raise _damaged(path, error) from error
+    rows = read = 0
     for frame in scan.collect_batches(
         chunk_size=LISTS if lists else ROWS, maintain_order=True, engine="streaming"
     ):
+        read += len(frame)
         if lists:
             # An empty list would become a row without values.
             frame = frame.filter(pl.col(lists[0]).list.len() > 0).explode(lists)
         yield Batch(kept(frame, log), [], Origin(file=True, rows_before=rows))
         rows += len(frame)
+    # A panic in a thread of polars ends the batches without an error.
+    if read != expected:
+        raise DataError(
+            f"is damaged: {read} of its {expected} rows can be read; expected an intact file: copy "
+            "or write it again"
+        )
 
 
 def _text(path: Path, log: LogFormat, usual: str) -> Iterator[Batch]:

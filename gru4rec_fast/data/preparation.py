@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast.checks import closest
 from gru4rec_fast.data.event_codes import UNITS
+from gru4rec_fast.data.items import is_unicode
 from gru4rec_fast.data.recipes import RECIPES
 from gru4rec_fast.errors import ParameterError
 
@@ -135,6 +137,13 @@ class Preparation:
             raise ParameterError(
                 f"valid_days={self.valid_days} without test_days: pass both, or test_days alone"
             )
+        names = (*self.keys.values(), *(self.columns or ()), *(self.where or ()))
+        for text in (*names, *chain(*(self.where or {}).values())):
+            if isinstance(text, str) and not is_unicode(text):
+                raise ParameterError(
+                    f"{text!r} is not valid Unicode (a lone surrogate): expected names and values "
+                    "that UTF-8 can encode"
+                )
         for name, values in (self.where or {}).items():
             if isinstance(values, str) or not all(isinstance(value, str) for value in values):
                 raise ParameterError(

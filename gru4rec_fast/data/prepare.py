@@ -20,6 +20,8 @@ from gru4rec_fast.data import store
 from gru4rec_fast.data.array_files import open_array, write_array
 from gru4rec_fast.data.columns import select_columns
 from gru4rec_fast.data.event_codes import UNITS, EventCodes, Kinds, OtherKindsError, unordered
+from gru4rec_fast.data.files import require_unicode_path
+from gru4rec_fast.data.items import is_unicode, not_unicode
 from gru4rec_fast.data.log_batches import Batch, LogFormat, batches_of, kept
 from gru4rec_fast.data.log_inputs import files_of
 from gru4rec_fast.data.origin import Origin, naming
@@ -32,6 +34,7 @@ from gru4rec_fast.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import polars as pl
     from numpy.typing import NDArray
 
 SECONDS_OF_A_DAY = 86_400
@@ -79,6 +82,7 @@ def prepare(
     """
     how = Preparation.of(**options)
     target = Path(out)
+    require_unicode_path(target)
     with prepared_aside(target, overwrite) as (result, work):
         kinds = Kinds()
         while True:
@@ -156,7 +160,7 @@ class _Run:
     def _batches(self) -> Iterator[tuple[Path | None, Batch]]:
         if not isinstance(self.inputs, str | os.PathLike | list | tuple):
             table = select_columns(self.inputs, self.log.read)
-            frame = nw.from_native(table, eager_only=True).to_polars()
+            frame = _polars(nw.from_native(table, eager_only=True))
             self.sources = [{"name": "a table", "rows": len(frame)}]
             yield None, Batch(kept(frame, self.log), [], Origin())
             return
@@ -277,6 +281,19 @@ class _Run:
             },
         )
         return n_events, n, n_items
+
+
+def _polars(table: nw.DataFrame[Any]) -> pl.DataFrame:
+    try:
+        return table.to_polars()
+    except UnicodeEncodeError:
+        for name in table.columns:
+            for row, text in enumerate(table[name].to_list()):
+                if isinstance(text, str) and not is_unicode(text):
+                    raise not_unicode(name, row, text) from None
+        raise DataError(
+            f"a column's name is not valid Unicode: {table.columns}; rename it"
+        ) from None
 
 
 def _add_texts(

@@ -44,6 +44,13 @@ ARRAYS = {
 }
 """Arrays of every store -> their types; those of ids depend on the kind of ids."""
 
+ID_ARRAYS = {
+    f"{kind}_ids{part}": dtype
+    for kind in ("item", "session")
+    for part, dtype in (("", "<i8"), (".offsets", "<i8"), (".bytes", "|u1"))
+}
+"""Those of ids: integers, or the UTF-8 of texts and where each begins."""
+
 
 class StoredSessions(Sessions):
     """The sessions of a store. Large arrays are memory maps, and ids are made when asked for."""
@@ -160,7 +167,9 @@ def open_store(path: str | os.PathLike[str], *, time_sort: bool = True) -> Store
         DataError: no store, a torn or damaged one, or one of a newer version.
     """
     folder = Path(path)
-    sessions = StoredSessions(folder, _manifest(folder), time_sort=time_sort)
+    manifest = _manifest(folder)
+    _require_fields(folder, manifest)
+    sessions = StoredSessions(folder, manifest, time_sort=time_sort)
     budget = CHECKED_AT_OPENING
     for name in sorted(sessions.arrays, key=lambda name: sessions.arrays[name].nbytes):
         budget -= sessions.arrays[name].nbytes
@@ -168,7 +177,7 @@ def open_store(path: str | os.PathLike[str], *, time_sort: bool = True) -> Store
             break
         _check(sessions, name)
     offsets = sessions.offsets
-    if offsets[0] != 0 or offsets[-1] != sessions.n_events:
+    if not len(offsets) or offsets[0] != 0 or offsets[-1] != sessions.n_events:
         raise DataError(
             f"{folder / 'offsets.npy'}: is damaged: it does not go from 0 to {sessions.n_events}; "
             "prepare the store again"
@@ -228,6 +237,41 @@ def _manifest(folder: Path) -> dict[str, Any]:
             f"expected {FORMAT!r}, version {VERSION}; prepare it again with this gru4rec-fast"
         )
     return dict(values)
+
+
+def _require_fields(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse a manifest whose fields are missing or of a wrong kind: anybody can sign one.
+
+    Raises:
+        DataError: which field.
+    """
+    counts = [manifest.get(name) for name in ("n_events", "n_sessions", "n_items", "n_single")]
+    arrays, columns = manifest.get("arrays"), manifest.get("columns")
+    wrong = None
+    if not all(type(count) is int and 0 <= count < 2**40 for count in counts):
+        wrong = f"its counts are {counts}"
+    elif not isinstance(columns, dict) or not all(
+        isinstance(columns.get(key), str) for key in ("item_key", "session_key")
+    ):
+        wrong = f"its columns are {columns}"
+    elif not isinstance(arrays, dict):
+        wrong = f"its arrays are {arrays}"
+    else:
+        known = {**ARRAYS, **ID_ARRAYS}
+        for name, entry in arrays.items():
+            fields = entry if isinstance(entry, dict) else {}
+            length, sha256 = fields.get("length"), fields.get("sha256")
+            if (
+                fields.get("dtype") != known.get(name)
+                or name not in known
+                or not (type(length) is int and 0 <= length < 2**40 and isinstance(sha256, str))
+            ):
+                wrong = f"array {name!r} is {entry}"
+        for kind in ("item_ids", "session_ids"):
+            if kind not in arrays and not {f"{kind}.offsets", f"{kind}.bytes"} <= set(arrays):
+                wrong = f"it has no {kind}"
+    if wrong:
+        raise DataError(f"{folder / MANIFEST}: is damaged ({wrong}): prepare the store again")
 
 
 def _digest(values: Mapping[str, Any]) -> str:

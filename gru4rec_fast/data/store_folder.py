@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+REPLACED = "replaced"
+"""Name in the work folder of the store that was there before."""
+
+
 @contextlib.contextmanager
 def prepared_aside(target: Path, overwrite: bool) -> Iterator[tuple[Path, Path]]:
     """Two empty folders, for results and for work; the first becomes `target` after the block.
@@ -40,6 +44,8 @@ def prepared_aside(target: Path, overwrite: bool) -> Iterator[tuple[Path, Path]]
             lock.write(f"{os.getpid()}\n")
             lock.flush()
             result, work = aside / "result", aside / "work"
+            _put_back(work / REPLACED, target)  # of a process that was killed
+            _require_free(target, overwrite)
             try:
                 for folder in (result, work):
                     shutil.rmtree(folder, ignore_errors=True)
@@ -48,17 +54,24 @@ def prepared_aside(target: Path, overwrite: bool) -> Iterator[tuple[Path, Path]]
                 _flush(result)
                 _require_free(target, overwrite)
                 if target.exists():
-                    target.rename(work / "replaced")
+                    target.rename(work / REPLACED)
                 result.rename(target)
                 if os.name == "posix":
                     flush(target.parent)
             finally:
+                _put_back(work / REPLACED, target)
                 shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
         raise DataError(
             f"{target}: the store cannot be written ({error.strerror or error}); nothing was "
             "changed. Free space on the disk, or choose another folder"
         ) from error
+
+
+def _put_back(replaced: Path, target: Path) -> None:
+    """Give the store that was to be replaced its name again, unless the new one has it."""
+    if replaced.exists() and not target.exists():
+        replaced.rename(target)
 
 
 def _require_free(target: Path, overwrite: bool) -> None:

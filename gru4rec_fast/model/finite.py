@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from gru4rec_fast.reference import Parameters
@@ -20,14 +22,29 @@ def require_finite(parameters: Parameters) -> None:
         ArithmeticError: one holds NaN or infinity.
     """
     for name, parameter in parameters.items():
-        if not _is_finite(parameter):
+        if not is_finite(parameter):
             raise ArithmeticError(
                 f"the model's {name} holds NaN or infinity; expected finite weights. "
                 "Train it again with a lower learning_rate"
             )
 
 
-def _is_finite(x: Tensor) -> bool:
+def largest(parameters: Mapping[str, Tensor], n: int = 3) -> str:
+    """The n parameters with the largest magnitudes, those with NaN or infinity first, as text."""
+    found = []
+    for name, parameter in parameters.items():
+        finite = torch.isfinite(parameter)
+        bad = parameter.numel() - int(finite.sum())
+        values = parameter[finite].abs()
+        found.append((bad, float(values.max()) if values.numel() else 0.0, name))
+    return ", ".join(
+        f"{name} {most:.3g}" + (f" and {bad} that are NaN or infinite" if bad else "")
+        for bad, most, name in sorted(found, reverse=True)[:n]
+    )
+
+
+def is_finite(x: Tensor) -> bool:
+    """Whether a tensor holds neither NaN nor infinity."""
     if x.device.type != "cpu":
         return bool(torch.isfinite(x).all())
     # Without PyTorch, which may share such work among threads: in a process forked from one that

@@ -140,18 +140,25 @@ def load_torch(path: Path, head: bytes) -> dict[str, torch.Tensor]:
     """
     archive = head.startswith(b"PK")
     if archive:
-        if not zipfile.is_zipfile(path):
-            raise damaged("the archive has no end")
-        with zipfile.ZipFile(path) as members:
-            if not any(name.endswith("/data.pkl") for name in members.namelist()):
-                raise foreign()
+        try:
+            with zipfile.ZipFile(path) as members:
+                names = members.namelist()
+        except Exception as error:  # zipfile, too, raises whatever damage leads to.
+            raise damaged(error) from error
+        if not any(name.endswith("/data.pkl") for name in names):
+            raise foreign()
     if not archive and head != LEGACY_TORCH:
         raise _pickled()
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
+        # PyTorch takes a path with this ending for the other format, whatever the file holds.
+        if path.suffix == ".safetensors":
+            with path.open("rb") as file:
+                loaded = torch.load(file, map_location="cpu", weights_only=True)
+        else:
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
     except pickle.UnpicklingError as error:
         raise _pickled() from error
-    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # PyTorch's reader raises whatever a damaged file leads to.
         raise damaged(str(error).partition("\n")[0] or "it ends too early") from error
     if not isinstance(loaded, dict):
         raise CheckpointError(

@@ -79,10 +79,18 @@ class SavedSessions:
         """Put the sessions into an empty table, with or without their states; returns their slots.
 
         Without states the known items of a session are its events.
+
+        Raises:
+            CheckpointError: the states are of another shape than the table's.
         """
         waited = max(0.0, time.time() - self.saved_at)
         first = max(0, len(self.ids) - table.capacity)
         slots = []
+        shapes = [each.shape[1:] for each in self.values]
+        if states and shapes != [mine.shape[1:] for mine in table.values]:
+            raise CheckpointError(
+                f"{self.path}: its states have the shapes {shapes}: save the sessions again"
+            )
         for row in range(first, len(self.ids)):
             kept = self.items[row][self.items[row] >= 0]
             events = int(self.events[row]) if states else len(kept)
@@ -175,20 +183,47 @@ def read_sessions(path: str | os.PathLike[str], catalogue: Catalogue) -> SavedSe
         raise CheckpointError(
             f"{name}: is damaged (its content differs from its checksum): save the sessions again"
         )
-    meta = json.loads(metadata["meta"])
+    try:
+        return _checked(name, json.loads(metadata["meta"]), tensors, catalogue)
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        # A right checksum does not say who wrote the file.
+        raise CheckpointError(
+            f"{name}: holds no live sessions as this version writes them ({error}): save the "
+            "sessions again"
+        ) from error
+
+
+def _checked(
+    name: str, meta: Any, tensors: dict[str, torch.Tensor], catalogue: Catalogue
+) -> SavedSessions:
+    """The sessions of a file, whose values need not fit each other."""
+    ids, item_ids = (_from_json_tensor(tensors[key]) for key in ("session_ids", "item_ids"))
+    n = len(ids)
+    if not all(isinstance(each, int | str) for each in ids) or len(set(ids)) < n:
+        raise ValueError("session_ids are not different numbers or texts")
+    if not isinstance(meta["model"], str) or not float(meta["saved_at"]) < np.inf:
+        raise ValueError("its metadata name no model, or no time")
+    numbers = sorted(int(key.removeprefix("values.")) for key in tensors if "values." in key)
+    values = [tensors[f"values.{number}"].numpy() for number in numbers]
+    items, events, age = (tensors[key].numpy() for key in ("items", "events", "age"))
+    for key, array, dtype, shape in (
+        ("items", items, np.int64, (n, meta["last"])),
+        ("events", events, np.int64, (n,)),
+        ("age", age, np.float64, (n,)),
+        *(("values", each, np.floating, (n, *each.shape[1:2])) for each in values),
+    ):
+        if array.shape != shape or not np.issubdtype(array.dtype, dtype):
+            raise ValueError(f"{key} is {array.dtype} of shape {array.shape}, expected {shape}")
+    if n and (items.min() < -1 or items.max() >= len(item_ids)):
+        raise ValueError(f"items holds numbers outside -1..{len(item_ids) - 1}")
+    if n and (events < (items >= 0).sum(axis=1)).any():
+        raise ValueError("events are fewer than the items of their session")
+    if not np.isfinite(age).all():
+        raise ValueError("an age is no number")
     # The last place, -1, stands for no item.
-    known = np.append(catalogue.find(_from_json_tensor(tensors["item_ids"])), -1)
-    numbers = sorted(int(n.removeprefix("values.")) for n in tensors if n.startswith("values."))
+    known = np.append(catalogue.find(item_ids), -1)
     return SavedSessions(
-        name,
-        meta["model"],
-        meta["last"],
-        meta["saved_at"],
-        _from_json_tensor(tensors["session_ids"]),
-        [tensors[f"values.{number}"].numpy() for number in numbers],
-        known[tensors["items"].numpy()],
-        tensors["events"].numpy(),
-        tensors["age"].numpy(),
+        name, meta["model"], meta["last"], meta["saved_at"], ids, values, known[items], events, age
     )
 
 
@@ -198,5 +233,7 @@ def _json_tensor(values: list[Any]) -> torch.Tensor:
 
 
 def _from_json_tensor(tensor: torch.Tensor) -> list[Any]:
-    found: list[Any] = json.loads(tensor.numpy().tobytes())
+    found = json.loads(tensor.numpy().tobytes())
+    if not isinstance(found, list):
+        raise TypeError(f"a list of ids is a {type(found).__name__}")
     return found

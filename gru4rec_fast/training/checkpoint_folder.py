@@ -44,6 +44,13 @@ class CheckpointFolder:
         """Whether there is no state, good or damaged."""
         return not self._states
 
+    @property
+    def last_good(self) -> str:
+        """In words, the last intact state, from which a training can go on."""
+        if not self._good:
+            return f"no state was saved in {self.path} before it"
+        return f"the last good state is {self._good[-1]}: resume=True (--resume) goes on from there"
+
     def newest(self) -> checkpoint.Checkpoint | None:
         """The newest state that is intact, None if there is no state.
 
@@ -85,7 +92,10 @@ class CheckpointFolder:
             CheckpointError: it cannot be written; the states before it stay.
         """
         file = self.path / f"state-{self._next:06}.safetensors"
-        checkpoint.save(file, tensors, config, items.itemidmap, extra, columns=items.columns)
+        try:
+            checkpoint.save(file, tensors, config, items.itemidmap, extra, columns=items.columns)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; {self.last_good}") from error
         self._next += 1
         self._states.append(file)
         self._good = [*self._good, file][-GENERATIONS:]

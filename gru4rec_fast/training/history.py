@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from gru4rec_fast.errors import CheckpointError
 from gru4rec_fast.training.report import EpochReport
 
 if TYPE_CHECKING:
@@ -59,4 +60,9 @@ class History(list[EpochReport]):
     @classmethod
     def from_json(cls, reports: Iterable[dict[str, Any]]) -> History:
         """The history of `to_json`."""
-        return cls(EpochReport(**report) for report in reports)
+        try:
+            return cls(EpochReport(**report) for report in reports)
+        except TypeError as error:
+            raise CheckpointError(
+                f"the model's history is damaged ({error}): copy or save the model again"
+            ) from error

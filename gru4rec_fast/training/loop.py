@@ -14,6 +14,7 @@ from torch.autograd.graph import increment_version
 from tqdm.auto import tqdm
 
 from gru4rec_fast.errors import DataError
+from gru4rec_fast.model.finite import largest
 from gru4rec_fast.plan.epoch import epoch_order, plan_epoch
 from gru4rec_fast.plan.lanes import DEFAULT_BLOCK_STEPS
 from gru4rec_fast.training.pending_losses import PendingLosses
@@ -93,7 +94,7 @@ def train(
             disable=not show_bar,
         )
         with plan, bar:
-            run = _EpochRun(trainer, list(weights.values()), schedule, progress, hooks, bar)
+            run = _EpochRun(trainer, weights, schedule, progress, hooks, bar)
             stopped = run.train(plan)
         if stopped:
             break
@@ -121,7 +122,7 @@ class _EpochRun:
     def __init__(
         self,
         trainer: Trainer,
-        weights: list[Tensor],
+        weights: Mapping[str, Tensor],
         schedule: Schedule,
         progress: Progress,
         hooks: Hooks,
@@ -167,7 +168,7 @@ class _EpochRun:
             rates = self.schedule.rates(self.progress.epoch, self.events, block.live)
             losses, last = self.trainer.train_block(block, rates), float(rates[-1])
         # Engines write past PyTorch's own count, by which others see that weights changed.
-        for weight in self.weights:
+        for weight in self.weights.values():
             increment_version(weight)
         self.events += int(block.live.sum())
         return block, last, PendingLosses(losses)
@@ -179,7 +180,14 @@ class _EpochRun:
         bad = np.flatnonzero(~np.isfinite(step_losses))
         if len(bad):
             minibatch = progress.steps + int(bad[0]) + 1
-            raise NonFiniteLossError(progress.epoch, minibatch, float(step_losses[bad[0]]))
+            raise NonFiniteLossError(
+                progress.epoch,
+                minibatch,
+                float(step_losses[bad[0]]),
+                step=progress.first_step + minibatch,
+                lanes=int(block.live[bad[0]]),
+                largest=largest(self.weights),
+            )
         events = int(block.live.sum())
         progress.loss_sum += float(step_losses @ block.live)
         progress.steps += len(block)

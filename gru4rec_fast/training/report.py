@@ -53,10 +53,27 @@ class StopTraining(Exception):  # noqa: N818 - a request, not an error
 class NonFiniteLossError(ArithmeticError):
     """The loss became NaN or infinite; training stopped within the block that showed it."""
 
-    def __init__(self, epoch: int, minibatch: int, loss: float) -> None:
+    def __init__(
+        self, epoch: int, minibatch: int, loss: float, *, step: int, lanes: int, largest: str
+    ) -> None:
         self.epoch = epoch
         self.minibatch = minibatch
+        self.step = step
         super().__init__(
-            f"the loss is {loss} at mini-batch {minibatch} of epoch {epoch}: training stopped. "
-            "Lower learning_rate or momentum, or, with bpr-max, raise bpreg"
+            f"the loss is {loss} at mini-batch {minibatch} of epoch {epoch} (step {step} of all, "
+            f"{lanes} live lanes): training stopped. Lower learning_rate or momentum, or, with "
+            f"bpr-max, raise bpreg. The largest parameters after it: {largest}"
+        )
+
+
+class NonFiniteWeightsError(NonFiniteLossError):
+    """A state that was to be saved held NaN or infinity, although its losses are finite."""
+
+    def __init__(self, epoch: int, step: int, largest: str, kept: str) -> None:
+        self.epoch, self.step = epoch, step
+        ArithmeticError.__init__(
+            self,
+            f"a parameter is NaN or infinite after step {step} of all (epoch {epoch}): training "
+            f"stopped, and this state was not saved; {kept}. Lower learning_rate or momentum, or, "
+            f"with bpr-max, raise bpreg. The largest parameters: {largest}",
         )

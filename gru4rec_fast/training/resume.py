@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast.checks import whole_number
 from gru4rec_fast.errors import CheckpointError, ParameterError
+from gru4rec_fast.model.finite import is_finite, largest
 from gru4rec_fast.training.identity import differences
 from gru4rec_fast.training.progress import Progress
+from gru4rec_fast.training.report import NonFiniteWeightsError
 from gru4rec_fast.training.state import optimiser_tensors
 
 if TYPE_CHECKING:
@@ -89,7 +91,16 @@ class TrainingSaver:
 
         Raises:
             CheckpointError: the state cannot be written.
+            NonFiniteWeightsError: a parameter is NaN or infinite; the states before it stay.
         """
+        parameters = self._network.parameter_dict()
+        if not all(is_finite(value) for value in parameters.values()):
+            raise NonFiniteWeightsError(
+                progress.epoch,
+                progress.first_step + progress.steps,
+                largest(parameters),
+                self._folder.last_good,
+            )
         tensors = self._live_tensors()
         if progress.steps > 0:
             for layer, lanes in enumerate(self._trainer.states):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from gru4rec_fast import GRU4Rec, evaluate
 from gru4rec_fast.config import Config
 from gru4rec_fast.presets import PRESETS
 from tests.cli.commands import TINY, error_of, run
@@ -114,3 +115,25 @@ def test_epochs_given_twice_are_refused(
     train = ["train", logs[0], "--save", str(tmp_path / "model")]
     error = error_of(capsys, *train, "--set", "layers=4", "n_epochs=1", "--epochs", "3")
     assert "given twice, by --set n_epochs=1 and --epochs 3: leave one out" in error
+
+
+def test_evaluate_prints_and_writes_all_figures(
+    logs: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, out = str(tmp_path / "model.safetensors"), str(tmp_path / "figures.csv")
+    settings = ("--set", "layers=4", "n_sample=4", "n_epochs=1", "batch_size=8")
+    assert run("train", logs[0], "--save", model, *settings) == 0
+    capsys.readouterr()
+    command = ("evaluate", model, logs[1], "--cutoffs", "5")
+    assert run(*command, "--full", "--unknown", "miss", "--out", out) == 0
+    printed = capsys.readouterr().out
+    found = evaluate(GRU4Rec.loadmodel(model), logs[1], [5], unknown="miss")
+    assert printed.startswith(str(found))
+    pd.testing.assert_frame_equal(pd.read_csv(out), found.to_frame(), check_dtype=False)
+    for flags, message in (
+        (("--unknown", "miss"), "--unknown miss belongs to --full; add it"),
+        (("--out", out), "--out FILE belongs to --full; add it"),
+        (("--full", "--out", "figures.png"), "--out figures.png: unknown kind of file"),
+    ):
+        assert run(*command, *flags) == 2
+        assert message in capsys.readouterr().err

@@ -65,6 +65,17 @@ def test_training_and_evaluation_have_the_bits_of_the_table(tmp_path: Path) -> N
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
+def test_a_store_in_a_models_numbering_is_the_log_in_it(tmp_path: Path) -> None:
+    log = a_log(900)
+    prepare(log, tmp_path / "store")
+    itemidmap = load_sessions(log[log["ItemId"] != log["ItemId"].iloc[0]]).itemidmap
+    found, expected = (load_sessions(d, itemidmap=itemidmap) for d in (tmp_path / "store", log))
+    assert not np.array_equal(expected.order, np.arange(expected.n_sessions))
+    assert found.dropped_events == expected.dropped_events > 0
+    for name in ("items", "offsets", "order", "support"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
 def test_a_training_goes_on_from_the_log_to_its_store(tmp_path: Path) -> None:
     log = a_log(1500)
     prepare(log, tmp_path / "store")

@@ -27,6 +27,8 @@ DOCS = (
     "docs/PARITY.md",
     "docs/EXPERIMENTS.md",
     "docs/DATA.md",
+    "docs/RELIABILITY.md",
+    "SECURITY.md",
     "docs/TUNING.md",
     "docs/DESIGN.md",
     "docs/DESIGN-cpu.md",
