@@ -43,6 +43,8 @@ def interrupted(arguments: list[str], sign: str, number: int = signal.SIGINT) ->
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        # A shell starts jobs in the background with the signal ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
