@@ -79,7 +79,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "isa/kernels": ("engine", "isa"),
     "baselines": ("data",),
     "bindings": ("baselines", "data", "engine"),
-    "tests": ("engine",),
+    "tests": ("baselines", "data", "engine"),
 }
 
 FILES = sorted(p for p in CSRC.rglob("*") if p.suffix in (".h", ".cpp"))
