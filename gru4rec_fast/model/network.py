@@ -7,11 +7,12 @@ with them stands in `reference/`, and which implementation computes it in `engin
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from gru4rec_fast import reference
 from gru4rec_fast.spec import NetworkSpec
@@ -42,6 +43,20 @@ class Weights(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.empty(shape)))
 
 
+class Undrawn(TorchFunctionMode):
+    """Modules that are made within are not initialised.
+
+    On the device 'meta' there is nothing to fill, but drawing imports PyTorch's compiler: a second.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call the function, unless it is one of `torch.nn.init`."""
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
 class Network(nn.Module):
     """Parameters of GRU4Rec for a catalogue of V items, in the structure of `spec`.
 
@@ -56,7 +71,7 @@ class Network(nn.Module):
         self.spec = spec = NetworkSpec.of(config, n_items)
         # Not drawn here: `initialise` or a checkpoint fills them, and torch's generator stays as it
         # was.
-        with torch.device("meta"):
+        with torch.device("meta"), Undrawn():
             self.Wy = _table(spec.tables["Wy.weight"])
             self.By = _table(spec.tables["By.weight"])
             layers = [_module(layer) for layer in spec.layers]

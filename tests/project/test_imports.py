@@ -36,6 +36,22 @@ def test_imported_libraries(statement: str, needed: str) -> None:
     assert set(done.stdout.split()) <= set(needed.split())
 
 
+def test_a_network_is_made_without_pytorchs_compiler() -> None:
+    program = (
+        "import sys\n"
+        "from gru4rec_fast.config import Config\n"
+        "from gru4rec_fast.model.network import Network\n"
+        "for cell in ('gru', 'lstm', 'rnn'):\n"
+        "    config = Config().replace(layers=[4], cell=cell, feed_forward=[3])\n"
+        "    Network(config, 9).initialise()\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "False\n"
+
+
 def test_completion_shows_what_is_public() -> None:
     program = "import gru4rec_fast, sys; print(*dir(gru4rec_fast)); print('torch' in sys.modules)"
     done = subprocess.run(
