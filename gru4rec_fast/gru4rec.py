@@ -184,9 +184,10 @@ class GRU4Rec(Recommender):
             folder = stack.enter_context(locked_folder(checkpoint, resume))
             sessions, validated = training_and_validation(data, validation, keys, config.time_sort)
             warn_of_pitfalls(sessions, config, stacklevel=3)
+            block_steps = block_steps_of(config, sample_cache_max_size)
             require_memory(
-                config, sessions.n_items, block_steps_of(config, sample_cache_max_size),
-                self.device, copies=int(stopping is not None and restore_best),
+                config, sessions.n_items, block_steps, self.device,
+                copies=int(stopping is not None and restore_best),
             )  # fmt: skip
             sampler = sampler_of(config, sessions.support, negatives)
             schedule = schedule_of(config, 1, config.n_epochs, sessions.n_pairs)
@@ -218,7 +219,7 @@ class GRU4Rec(Recommender):
                 network, items, engine, trainer, sessions, sampler, schedule, position, hooks,
                 tensorboard,
                 last_epoch=config.n_epochs,
-                block_steps=block_steps_of(config, sample_cache_max_size),
+                block_steps=block_steps,
                 show_bar=progress,
             )  # fmt: skip
         self._training_state = TrainingState.start(sessions).after(trainer, position)
@@ -305,9 +306,8 @@ class GRU4Rec(Recommender):
                 new_items,
             )  # fmt: skip
             sessions, state = update.sessions, update.state
-            require_memory(
-                config, sessions.n_items, block_steps_of(config, sample_cache_max_size), self.device
-            )
+            block_steps = block_steps_of(config, sample_cache_max_size)
+            require_memory(config, sessions.n_items, block_steps, self.device)
             sampler = sampler_of(config, sessions.support, None)
             schedule = schedule_of(config, state.epochs + 1, n_epochs, sessions.n_pairs)
             stack.enter_context(naming_sizes(config, sessions.n_items))
@@ -328,7 +328,7 @@ class GRU4Rec(Recommender):
                 network, items, engine, trainer, sessions, sampler, schedule, position, hooks,
                 tensorboard,
                 last_epoch=state.epochs + n_epochs,
-                block_steps=block_steps_of(config, sample_cache_max_size),
+                block_steps=block_steps,
                 show_bar=progress,
             )  # fmt: skip
         self._training_state = state.after(trainer, position)

@@ -120,12 +120,21 @@ def save(
     content = {**_separate(tensors), **item_ids.as_tensors(itemidmap)}
     if support is not None:
         content[SUPPORT] = torch.from_numpy(np.array(support, dtype=np.int64))
-    metadata[checksum.KEY] = checksum.checksum(content, metadata)
+    write_tensors(file_path(path), content, metadata)
+
+
+def write_tensors(path: Path, content: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file with a checksum, complete or not at all.
+
+    Raises:
+        CheckpointError: it cannot be written; nothing is left behind then.
+    """
+    signed = metadata | {checksum.KEY: checksum.checksum(content, metadata)}
     # A link stays a link; the file that it points to is replaced.
-    target = file_path(path).resolve()
+    target = path.resolve()
     try:
         with written_aside(target) as aside:
-            save_file(content, aside, metadata=metadata)
+            save_file(content, aside, metadata=signed)
     except (OSError, SafetensorError) as error:
         raise unwritable(target, error) from error
 

@@ -24,12 +24,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from gru4rec_fast.errors import CheckpointError
 from gru4rec_fast.model import checksum
-from gru4rec_fast.model.atomic_file import written_aside
-from gru4rec_fast.model.checkpoint import unwritable
+from gru4rec_fast.model.checkpoint import write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -145,13 +143,7 @@ def write_sessions(
         "format_version": str(FORMAT_VERSION),
         "meta": json.dumps(meta),
     }
-    metadata[checksum.KEY] = checksum.checksum(content, metadata)
-    target = Path(path).resolve()
-    try:
-        with written_aside(target) as aside:
-            save_file(content, aside, metadata=metadata)
-    except (OSError, SafetensorError) as error:
-        raise unwritable(target, error) from error
+    write_tensors(Path(path), content, metadata)
 
 
 def read_sessions(path: str | os.PathLike[str], catalogue: Catalogue) -> SavedSessions:
