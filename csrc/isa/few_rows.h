@@ -5,7 +5,7 @@
 // chain of multiply-adds as in product(), so it has the same bits.
 #pragma once
 
-#include "isa/product.h"
+#include "isa/lane_matrix.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
@@ -37,21 +37,7 @@ inline void transpose_square(Vec (&r)[kWidth]) {
     r[12 + c] = _mm512_shuffle_f32x4(odd, odd_below, 0xDD);
   }
 #elif defined(__AVX2__)
-  __m256 t[8], q[8];
-  for (int i = 0; i < 8; i += 2) {
-    t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-    t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-  }
-  for (int i = 0; i < 8; i += 4) {
-    q[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
-    q[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xEE);
-    q[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-    q[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xEE);
-  }
-  for (int c = 0; c < 4; ++c) {
-    r[c] = _mm256_permute2f128_ps(q[c], q[4 + c], 0x20);
-    r[4 + c] = _mm256_permute2f128_ps(q[c], q[4 + c], 0x31);
-  }
+  transpose_eight(r);
 #else
   Vec t[kWidth];
   for (Index i = 0; i < kWidth; ++i) {

@@ -15,25 +15,31 @@ inline void copy(float* to, const float* from, Index n) {
 }
 
 #if defined(__AVX2__)
-// The transpose of 8 x 8 floats.
-inline void transpose_block(const float* from, Index from_stride, float* to, Index to_stride) {
+// The transpose of 8 x 8 floats in registers.
+template <class Register>
+inline void transpose_eight(Register (&r)[8]) {
   __m256 pair[8], quad[8];
-  for (Index r = 0; r < 8; r += 2) {
-    const __m256 a = _mm256_loadu_ps(from + r * from_stride);
-    const __m256 b = _mm256_loadu_ps(from + (r + 1) * from_stride);
-    pair[r] = _mm256_unpacklo_ps(a, b);
-    pair[r + 1] = _mm256_unpackhi_ps(a, b);
+  for (int i = 0; i < 8; i += 2) {
+    pair[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+    pair[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
   }
-  for (Index r = 0; r < 8; r += 4) {
-    quad[r] = _mm256_shuffle_ps(pair[r], pair[r + 2], 0x44);
-    quad[r + 1] = _mm256_shuffle_ps(pair[r], pair[r + 2], 0xEE);
-    quad[r + 2] = _mm256_shuffle_ps(pair[r + 1], pair[r + 3], 0x44);
-    quad[r + 3] = _mm256_shuffle_ps(pair[r + 1], pair[r + 3], 0xEE);
+  for (int i = 0; i < 8; i += 4) {
+    quad[i] = _mm256_shuffle_ps(pair[i], pair[i + 2], 0x44);
+    quad[i + 1] = _mm256_shuffle_ps(pair[i], pair[i + 2], 0xEE);
+    quad[i + 2] = _mm256_shuffle_ps(pair[i + 1], pair[i + 3], 0x44);
+    quad[i + 3] = _mm256_shuffle_ps(pair[i + 1], pair[i + 3], 0xEE);
   }
-  for (Index j = 0; j < 4; ++j) {
-    _mm256_storeu_ps(to + j * to_stride, _mm256_permute2f128_ps(quad[j], quad[j + 4], 0x20));
-    _mm256_storeu_ps(to + (j + 4) * to_stride, _mm256_permute2f128_ps(quad[j], quad[j + 4], 0x31));
+  for (int c = 0; c < 4; ++c) {
+    r[c] = _mm256_permute2f128_ps(quad[c], quad[c + 4], 0x20);
+    r[c + 4] = _mm256_permute2f128_ps(quad[c], quad[c + 4], 0x31);
   }
+}
+
+inline void transpose_block(const float* from, Index from_stride, float* to, Index to_stride) {
+  __m256 r[8];
+  for (Index i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(from + i * from_stride);
+  transpose_eight(r);
+  for (Index i = 0; i < 8; ++i) _mm256_storeu_ps(to + i * to_stride, r[i]);
 }
 #endif
 

@@ -37,7 +37,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "isa/product": ("isa/simd",),
     "isa/lane_matrix": ("isa/product",),
     "isa/dropout": ("isa/lane_matrix",),
-    "isa/few_rows": ("isa/product",),
+    "isa/few_rows": ("isa/lane_matrix",),
     "isa/score_tile": ("engine", "isa/few_rows", "isa/lane_matrix"),
     "isa/row_prefetch": ("engine", "isa/simd"),
     "isa/optimisers": ("engine", "isa/index_array", "isa/row_prefetch", "isa/vector_math"),
