@@ -39,7 +39,7 @@ fuzz: $(STAMP)  ## damaged logs, models, stores, texts and arrays, 5 minutes; AR
 soak: $(STAMP)  ## train, kill, resume, update, evaluate, serve for 20 minutes; ARGS="--minutes 3"
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.faults.soak $(ARGS)
 
-race-check: $(STAMP)  ## every part of the GPU kernels in the interpreter, traced, 15 minutes; ARGS="--only wide"
+race-check: $(STAMP)  ## every part of the GPU kernels in the interpreter, traced, 15 minutes; ARGS="--part 2/9"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.kernels.race_check --jobs $(JOBS) $(ARGS)
 
 lint: $(STAMP)  ## ruff, mypy, clang-format; changes nothing
@@ -62,6 +62,9 @@ bench-report: $(STAMP)  ## measure all interleaved; writes docs/BENCHMARKS.md an
 bench-against: $(STAMP)  ## a step's time beside that of REV=<commit>, interleaved; ARGS="--bits" for parameters
 	@$(if $(REV),,echo 'say which commit: make bench-against REV=HEAD~1' && exit 2;) \
 	  $(BIN)/python -m benchmarks.against '$(REV)' $(ARGS)
+
+bench-planning: $(STAMP)  ## time to plan a step by 1 and 2 threads; ARGS="--against HEAD~1" for another commit
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.planning $(ARGS)
 
 serve-load: $(STAMP)  ## latency of examples/serve within this machine; ARGS="--batch 64 --swap"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.serve_load $(ARGS)

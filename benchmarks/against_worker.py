@@ -1,8 +1,8 @@
 """Trains by whatever `gru4rec_fast` is on the path; the other side of `benchmarks/against.py`.
 
 Run as a script, with the tree of a commit in PYTHONPATH. Each line of standard input is a request
-in JSON, answered by lines of JSON. It uses `GRU4Rec.fit` and `EpochReport` alone, which every
-version has.
+in JSON, answered by lines of JSON. Of training it uses `GRU4Rec.fit` and `EpochReport` alone, which
+every version has; and `plan_epoch` to time the planning (`benchmarks/planning.py`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,19 @@ import hashlib
 import json
 import os
 import sys
+import time
+from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 import gru4rec_fast
 from gru4rec_fast import GRU4Rec, _core
+from gru4rec_fast.plan.epoch import plan_epoch
+from gru4rec_fast.plan.negatives import negative_sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +52,31 @@ def epochs(request: dict[str, Any]) -> None:
     fit(request, on_epoch)
 
 
+def plans(request: dict[str, Any]) -> None:
+    """Answer with seconds a step to plan an epoch, the mean of `rounds`; if 0, with its digest."""
+    log = sessions(request["log"])
+    sampler = negative_sampler(log.support, request["alpha"])
+    threads = {"threads": request["threads"]} if request["threads"] > 1 else {}
+    settings = {name: request[name] for name in ("batch_size", "n_sample")}
+    digest, steps, seconds = hashlib.sha256(), 0, 0.0
+    for _ in range(request["rounds"] or 1):
+        start = time.perf_counter()
+        with plan_epoch(log, sampler, seed=1, first_step=0, **settings, **threads) as blocks:
+            for block in blocks:
+                steps += len(block)
+                if not request["rounds"]:
+                    for name, value in sorted(vars(block).items()):
+                        digest.update(name.encode() + np.asarray(value).tobytes())
+        seconds += time.perf_counter() - start
+    answer(seconds / steps if request["rounds"] else digest.hexdigest())
+
+
+@lru_cache(maxsize=1)
+def sessions(path: str) -> SimpleNamespace:
+    """Of a file with the arrays of `plan_epoch`'s sessions and the support of the items."""
+    return SimpleNamespace(**np.load(path))
+
+
 def answer(value: Any) -> None:
     print(json.dumps(value), flush=True)
 
@@ -57,4 +88,4 @@ if __name__ == "__main__":
     answer(_core.instruction_sets())
     for line in sys.stdin:
         order = json.loads(line)
-        {"parameters": parameters, "epochs": epochs}[order["do"]](order)
+        {"parameters": parameters, "epochs": epochs, "plans": plans}[order["do"]](order)

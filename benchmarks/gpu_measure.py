@@ -121,7 +121,7 @@ def _digest(config: Any, n_items: int, device: torch.device) -> str:
 
 
 def plan_seconds(model: Model) -> float:
-    """Seconds by step of planning an epoch, while nothing trains."""
+    """Seconds by step of planning an epoch by the trainer's threads, while nothing trains."""
     start, steps = time.perf_counter(), 0
     with model.blocks() as blocks:
         for block in blocks:

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.gpu_timing import wait
 from benchmarks.launches import preset_config
-from benchmarks.workloads import GeneratedSessions
+from benchmarks.workloads import N_ITEMS, GeneratedSessions
 from gru4rec_fast import reference
 from gru4rec_fast.config import Config
 from gru4rec_fast.engines.choice import ENGINES
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from gru4rec_fast.kernels.training_step import TrainingStep
     from gru4rec_fast.plan.epoch import EpochPlan
 
-N_ITEMS = {"rsc15": 40_000, "rees46": 180_000}
-"""V of the settings; 50,000 of the others."""
 TINY: dict[str, Any] = {"layers": (8,), "batch_size": 4, "n_sample": 16}
 
 
@@ -72,7 +70,7 @@ class Model:
         return plan_epoch(
             self.sessions, sampler, batch_size=self.config.batch_size,
             n_sample=self.config.n_sample, seed=self.config.seed, first_step=self.steps,
-            block_steps=block_steps,
+            block_steps=block_steps, threads=self.trainer.planning_threads,
         )  # fmt: skip
 
     def train(self, most_steps: int, most_seconds: float) -> tuple[int, float]:

@@ -37,6 +37,8 @@ WORKLOADS: dict[str, Config] = {
         layers=(100,), batch_size=50, n_sample=0, constrained_embedding=False, learning_rate=0.05
     ),
 }
+N_ITEMS = {"rsc15": 40_000, "rees46": 180_000}
+"""V at which GPUs and the planning of these settings are measured."""
 
 
 @dataclass(frozen=True)

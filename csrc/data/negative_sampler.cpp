@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 
@@ -63,6 +64,29 @@ std::vector<std::uint64_t> integer_masses(Span<double> weights) {
   }
   masses[heaviest] += static_cast<std::uint64_t>(weights.size()) * kSlotMass - spent;  // mod 2^64
   return masses;
+}
+
+// A table of millions of items does not fit into the cache: the slots of a chunk are chosen and
+// prefetched, then read.
+constexpr std::size_t kChunk = 256;
+
+// u * V of each sample of a chunk without its lowest 32 bits: the slot, and the fraction below it.
+using Places = std::array<std::uint64_t, kChunk>;
+
+// Those of the samples that the blocks from `first` on give; `size` is V.
+void choose_places(std::uint64_t seed, std::uint64_t step, std::uint32_t first, std::uint32_t size,
+                   Places& places) {
+  for (std::size_t p = 0; p < kChunk; p += 2 * kPhiloxAtOnce) {
+    PhiloxWords word[4];
+    philox_step_blocks(seed, step, 0, first + static_cast<std::uint32_t>(p / 2), word);
+    for (std::size_t odd = 0; odd < 2; ++odd) {
+      const PhiloxWords place =
+          multiply_words(word[2 * odd], size) + (multiply_words(word[2 * odd + 1], size) >> 32);
+      std::array<std::uint64_t, kPhiloxAtOnce> each;
+      std::memcpy(each.data(), &place, sizeof(place));
+      for (std::size_t i = 0; i < kPhiloxAtOnce; ++i) places[p + 2 * i + odd] = each[i];
+    }
+  }
 }
 
 }  // namespace
@@ -128,35 +152,23 @@ std::vector<std::int32_t> NegativeSampler::draw(std::uint64_t seed, std::uint64_
                                 "; expected both at least 0 and at most 2^33 samples at once, "
                                 "draw fewer steps in a call");
   }
-  // A table of millions of items does not fit into the cache: the slots of a chunk are chosen and
-  // prefetched, then read.
-  constexpr std::size_t kChunk = 64;
-  std::array<std::uint32_t, kChunk> slot{};
-  std::array<std::uint32_t, kChunk> fraction{};
-  const auto size = static_cast<std::uint64_t>(slots_.size());
-  const auto choose = [&](std::uint32_t high, std::uint32_t low, std::size_t i) {
-    const std::uint64_t product = high * size + ((low * size) >> 32);  // u * V, bits 32 and up
-    slot[i] = static_cast<std::uint32_t>(product >> 32);
-    fraction[i] = static_cast<std::uint32_t>(product);
-    GRU4REC_FAST_PREFETCH(&slots_[slot[i]]);
-  };
-
+  const auto size = static_cast<std::uint32_t>(slots_.size());
   const auto columns = static_cast<std::size_t>(n);
   std::vector<std::int32_t> items(static_cast<std::size_t>(steps) * columns);
+  Places places{};
   for (std::size_t t = 0; t < static_cast<std::size_t>(steps); ++t) {
     std::int32_t* row = items.data() + t * columns;
     for (std::size_t begin = 0; begin < columns; begin += kChunk) {
+      choose_places(seed, first_step + t, static_cast<std::uint32_t>(begin / 2), size, places);
       const std::size_t count = std::min(kChunk, columns - begin);
-      for (std::size_t i = 0; i < count; i += 2) {
-        const PhiloxBlock word =
-            philox_step(seed, first_step + t, 0, static_cast<std::uint32_t>((begin + i) / 2));
-        choose(word[0], word[1], i);
-        choose(word[2], word[3], i + 1);  // kChunk is even: there is room beyond an odd count
-      }
+      for (std::size_t i = 0; i < count; ++i) GRU4REC_FAST_PREFETCH(&slots_[places[i] >> 32]);
       for (std::size_t i = 0; i < count; ++i) {
-        const Slot& chosen = slots_[slot[i]];
-        row[begin + i] =
-            fraction[i] < chosen.threshold ? static_cast<std::int32_t>(slot[i]) : chosen.alias;
+        const Slot slot = slots_[places[i] >> 32];
+        const auto own = static_cast<std::int32_t>(places[i] >> 32);
+        // All bits or none: nobody could predict a branch.
+        const std::int32_t is_alias =
+            -static_cast<std::int32_t>(static_cast<std::uint32_t>(places[i]) >= slot.threshold);
+        row[begin + i] = own ^ ((own ^ slot.alias) & is_alias);
       }
     }
   }

@@ -4,44 +4,10 @@
 #include <stdexcept>
 #include <string>
 
+#include "data/row_index.h"
+
 namespace gru4rec_fast {
 namespace {
-
-// Open addressing with linear probing, at most a third full: most look-ups end at once.
-class RowIndex {
- public:
-  explicit RowIndex(std::size_t most_rows) {
-    bits_ = 4;
-    while ((std::size_t{1} << bits_) < 3 * most_rows) ++bits_;
-    entries_.resize(std::size_t{1} << bits_);
-  }
-
-  void clear() { std::fill(entries_.begin(), entries_.end(), Entry{-1, 0}); }
-
-  // The place of `item`, which is `next` and is remembered if the item is new.
-  std::int32_t find_or_add(std::int32_t item, std::int32_t next) {
-    const std::size_t mask = entries_.size() - 1;
-    // Fibonacci hashing: the upper bits of the product depend on all bits of the item.
-    std::size_t i = (static_cast<std::uint32_t>(item) * 0x9E3779B9u) >> (32 - bits_);
-    while (entries_[i].item != item) {
-      if (entries_[i].item < 0) {
-        entries_[i] = {item, next};
-        return next;
-      }
-      i = (i + 1) & mask;
-    }
-    return entries_[i].row;
-  }
-
- private:
-  struct Entry {
-    std::int32_t item;
-    std::int32_t row;
-  };
-
-  unsigned bits_;
-  std::vector<Entry> entries_;
-};
 
 void check_size(const char* name, std::int64_t size, std::int64_t steps, std::int64_t columns) {
   if (size != steps * columns) {
@@ -107,35 +73,27 @@ MergedRows merge_rows(Span<std::int32_t> inputs, Span<std::int32_t> targets,
                                   std::to_string(lanes) + ", pass the arrays of one block");
     }
     const auto M = static_cast<std::size_t>(live_lanes);
-    std::int32_t* row = merged.rows.data() + t * most;
     std::int32_t* n_target = merged.target_count.data() + t * most;
     std::int32_t* n_sample = merged.sample_count.data() + t * most;
-    std::int32_t unique = 0;
-    const auto place = [&](std::int32_t item) {
-      const std::int32_t r = index.find_or_add(item, unique);
-      if (r == unique) row[unique++] = item;
-      return static_cast<std::size_t>(r);
-    };
-
-    index.clear();
+    index.start_step(merged.rows.data() + t * most);
     const std::int32_t* step_targets = targets.data() + t * B;
     for (std::size_t b = 0; b < M; ++b) {
-      const std::size_t r = place(checked_item("targets", step_targets[b]));
+      const std::uint32_t r = index.find_or_add(checked_item("targets", step_targets[b]));
       ++n_target[r];
       merged.target_row[t * B + b] = static_cast<std::int32_t>(r);
     }
     const std::int32_t* step_negatives = negatives.data() + t * S;
     for (std::size_t s = 0; s < S; ++s) {
-      ++n_sample[place(checked_item("negatives", step_negatives[s]))];
+      ++n_sample[index.find_or_add(checked_item("negatives", step_negatives[s]))];
     }
-    merged.scored[t] = unique;
+    merged.scored[t] = static_cast<std::int32_t>(index.rows());
     const std::int32_t* step_inputs = inputs.data() + t * B;
     for (std::size_t b = 0; b < M; ++b) {
-      merged.input_row[t * B + b] =
-          static_cast<std::int32_t>(place(checked_item("inputs", step_inputs[b])));
+      const std::uint32_t r = index.find_or_add(checked_item("inputs", step_inputs[b]));
+      merged.input_row[t * B + b] = static_cast<std::int32_t>(r);
     }
-    merged.touched[t] = unique;
-    merged.width = std::max(merged.width, std::int64_t{unique});
+    merged.touched[t] = static_cast<std::int32_t>(index.rows());
+    merged.width = std::max(merged.width, std::int64_t{index.rows()});
   }
 
   const auto U = static_cast<std::size_t>(merged.width);

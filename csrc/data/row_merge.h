@@ -4,8 +4,8 @@
 // each row is read once, and the row update needs no sorting. Scored rows come first, in order of
 // first appearance among the columns; rows that are only read as inputs follow, in lane order.
 //
-// Each step has its own hash table of at most a few thousand entries, which stays in the cache;
-// nothing is sorted and no memory depends on V.
+// A hash table finds the unique rows of a step (data/row_index.h) and stays in the cache. Nothing
+// is sorted, and no memory depends on V.
 #pragma once
 
 #include <cstdint>

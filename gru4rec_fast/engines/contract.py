@@ -47,6 +47,10 @@ class Trainer(Protocol):
     @states.setter
     def states(self, states: list[Tensor]) -> None: ...
 
+    @property
+    def planning_threads(self) -> int:
+        """Threads that plan blocks while it trains; 1 where training itself takes the cores."""
+
     def start_epoch(self) -> None:
         """Set the states of all lanes to zero."""
 

@@ -102,6 +102,8 @@ def optimiser_options(optimiser: Optimiser) -> dict[str, float]:
 class CpuTrainer:
     """`contract.Trainer` of float32 parameters on the CPU."""
 
+    planning_threads = 1
+
     def __init__(
         self,
         spec: NetworkSpec,

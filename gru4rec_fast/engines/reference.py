@@ -89,6 +89,8 @@ class PreparedStep:
 class ReferenceTrainer:
     """`contract.Trainer` by `reference.loss_and_gradients`, a step at a time."""
 
+    planning_threads = 1
+
     def __init__(
         self,
         spec: NetworkSpec,

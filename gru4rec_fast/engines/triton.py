@@ -126,6 +126,8 @@ class TritonTrainer:
         from gru4rec_fast.kernels.training_step import TrainingStep
 
         self.optimiser_state: OptimiserState = new_state(optimiser, p)
+        # The device trains a step in about the time that one core needs to plan it.
+        self.planning_threads = min(2, _cores())
         self.step = TrainingStep(
             spec,
             p,
@@ -183,6 +185,13 @@ class TritonRanker:
         return ReferenceRanker(*(table[items] for table in self._items)).scores(
             features, torch.arange(len(items), device=items.device)
         )
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _precision(device: torch.device) -> str:

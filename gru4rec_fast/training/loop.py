@@ -83,6 +83,7 @@ def train(
             order=epoch_order(sessions, config.train_random_order, config.seed, progress.epoch),
             block_steps=block_steps,
             skip_steps=progress.steps,
+            threads=trainer.planning_threads,
         )
         bar: tqdm[Any] = tqdm(
             total=sessions.n_pairs,

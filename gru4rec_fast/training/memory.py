@@ -49,7 +49,7 @@ def needed_memory(
         "parameters": FLOAT * elements * (1 + copies),
         "optimiser state": FLOAT * state,
         "items": SAMPLER * n_items,
-        "planned blocks": PLANNED * (BLOCKS_AHEAD + 1) * block_steps * columns,
+        "planned blocks": PLANNED * BLOCKS_AHEAD * block_steps * columns,
     }
 
 

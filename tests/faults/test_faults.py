@@ -170,9 +170,11 @@ def test_a_loss_that_is_not_finite_names_step_lanes_and_parameters(
     assert f"The largest parameters after it: {largest[0]} {largest[1].abs().max():.3g}" in message
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 def test_a_planning_thread_that_dies_ends_the_run_with_its_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(CpuTrainer, "planning_threads", threads)
     merge = StepBlock.merge
 
     def failing(step: int, *arrays: Any) -> StepBlock:

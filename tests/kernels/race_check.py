@@ -1,10 +1,11 @@
 """Look for races and stale values in every part of the GPU engine, in Triton's interpreter.
 
-    python -m tests.kernels.race_check [--only TEXT] [--jobs 2]
+    python -m tests.kernels.race_check [--only TEXT] [--part 2/9] [--jobs 2]
 
 Every option of `tests.options` that the Triton engine trains, with few lanes; each embedding with
 each optimiser while lanes die; and each embedding over many tiles, with the tiles of both
-precisions. What `races.faults_of` finds is printed, and the exit status is then 1.
+precisions. What `races.faults_of` finds is printed, and the exit status is then 1. `--part 2/9`
+takes every ninth case from the second on, so that nine shorter runs check them all.
 """
 
 from __future__ import annotations
@@ -70,14 +71,23 @@ def check(name: str) -> list[str]:
     return faults_of(case)
 
 
+def part_of(text: str) -> slice:
+    """'2/9' as the slice that takes every ninth element from the second on."""
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no part; expected as 2/9, of 1/9 to 9/9")
+    return slice(int(part) - 1, None, int(parts))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--only", default="", help="cases with this text in their names")
+    parser.add_argument("--part", type=part_of, default="1/1", help="as 2/9: every ninth case")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     arguments = parser.parse_args()
-    names = [name for name in cases() if arguments.only in name]
+    names = [name for name in cases() if arguments.only in name][arguments.part]
     if not names:
-        print(f"no case has {arguments.only!r} in its name", file=sys.stderr)
+        print(f"no case of this part has {arguments.only!r} in its name", file=sys.stderr)
         return 2
     failed = 0
     os.environ["TRITON_INTERPRET"] = "1"  # of the spawned processes, which import Triton anew

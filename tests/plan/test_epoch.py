@@ -1,4 +1,4 @@
-"""Planning ahead: what is planned, and that its thread ends whatever happens."""
+"""Planning ahead: what is planned, and that its threads end whatever happens."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from gru4rec_fast.plan.lanes import lane_blocks
 from gru4rec_fast.plan.negatives import FixedNegatives, negative_sampler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from gru4rec_fast._core import Int32, Int64
+    from gru4rec_fast.plan.block import StepBlock
 
 V = 500
 
@@ -56,7 +57,7 @@ def plan(log: Log = LOG, sampler: Any = SAMPLER, **change: Any) -> EpochPlan:
     return plan_epoch(log, sampler, **(settings | change))
 
 
-def steps_of(blocks: EpochPlan) -> list[dict[str, Any]]:
+def steps_of(blocks: Iterable[StepBlock]) -> list[dict[str, Any]]:
     """Every step by itself, without the padding that depends on its block."""
     steps = []
     for block in blocks:
@@ -130,6 +131,34 @@ def test_the_block_size_does_not_change_the_plan(block_steps: int) -> None:
     assert_same(steps_of(plan(block_steps=block_steps)), steps_of(plan()))
 
 
+@pytest.mark.parametrize("n_sample", [0, 32])
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("block_steps", [1, 10, 33])
+def test_threads_do_not_change_the_plan(threads: int, block_steps: int, n_sample: int) -> None:
+    several = steps_of(plan(threads=threads, block_steps=block_steps, n_sample=n_sample))
+    assert_same(several, steps_of(plan(block_steps=block_steps, n_sample=n_sample)))
+
+
+class Waiting:
+    """Draws; the draw of the first block waits until that of the second has ended."""
+
+    def __init__(self) -> None:
+        self.second = threading.Event()
+
+    def draw(self, seed: int, first_step: int, steps: int, n: int) -> Int32:
+        if first_step == 1000:
+            assert self.second.wait(5), "no other thread draws"
+        drawn = SAMPLER.draw(seed, first_step, steps, n)
+        if first_step == 1010:
+            self.second.set()
+        return drawn
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_work_at_once_and_blocks_come_in_order(threads: int) -> None:
+    assert_same(steps_of(plan(sampler=Waiting(), threads=threads)), steps_of(plan()))
+
+
 @pytest.mark.parametrize("skip", [0, 1, 9, 10, 25])
 def test_a_resumed_plan_goes_on_identically(skip: int) -> None:
     resumed = steps_of(plan(skip_steps=skip))
@@ -160,7 +189,8 @@ def test_given_negatives_go_round_through_all_epochs() -> None:
     assert step > 2 * 37
 
 
-def test_it_plans_ahead_but_not_far() -> None:
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_it_plans_ahead_but_not_far(threads: int) -> None:
     calls: list[int] = []
 
     class Counted:
@@ -168,30 +198,33 @@ def test_it_plans_ahead_but_not_far() -> None:
             calls.append(first_step)
             return SAMPLER.draw(seed, first_step, steps, n)
 
-    with plan(sampler=Counted(), block_steps=1) as blocks:
+    with plan(sampler=Counted(), block_steps=1, threads=threads) as blocks:
         deadline = time.monotonic() + 5
-        while len(calls) < BLOCKS_AHEAD + 1 and time.monotonic() < deadline:
+        while len(calls) < BLOCKS_AHEAD and time.monotonic() < deadline:
             time.sleep(0.001)
         time.sleep(0.05)
-        assert calls == list(range(1000, 1000 + BLOCKS_AHEAD + 1))  # the last one waits for room
+        assert sorted(calls) == list(range(1000, 1000 + BLOCKS_AHEAD))
         next(blocks)
 
 
-def test_the_thread_ends_on_an_early_stop() -> None:
-    with plan(block_steps=1) as blocks:
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_end_on_an_early_stop(threads: int) -> None:
+    with plan(block_steps=1, threads=threads) as blocks:
         next(blocks)
     assert list(blocks) == []
     blocks.close()
 
 
-def test_the_thread_ends_when_the_plan_is_dropped() -> None:
-    for block in plan(block_steps=1):
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_end_when_the_plan_is_dropped(threads: int) -> None:
+    for block in plan(block_steps=1, threads=threads):
         assert len(block) == 1
         break
 
 
-def test_the_thread_ends_when_the_consumer_raises() -> None:
-    blocks = plan(block_steps=1)
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_end_when_the_consumer_raises(threads: int) -> None:
+    blocks = plan(block_steps=1, threads=threads)
 
     def consume() -> None:
         with blocks:
@@ -203,9 +236,26 @@ def test_the_thread_ends_when_the_consumer_raises() -> None:
     assert list(blocks) == []
 
 
-def test_the_thread_ends_when_nothing_is_consumed() -> None:
-    with plan(block_steps=1):
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_end_when_nothing_is_consumed(threads: int) -> None:
+    with plan(block_steps=1, threads=threads):
         pass
+
+
+def test_threads_end_when_another_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def limited(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        plan(threads=2)
+    assert not started[0].is_alive()
 
 
 @dataclass
@@ -221,17 +271,55 @@ class Failing:
         return SAMPLER.draw(seed, first_step, steps, n)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("at", [1000, 1005])
 @pytest.mark.parametrize("error", [RuntimeError("it broke"), KeyboardInterrupt("it broke")])
 def test_an_error_of_the_planner_surfaces_after_the_blocks_before_it(
-    at: int, error: BaseException
+    at: int, error: BaseException, threads: int
 ) -> None:
     seen: list[int] = []
-    with plan(sampler=Failing(at, error), block_steps=1) as blocks:
+    with plan(sampler=Failing(at, error), block_steps=1, threads=threads) as blocks:
         with pytest.raises(type(error), match="it broke"):  # noqa: PT012 - blocks come before it
             while True:
                 seen.append(next(blocks).first_step)
         assert seen == list(range(1000, at))
+        assert list(blocks) == []
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_an_error_in_the_lanes_surfaces_after_the_blocks_before_it(threads: int) -> None:
+    order = np.append(LOG.order[:200], 300)  # read 64 sessions before its turn
+    log = Log(LOG.items, LOG.offsets, order)
+    expected = steps_of(plan(block_steps=1))
+    seen = 0
+    with plan(log, block_steps=1, threads=threads) as blocks:
+        with pytest.raises(ValueError, match="session 300 at position 200"):  # noqa: PT012
+            for block in blocks:
+                assert block.first_step == expected[seen]["number"]
+                np.testing.assert_array_equal(block.negatives[0], expected[seen]["negatives"])
+                seen += 1
+        assert list(blocks) == []
+    assert seen > 10
+
+
+def test_an_error_of_one_thread_waits_for_the_block_of_another() -> None:
+    class Late:
+        """The second block fails; only then the first can be made."""
+
+        def __init__(self) -> None:
+            self.failed = threading.Event()
+
+        def draw(self, seed: int, first_step: int, steps: int, n: int) -> Int32:
+            if first_step == 1010:
+                self.failed.set()
+                raise MemoryError("no room")
+            assert self.failed.wait(5), "no other thread draws"
+            return SAMPLER.draw(seed, first_step, steps, n)
+
+    with plan(sampler=Late(), threads=2) as blocks:
+        assert_same(steps_of([next(blocks)]), steps_of(plan())[:10])
+        with pytest.raises(MemoryError, match="no room"):
+            next(blocks)
         assert list(blocks) == []
 
 
@@ -242,6 +330,7 @@ def test_an_error_of_the_planner_surfaces_after_the_blocks_before_it(
         ({"n_sample": -1}, "n_sample is -1"),
         ({"block_steps": 0}, "block_steps is 0"),
         ({"skip_steps": -1}, "skip_steps is -1"),
+        ({"threads": 0}, "threads is 0"),
         ({"order": np.array([300])}, "session 300 at position 0"),
     ],
 )

@@ -13,13 +13,15 @@ import torch
 from gru4rec_fast import DataError, GRU4Rec, ParameterError
 from gru4rec_fast.data.sessions import load_sessions
 from gru4rec_fast.engines.cpu import CpuTrainer
-from gru4rec_fast.plan.epoch import epoch_order
+from gru4rec_fast.plan.epoch import epoch_order, plan_epoch
 from gru4rec_fast.plan.lanes import lane_blocks
+from gru4rec_fast.training import loop
 from gru4rec_fast.training.report import EpochReport
 from tests.logs import random_log
 
 if TYPE_CHECKING:
     from gru4rec_fast.plan.block import StepBlock
+    from gru4rec_fast.plan.epoch import EpochPlan
 
 SMALL: dict[str, Any] = {"layers": (10,), "batch_size": 8, "n_sample": 16, "n_epochs": 2}
 
@@ -202,6 +204,24 @@ def test_the_first_loss_that_is_not_finite_is_located(
     # Blocks of five steps: mini-batch 13 is in the epoch's third.
     trained(random_log(), fit={"sample_cache_max_size": 5 * 16, "on_epoch": reports.append})
     assert f"the loss is {bad} at mini-batch 13 of epoch 2" in caplog.records[-1].message
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_as_many_threads_plan_as_the_trainer_says(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def recording(*arguments: Any, threads: int, **options: Any) -> EpochPlan:
+        asked.append(threads)
+        return plan_epoch(*arguments, threads=threads, **options)
+
+    expected = trained(random_log())
+    assert CpuTrainer.planning_threads == 1
+    monkeypatch.setattr(CpuTrainer, "planning_threads", threads)
+    monkeypatch.setattr(loop, "plan_epoch", recording)
+    assert same(trained(random_log(), fit={"sample_cache_max_size": 5 * 16}), expected)
+    assert set(asked) == {threads}
 
 
 def test_no_more_than_one_block_is_trained_after_a_nan() -> None:
