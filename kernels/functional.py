@@ -39,7 +39,7 @@ class _GRUStep(torch.autograd.Function):
         weights = [Parameter(w) for w in (w_ih, w_hh, b_ih, b_hh)]
         layer = GRUResetAfter(context, weights, x, NO_DROPOUT, NO_DROPOUT)
         layer.state[0] = h
-        layer.forward()
+        layer.forward(0)
         ctx.save_for_backward(w_ih, w_hh)
         ctx.layer = layer
         return layer.state[1].clone()  # a view would keep both slots
@@ -48,9 +48,9 @@ class _GRUStep(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (_, w_hh), layer, d = ctx.saved_tensors, ctx.layer, gradients[0].contiguous()
         with torch.cuda.device_of(d):
-            d_x, d_h = layer.backward(d, rows_a_part=0).clone(), torch.empty_like(layer.h)
+            d_x, d_h = layer.backward(0, d, rows_a_part=0).clone(), torch.empty_like(layer.h)
             input_gradient(
-                layer.context, layer.d_h_gates, w_hh, d_h, dropout_constants(NO_DROPOUT, "X")
+                layer.context, 0, layer.d_h_gates, w_hh, d_h, dropout_constants(NO_DROPOUT, "X")
             )
         d_h += d * layer.gates[1]
         return (
@@ -97,7 +97,7 @@ class _SampledLoss(torch.autograd.Function):
         rows, index = torch.unique(columns, return_inverse=True)
         block = DeviceBlock.empty(1, lanes, len(columns), h.device)
         step = SingleStep(block)
-        step.set_lanes(target_row=index[:lanes])
+        step.set_lanes(target_row=index[:lanes], target_item=targets)
         step.set_rows(
             row_item=rows,
             target_count=torch.bincount(index[:lanes], minlength=len(rows)),
@@ -107,7 +107,7 @@ class _SampledLoss(torch.autograd.Function):
         buffers = LossBuffers.empty(block, options.loss, units, context.tiles)
         state = torch.stack([h, h])
         correction = options.correction(log_support)
-        launch_sampled_loss(context, state, w, b, correction, buffers, options)
+        launch_sampled_loss(context, 0, state, w, b, correction, buffers, options)
         ctx.save_for_backward(w, b, rows)
         ctx.rest = context, state, correction, buffers, options, sparse
         return buffers.losses.sum() / lanes
@@ -120,7 +120,7 @@ class _SampledLoss(torch.autograd.Function):
         g_b = torch.zeros((context.block.rows, 1), device=w.device)
         with torch.cuda.device_of(w):
             row_gradients(
-                context, state, Parameter(w), Parameter(b), correction, buffers, options,
+                context, 0, state, Parameter(w), Parameter(b), correction, buffers, options,
                 deferred=g_w, deferred_bias=g_b,
             )  # fmt: skip
         parts = -(-len(rows) // context.tiles.rows)

@@ -42,17 +42,17 @@ class Layer(Protocol):
         dropout_h: of the new state.
         """
 
-    def forward(self) -> None:
-        """Write the new state's slot, and save what the backward pass needs."""
+    def forward(self, t: int) -> None:
+        """Write the new state's slot of step t of the block, and save what `backward` needs."""
 
-    def backward(self, d_state: Tensor, rows_a_part: int) -> Tensor:
+    def backward(self, t: int, d_state: Tensor, rows_a_part: int) -> Tensor:
         """Gradient (B, K) of the layer's input before dropout.
 
         d_state: gradient of the new state after dropout, (parts, B, H), one part for each
         `rows_a_part` scored rows. rows_a_part = 0 means a single part, (B, H).
         """
 
-    def update(self, rows: InputRows | None) -> None:
+    def update(self, t: int, rows: InputRows | None) -> None:
         """Update the weights and, for the first layer, the input rows."""
 
 
@@ -61,21 +61,36 @@ def lane_buffer(device: torch.device, *shape: int) -> Tensor:
     return torch.zeros(shape, device=device)
 
 
+GATE_LANES = 4
+"""Lanes of a program of the gates' gradients: it has few, as it reads many parts at once."""
+PARTS_AT_ONCE = 48
+"""Most parts that `sum_parts` asks for before it waits for the first."""
+
+
 @triton.jit
 def sum_parts(
-    d_ptr, record, lane, unit, mask, ROWS_A_PART: tl.constexpr,
+    d_ptr, record, lane, unit, mask, ROWS_A_PART: tl.constexpr, PARTS: tl.constexpr,
+    AT_ONCE: tl.constexpr,
     B: tl.constexpr, H: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr,
 ):  # fmt: skip
     """Gradient (lanes, units) of the new state from its parts, in their order.
 
-    Parts and ROWS_A_PART as in `Layer.backward`.
+    Parts and ROWS_A_PART as in `Layer.backward`; PARTS: how many there is room for. The addresses
+    of AT_ONCE parts are known before any of them has arrived, so all are read at once.
     """
     parts = 1
     if ROWS_A_PART > 0:
         parts = tl.cdiv(tl.load(record + SCORED), ROWS_A_PART)
     d = tl.zeros((BLOCK_B, BLOCK_H), dtype=tl.float32)
     at = lane[:, None] * H + unit[None, :]
-    for _ in range(parts):
-        d += tl.load(d_ptr + at, mask=mask, other=0.0)
-        d_ptr += B * H  # no offset from the first part: all parts can be over 2^31
+    for first in range(0, PARTS, AT_ONCE):
+        for i in tl.static_range(AT_ONCE):
+            d += tl.load(d_ptr + at, mask=mask & (first + i < parts), other=0.0)
+            d_ptr += B * H  # no offset from the first part: all parts can be over 2^31
     return d
+
+
+def parts_of(d_state: Tensor) -> dict[str, int]:
+    """PARTS and AT_ONCE of a gradient (parts, B, H), or (B, H)."""
+    parts = len(d_state) if d_state.ndim == 3 else 1
+    return {"PARTS": parts, "AT_ONCE": min(parts, PARTS_AT_ONCE)}
