@@ -26,6 +26,7 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels._tile import long_offsets, width_block
+from gru4rec_fast.kernels.dependent_launch import wait_for_writes
 from gru4rec_fast.kernels.device_block import LIVE
 from gru4rec_fast.kernels.input_rows import update_input_rows
 from gru4rec_fast.kernels.optimisers.step import learning_rate, load_states, update_tile
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 def _update_tile(
     tile, record, left_ptr, right_ptr, weight, bias, update_options,
     B: tl.constexpr, P: tl.constexpr, Q: tl.constexpr, PITCH: tl.constexpr,
-    STRIDE_P: tl.constexpr, STRIDE_Q: tl.constexpr, UPDATE: tl.constexpr,
+    STRIDE_P: tl.constexpr, STRIDE_Q: tl.constexpr, DEPENDENT: tl.constexpr, UPDATE: tl.constexpr,
     PRECISION: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_B: tl.constexpr,
 ):  # fmt: skip
     """Update one tile of a matrix; the programs of its first column of tiles update the bias.
@@ -55,11 +56,13 @@ def _update_tile(
 
     # load: what is updated
     live = tl.load(record + LIVE)
+    if UPDATE is not None:
+        rate = learning_rate(record, update_options)
+    wait_for_writes(DEPENDENT)
     inside = (p < P)[:, None] & (q < Q)[None, :]
     at = p[:, None] * STRIDE_P + q[None, :] * STRIDE_Q
     of_bias = (p < P) & (tile % tiles_q == 0)
     if UPDATE is not None:
-        rate = learning_rate(record, update_options)
         theta = tl.load(weight.theta + at, mask=inside, other=0.0)
         states = load_states(weight, at, inside, at, inside, None)
         bias_theta = tl.load(bias.theta + p, mask=of_bias, other=0.0)
@@ -102,8 +105,8 @@ def cell_update_kernel(
     B: tl.constexpr, PITCH: tl.constexpr,
     P0: tl.constexpr, Q0: tl.constexpr, STRIDE_P0: tl.constexpr, STRIDE_Q0: tl.constexpr,
     P1: tl.constexpr, Q1: tl.constexpr, STRIDE_P1: tl.constexpr, STRIDE_Q1: tl.constexpr,
-    K: tl.constexpr, LONG: tl.constexpr, FIRST_LAYER: tl.constexpr, SHARED: tl.constexpr,
-    UPDATE: tl.constexpr, PRECISION: tl.constexpr,
+    K: tl.constexpr, LONG: tl.constexpr, DEPENDENT: tl.constexpr,
+    FIRST_LAYER: tl.constexpr, SHARED: tl.constexpr, UPDATE: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_P: tl.constexpr, BLOCK_Q0: tl.constexpr, BLOCK_Q1: tl.constexpr, BLOCK_B: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):  # fmt: skip
@@ -114,17 +117,19 @@ def cell_update_kernel(
     if tile < tiles0:
         _update_tile(
             tile, record_ptr, left0_ptr, right0_ptr, weight0, bias0, update_options,
-            B, P0, Q0, PITCH, STRIDE_P0, STRIDE_Q0, UPDATE, PRECISION, BLOCK_P, BLOCK_Q0, BLOCK_B,
+            B, P0, Q0, PITCH, STRIDE_P0, STRIDE_Q0, DEPENDENT, UPDATE, PRECISION,
+            BLOCK_P, BLOCK_Q0, BLOCK_B,
         )  # fmt: skip
     elif tile < tiles0 + tiles1:
         _update_tile(
             tile - tiles0, record_ptr, left1_ptr, right1_ptr, weight1, bias1, update_options,
-            B, P1, Q1, PITCH, STRIDE_P1, STRIDE_Q1, UPDATE, PRECISION, BLOCK_P, BLOCK_Q1, BLOCK_B,
+            B, P1, Q1, PITCH, STRIDE_P1, STRIDE_Q1, DEPENDENT, UPDATE, PRECISION,
+            BLOCK_P, BLOCK_Q1, BLOCK_B,
         )  # fmt: skip
     elif FIRST_LAYER:
         update_input_rows(
             tile - tiles0 - tiles1, record_ptr, table, d_ptr, deferred_ptr, update_options,
-            B, K, LONG, SHARED, UPDATE, BLOCK_B, BLOCK_K,
+            B, K, LONG, DEPENDENT, SHARED, UPDATE, BLOCK_B, BLOCK_K,
         )  # fmt: skip
 
 
@@ -182,7 +187,7 @@ def cell_update(
     """
     block, tiles, update = context.block, context.tiles, context.update
     (p0, q0), (p1, q1) = first.shape, second.shape
-    block_p, block_b = tiles.columns, 32
+    block_p, block_b = tiles.update_gates, 32
     block_q0, block_q1 = width_block(q0, tiles.columns), width_block(q1, tiles.columns)
     n_tiles = triton.cdiv(p0, block_p) * triton.cdiv(q0, block_q0)
     n_tiles += triton.cdiv(p1, block_p) * triton.cdiv(q1, block_q1)
@@ -207,5 +212,5 @@ def cell_update(
         FIRST_LAYER=rows is not None, SHARED=deferred is not None,
         UPDATE=None if update is None else update.function, PRECISION=context.precision,
         BLOCK_P=block_p, BLOCK_Q0=block_q0, BLOCK_Q1=block_q1, BLOCK_B=block_b, BLOCK_K=block_k,
-        num_warps=tiles.warps, num_stages=tiles.stages,
+        num_warps=tiles.warps, num_stages=tiles.stages, **context.launch,
     )  # fmt: skip

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gru4rec_fast.kernels._tile import check
-from gru4rec_fast.kernels._tuning import tiles_for
+from gru4rec_fast.kernels._tuning import Tiles, architecture_of, tiles_for
 from gru4rec_fast.kernels.cells.gru_reset_after import GRUResetAfter, input_gradient
 from gru4rec_fast.kernels.device_block import DeviceBlock, SingleStep
 from gru4rec_fast.kernels.dropout import NO_DROPOUT, dropout_constants
@@ -23,6 +23,10 @@ from gru4rec_fast.kernels.row_gradients import row_gradients
 from gru4rec_fast.kernels.sampled_loss import LossBuffers, LossOptions
 from gru4rec_fast.kernels.sampled_loss import sampled_loss as launch_sampled_loss
 from gru4rec_fast.kernels.step_context import StepContext
+
+
+def _tiles(lanes: int, precision: str, device: torch.device) -> Tiles:
+    return tiles_for(lanes, precision, architecture_of(device))
 
 
 class _GRUStep(torch.autograd.Function):
@@ -35,7 +39,7 @@ class _GRUStep(torch.autograd.Function):
         block = DeviceBlock.empty(1, lanes, 1, x.device)
         every = torch.arange(lanes, dtype=torch.int32, device=x.device)
         SingleStep(block).set_lanes(item=every, source=every)  # lane j reads row j and state j
-        context = StepContext(block, 0, tiles_for(lanes, precision), precision)
+        context = StepContext(block, 0, _tiles(lanes, precision, x.device), precision)
         weights = [Parameter(w) for w in (w_ih, w_hh, b_ih, b_hh)]
         layer = GRUResetAfter(context, weights, x, NO_DROPOUT, NO_DROPOUT)
         layer.state[0] = h
@@ -103,7 +107,7 @@ class _SampledLoss(torch.autograd.Function):
             target_count=torch.bincount(index[:lanes], minlength=len(rows)),
             sample_count=torch.bincount(index[lanes:], minlength=len(rows)),
         )
-        context = StepContext(block, 0, tiles_for(lanes, precision), precision)
+        context = StepContext(block, 0, _tiles(lanes, precision, h.device), precision)
         buffers = LossBuffers.empty(block, options.loss, units, context.tiles)
         state = torch.stack([h, h])
         correction = options.correction(log_support)
@@ -123,7 +127,7 @@ class _SampledLoss(torch.autograd.Function):
                 context, 0, state, Parameter(w), Parameter(b), correction, buffers, options,
                 deferred=g_w, deferred_bias=g_b,
             )  # fmt: skip
-        parts = -(-len(rows) // context.tiles.rows)
+        parts = -(-len(rows) // context.tiles.gradient_rows)
         d_h = buffers.d_state[:parts].sum(dim=0)
         whole = [_of_table(rows, g[: len(rows)] * gradients[0], t, sparse)
                  for g, t in ((g_w, w), (g_b, b))]  # fmt: skip

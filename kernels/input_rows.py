@@ -16,6 +16,7 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels._tile import row_offset
+from gru4rec_fast.kernels.dependent_launch import wait_for_writes
 from gru4rec_fast.kernels.device_block import (
     INPUT_ROW,
     ITEM,
@@ -30,7 +31,7 @@ from gru4rec_fast.kernels.optimisers.step import learning_rate, load_states, upd
 @triton.jit
 def update_input_rows(
     tile, record, table, d_ptr, deferred_ptr, update_options,
-    B: tl.constexpr, K: tl.constexpr, LONG: tl.constexpr,
+    B: tl.constexpr, K: tl.constexpr, LONG: tl.constexpr, DEPENDENT: tl.constexpr,
     SHARED: tl.constexpr, UPDATE: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """Update the rows that a tile of lanes owns, in a tile of columns."""
@@ -41,11 +42,15 @@ def update_input_rows(
     column = tile % tiles_k * BLOCK_K + tl.arange(0, BLOCK_K)
     row = lane_values(record, INPUT_ROW, lane, B)
     owns = (lane < live) & (lane_values(record, OWNS_ROW, lane, B) == 1)
+    item = row_offset(lane_values(record, ITEM, lane, B), LONG)
+    scored = tl.load(record + SCORED)
+    if UPDATE is not None:
+        rate = learning_rate(record, update_options)
+    wait_for_writes(DEPENDENT)
     mask = owns[:, None] & (column < K)[None, :]
 
     # load: the rows, and their gradients as scored rows
     if UPDATE is not None:
-        item = row_offset(lane_values(record, ITEM, lane, B), LONG)
         at = item[:, None] * K + column[None, :]
         theta = tl.load(table.theta + at, mask=mask, other=0.0)
         states = load_states(table, at, mask, at, mask, None)
@@ -53,9 +58,9 @@ def update_input_rows(
     else:
         place = row
     if SHARED:
-        scored = mask & (row < tl.load(record + SCORED))[:, None]
+        is_scored = mask & (row < scored)[:, None]
         deferred = deferred_ptr + place[:, None] * K + column[None, :]
-        of_row = tl.load(deferred, mask=scored, other=0.0)
+        of_row = tl.load(deferred, mask=is_scored, other=0.0)
 
     # load and maths: the gradient of each row, summed over the lanes that read it
     g = tl.zeros((BLOCK_B, BLOCK_K), dtype=tl.float32)
@@ -73,7 +78,6 @@ def update_input_rows(
     if UPDATE is None:
         tl.store(table.state[0] + row[:, None] * K + column[None, :], g, mask=mask)
     else:
-        rate = learning_rate(record, update_options)
         update_tile(
             table, at, mask, at, mask, theta, states, g, rate, update_options, UPDATE, None, K
         )

@@ -23,6 +23,7 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels._tile import appended, long_offsets, row_offset, width_block
+from gru4rec_fast.kernels.dependent_launch import wait_for_writes
 from gru4rec_fast.kernels.device_block import (
     INPUT_LANE,
     LIVE,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 def row_gradients_kernel(
     record_ptr, state_ptr, scores_ptr, weights_ptr, log_q_ptr, statistics_ptr,
     table, bias, deferred_ptr, deferred_bias_ptr, d_state_ptr, correction, update_options,
-    B: tl.constexpr, U: tl.constexpr, H: tl.constexpr, LONG: tl.constexpr,
+    B: tl.constexpr, U: tl.constexpr, H: tl.constexpr, LONG: tl.constexpr, DEPENDENT: tl.constexpr,
     GRADIENT: tl.constexpr, N_STATISTICS: tl.constexpr, OPTIONS: tl.constexpr,
     COLUMN_GRADIENT: tl.constexpr, CORRECT: tl.constexpr,
     ACTIVATE: tl.constexpr, BACKWARD: tl.constexpr, ACTIVATION: tl.constexpr,
@@ -67,6 +68,7 @@ def row_gradients_kernel(
         rate = learning_rate(record_ptr, update_options)
         if SHARED:
             owner = row_values(record_ptr, INPUT_LANE, u, B, U)
+    wait_for_writes(DEPENDENT)
     if tl.program_id(0) * BLOCK_U >= scored:
         return
 
@@ -157,7 +159,8 @@ def row_gradients(
     """
     block, tiles, update, units = context.block, context.tiles, context.update, w.theta.shape[1]
     block_h = width_block(units, tiles.columns)
-    row_gradients_kernel[(triton.cdiv(block.rows, tiles.rows), triton.cdiv(units, block_h))](
+    grid = (triton.cdiv(block.rows, tiles.gradient_rows), triton.cdiv(units, block_h))
+    row_gradients_kernel[grid](
         block.records[t], state, buffers.scores, buffers.weights, buffers.log_q,
         buffers.statistics, w, bias, deferred, deferred if deferred_bias is None else deferred_bias,
         buffers.d_state, correction, () if update is None else update.options,
@@ -168,6 +171,6 @@ def row_gradients(
         BACKWARD=options.activation.backward, ACTIVATION=options.activation_parameters,
         UPDATE=None if update is None else update.function, SHARED=shared,
         PRECISION=context.precision,
-        BLOCK_U=tiles.rows, BLOCK_H=block_h, BLOCK_B=tiles.loss_lanes,
-        num_warps=tiles.warps, num_stages=1,  # few rounds to overlap, and registers are short
+        BLOCK_U=tiles.gradient_rows, BLOCK_H=block_h, BLOCK_B=tiles.gradient_lanes,
+        num_warps=tiles.warps, num_stages=tiles.gradient_stages, **context.launch,
     )  # fmt: skip

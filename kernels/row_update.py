@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import triton
 import triton.language as tl
 
+from gru4rec_fast.kernels.dependent_launch import wait_for_writes
 from gru4rec_fast.kernels.device_block import (
     INPUT_LANE,
     INPUT_ROW,
@@ -37,16 +38,16 @@ from gru4rec_fast.kernels.optimisers.step import learning_rate, load_states, upd
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gru4rec_fast.kernels.device_block import DeviceBlock
     from gru4rec_fast.kernels.optimisers import Update
     from gru4rec_fast.kernels.parameter import Parameter
+    from gru4rec_fast.kernels.step_context import StepContext
 
 
 @triton.jit
 def row_update_kernel(
     record_ptr, parameter, gradient_ptr, update_options,
     B: tl.constexpr, U: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
-    SCORED_ROWS: tl.constexpr, INPUT_ROWS: tl.constexpr,
+    SCORED_ROWS: tl.constexpr, INPUT_ROWS: tl.constexpr, DEPENDENT: tl.constexpr,
     UPDATE: tl.constexpr, ROW_STATE: tl.constexpr,
     BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
@@ -68,6 +69,7 @@ def row_update_kernel(
             read = lane_values(record_ptr, INPUT_ROW, tl.where(is_lane, lane, B), B)
             touched = touched | (is_lane & (read == r))
         in_row = in_row & touched
+    wait_for_writes(DEPENDENT)
 
     # load, maths and store
     mask = in_row[:, None] & (column < WIDTH)[None, :]
@@ -93,15 +95,16 @@ class RowUpdate:
     inputs: bool = False
     """Of a table, whether the step updates the rows that lanes read."""
 
-    def launch(self, block: DeviceBlock, t: int, update: Update) -> None:
+    def launch(self, context: StepContext, t: int, update: Update) -> None:
         """Update the rows of step t of the block."""
         rows, width = len(self.gradient), self.gradient[0].numel()
         block_c = triton.next_power_of_2(width)
         block_r = max(1, 1024 // block_c) if width > 1 else 128
         row_update_kernel[(triton.cdiv(rows, block_r),)](
-            block.records[t], self.parameter, self.gradient, update.options,
-            B=block.lanes, U=block.rows, ROWS=rows, WIDTH=width,
+            context.block.records[t], self.parameter, self.gradient, update.options,
+            B=context.block.lanes, U=context.block.rows, ROWS=rows, WIDTH=width,
             SCORED_ROWS=self.scored, INPUT_ROWS=self.inputs,
             UPDATE=update.function, ROW_STATE=update.row_state,
             BLOCK_R=block_r, BLOCK_C=block_c, num_warps=4 if block_c <= 2048 else 16,
+            **context.launch,
         )  # fmt: skip

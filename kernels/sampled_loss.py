@@ -41,6 +41,7 @@ from gru4rec_fast.kernels._tile import (
     row_offset,
 )
 from gru4rec_fast.kernels.activations import ACTIVATIONS, ActivationPart
+from gru4rec_fast.kernels.dependent_launch import wait_for_writes
 from gru4rec_fast.kernels.device_block import (
     LIVE,
     ROW_ITEM,
@@ -68,7 +69,7 @@ def scores_kernel(
     record_ptr, state_ptr, w_ptr, bias_ptr, scores_ptr, weights_ptr, log_q_ptr,
     tops_ptr, totals_ptr, correction,
     B: tl.constexpr, U: tl.constexpr, H: tl.constexpr, LONG: tl.constexpr, CORRECT: tl.constexpr,
-    SOFTMAX_PARTS: tl.constexpr, PRECISION: tl.constexpr,
+    SOFTMAX_PARTS: tl.constexpr, DEPENDENT: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_U: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """A program scores a tile of rows for a tile of lanes."""
@@ -80,23 +81,19 @@ def scores_kernel(
     item = row_values(record_ptr, ROW_ITEM, u, B, U)
     targets = row_values(record_ptr, TARGET_COUNT, u, B, U)
     samples = row_values(record_ptr, SAMPLE_COUNT, u, B, U)
+    wait_for_writes(DEPENDENT)
     if tl.program_id(0) * BLOCK_U >= scored or tl.program_id(1) * BLOCK_B >= live:
         return
 
     # load
     in_u, alive = u < scored, lane < live
     bias = tl.load(bias_ptr + item, mask=in_u, other=0.0)
-    weight = targets.to(tl.float32) + samples.to(tl.float32)
     if CORRECT:
         log_q = tl.load(correction.log_support + item, mask=in_u, other=0.0)
-        weight = targets * tl.exp(-correction.logq * log_q)
-        weight += samples * tl.exp(-correction.logq * correction.alpha * log_q)
-        tl.store(log_q_ptr + u, log_q, mask=in_u & (tl.program_id(1) == 0))
-    tl.store(weights_ptr + u, weight, mask=in_u & (tl.program_id(1) == 0))
 
     # maths: rows are the first dimension, as 64 of them fill a tensor-core instruction
     w_row = w_ptr + row_offset(item, LONG)[:, None] * H
-    s = tl.zeros((BLOCK_U, BLOCK_B), dtype=tl.float32) + bias[:, None]
+    s = tl.zeros((BLOCK_U, BLOCK_B), dtype=tl.float32)
     for k0 in range(0, H, BLOCK_K):
         k = k0 + tl.arange(0, BLOCK_K)
         mask = in_u[:, None] & (k < H)[None, :]
@@ -104,9 +101,18 @@ def scores_kernel(
         mask = alive[:, None] & (k < H)[None, :]
         h = tl.load(state_ptr + (state + lane[:, None]) * H + k[None, :], mask=mask, other=0.0)
         s = tl.dot(w, tl.trans(h), s, input_precision=PRECISION)
+    # After the loop, which need not wait for what is only needed here.
+    s += bias[:, None]
+    weight = targets.to(tl.float32) + samples.to(tl.float32)
+    if CORRECT:
+        weight = targets * tl.exp(-correction.logq * log_q)
+        weight += samples * tl.exp(-correction.logq * correction.alpha * log_q)
 
     # store
-    mask = in_u[:, None] & alive[None, :]
+    mask, first = in_u[:, None] & alive[None, :], in_u & (tl.program_id(1) == 0)
+    tl.store(weights_ptr + u, weight, mask=first)
+    if CORRECT:
+        tl.store(log_q_ptr + u, log_q, mask=first)
     tl.store(scores_ptr + lane[None, :] * U + u[:, None], s, mask=mask)
     if SOFTMAX_PARTS:
         counted = mask & (weight > 0)[:, None]
@@ -152,7 +158,7 @@ def _add_terms(sums, terms, count, mask):
 def lane_loss_kernel(
     record_ptr, scores_ptr, weights_ptr, log_q_ptr, tops_ptr, totals_ptr,
     statistics_ptr, losses_ptr, correction,
-    B: tl.constexpr, U: tl.constexpr, CORRECT: tl.constexpr,
+    B: tl.constexpr, U: tl.constexpr, CORRECT: tl.constexpr, DEPENDENT: tl.constexpr,
     ACTIVATE: tl.constexpr, ACTIVATION: tl.constexpr,
     TERMS: tl.constexpr, N_TERMS: tl.constexpr, VALUE: tl.constexpr, OPTIONS: tl.constexpr,
     SOFTMAX: tl.constexpr, NEGATIVES_ONLY: tl.constexpr,
@@ -168,6 +174,7 @@ def lane_loss_kernel(
     own = lane_values(record_ptr, TARGET_ROW, lane, B)
     if CORRECT:
         item = lane_values(record_ptr, TARGET_ITEM, lane, B)
+    wait_for_writes(DEPENDENT)
 
     # load: score of the positive; with CORRECT also its support
     positive = tl.load(scores_ptr + lane * U + own, mask=alive, other=0.0)
@@ -291,7 +298,7 @@ class LossOptions:
 class LossBuffers:
     """What the kernels of the loss hand on; B lanes, U rows, H units, all float32.
 
-    A part is a tile of rows.
+    A part is a tile of rows: of `scores`, and of d_state of `row_gradients`.
     """
 
     scores: Tensor
@@ -322,7 +329,7 @@ class LossBuffers:
         lanes, rows, device = block.lanes, block.rows, block.records.device
         check_offsets("the scores", lanes, rows)
         check_offsets("the gradient of the scored rows", rows, units)
-        parts = triton.cdiv(rows, tiles.rows)
+        parts, of_state = triton.cdiv(rows, tiles.rows), triton.cdiv(rows, tiles.gradient_rows)
 
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(shape, device=device)
@@ -331,7 +338,7 @@ class LossBuffers:
             zeros(lanes, rows), zeros(rows), zeros(rows), zeros(parts, lanes), zeros(parts, lanes),
             zeros(loss.n_statistics, lanes),
             zeros(len(block.records), -(-lanes // 16) * 16)[:, :lanes],
-            zeros(parts, lanes, units),
+            zeros(of_state, lanes, units),
         )  # fmt: skip
 
 
@@ -358,7 +365,7 @@ def sampled_loss(
         B=block.lanes, U=block.rows, H=units, LONG=long_offsets(w), CORRECT=options.corrects,
         SOFTMAX_PARTS=options.softmax_parts, PRECISION=context.precision,
         BLOCK_U=tiles.rows, BLOCK_B=tiles.loss_lanes, BLOCK_K=depth_block(units, tiles.depth),
-        num_warps=tiles.warps, num_stages=tiles.deep_stages,
+        num_warps=tiles.warps, num_stages=tiles.deep_stages, **context.launch,
     )  # fmt: skip
     lane_loss_kernel[(triton.cdiv(block.lanes, tiles.softmax_lanes),)](
         record, buffers.scores, buffers.weights, buffers.log_q, buffers.tops, buffers.totals,
@@ -371,4 +378,5 @@ def sampled_loss(
         COLUMN_TERMS=loss.column_terms, N_COLUMN_TERMS=loss.n_column_terms,
         BLOCK_B=tiles.softmax_lanes, BLOCK_U=1024 if loss.softmax else 512,
         BLOCK_PARTS=min(1024, triton.next_power_of_2(len(buffers.tops))), num_warps=4,
+        **context.launch,
     )  # fmt: skip

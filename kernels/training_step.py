@@ -24,7 +24,7 @@ import torch
 
 from gru4rec_fast import reference
 from gru4rec_fast.kernels._tile import check, check_offsets
-from gru4rec_fast.kernels._tuning import tiles_for
+from gru4rec_fast.kernels._tuning import architecture_of, tiles_for
 from gru4rec_fast.kernels.block_upload import BlockUpload
 from gru4rec_fast.kernels.cell_update import InputRows
 from gru4rec_fast.kernels.cells import CELLS, Layer
@@ -69,6 +69,8 @@ class TrainingStep:
         block_steps: most steps of a block.
         precision: of the products, 'tf32' or 'ieee'.
         optimiser: its class has the name of a key of OPTIMISERS; None for that of `config`.
+        architecture: of `_tuning.ARCHITECTURES`, whose tiles are used; None for the device's.
+        dependent_launches: see `dependent_launch`; NVIDIA GPUs of compute capability 9.0 or later.
 
     Raises:
         ValueError: a loss, cell, optimiser or precision that the kernels do not have; a wrong
@@ -87,6 +89,8 @@ class TrainingStep:
         block_steps: int,
         precision: str = "tf32",
         optimiser: reference.Optimiser | None = None,
+        architecture: str | None = None,
+        dependent_launches: bool = False,
     ) -> None:
         optimiser = optimiser or reference.OPTIMISERS[config.adapt](config)
         _known("loss", config.loss, LOSSES)
@@ -99,9 +103,12 @@ class TrainingStep:
         self.table, self.shared = parameters[spec.input_table], spec.shared
         device, units = self.w.theta.device, spec.layers[-1].units
         lanes = config.batch_size
-        tiles = tiles_for(lanes, precision)
         self.block = DeviceBlock.empty(block_steps, lanes, 2 * lanes + config.n_sample, device)
         rule = OPTIMISERS[optimiser.name]
+        tiles = tiles_for(
+            lanes, precision, architecture or architecture_of(device),
+            0 if rule.whole_rows else len(state),
+        )  # fmt: skip
         self.update = rule.of(optimiser, config.has_schedule)
         self.row_updates: dict[str, RowUpdate] = {}
         if rule.whole_rows:
@@ -112,7 +119,9 @@ class TrainingStep:
             }
             self.table = parameters[spec.input_table]
         fused = None if rule.whole_rows else self.update
-        self.context = StepContext(self.block, config.seed, tiles, precision, fused)
+        self.context = StepContext(
+            self.block, config.seed, tiles, precision, fused, dependent_launches
+        )  # fmt: skip
         self.layers = _layers(self.context, spec, parameters)
         self.options = LossOptions.of(config)
         self.loss = LossBuffers.empty(self.block, self.options.loss, units, tiles)
@@ -232,7 +241,7 @@ class TrainingStep:
             context, t, top.state, self.w, self.bias, self.correction, loss, self.options,
             deferred=self.deferred, deferred_bias=self.deferred_bias, shared=self.shared,
         )  # fmt: skip
-        d_state, rows_a_part = loss.d_state, context.tiles.rows
+        d_state, rows_a_part = loss.d_state, context.tiles.gradient_rows
         for layer in reversed(self.layers):
             d_state = layer.backward(t, d_state, rows_a_part)
             rows_a_part = 0
@@ -240,7 +249,7 @@ class TrainingStep:
         for layer in reversed(self.layers):
             layer.update(t, rows if layer is self.layers[0] else None)
         for each in self.row_updates.values():
-            each.launch(self.block, t, self.update)
+            each.launch(context, t, self.update)
 
 
 def _known(what: str, name: str, known: Collection[str]) -> None:

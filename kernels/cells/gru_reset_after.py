@@ -34,10 +34,12 @@ import triton.language as tl
 from gru4rec_fast.kernels._tile import depth_block, long_offsets, row_offset, tanh, width_block
 from gru4rec_fast.kernels.cell_update import InputRows, MatrixUpdate, cell_update
 from gru4rec_fast.kernels.cells.layer import GATE_LANES, lane_buffer, parts_of, sum_parts
+from gru4rec_fast.kernels.dependent_launch import wait_for_writes
 from gru4rec_fast.kernels.device_block import (
     ITEM,
     LIVE,
     RESTART,
+    SCORED,
     SOURCE,
     lane_values,
     new_slot,
@@ -77,7 +79,7 @@ def gru_reset_after_fwd_kernel(
     w_ih_ptr, w_hh_ptr, b_ih_ptr, b_hh_ptr,
     saved_x_ptr, saved_h_ptr, gates_ptr, seed,
     B: tl.constexpr, K: tl.constexpr, H: tl.constexpr,
-    FROM_TABLE: tl.constexpr, LONG: tl.constexpr,
+    FROM_TABLE: tl.constexpr, LONG: tl.constexpr, DEPENDENT: tl.constexpr,
     SITE_X: tl.constexpr, THRESHOLD_X: tl.constexpr, SCALE_X: tl.constexpr,
     SITE_H: tl.constexpr, THRESHOLD_H: tl.constexpr, SCALE_H: tl.constexpr,
     PRECISION: tl.constexpr,
@@ -96,6 +98,7 @@ def gru_reset_after_fwd_kernel(
         x_row = row_offset(lane_values(record_ptr, ITEM, lane, B), LONG)
     h_row = old_slot(record_ptr, B) + lane_values(record_ptr, SOURCE, lane, B)
     restart = lane_values(record_ptr, RESTART, lane, B)
+    wait_for_writes(DEPENDENT)
     if tl.program_id(0) * BLOCK_B >= live:
         return
     alive, inside = lane < live, unit < H
@@ -153,17 +156,20 @@ def gru_reset_after_fwd_kernel(
 @triton.jit
 def gru_reset_after_gates_bwd_kernel(
     record_ptr, d_state_ptr, gates_ptr, saved_h_ptr, d_x_ptr, d_h_ptr, seed,
-    B: tl.constexpr, H: tl.constexpr,
-    ROWS_A_PART: tl.constexpr, PARTS: tl.constexpr, AT_ONCE: tl.constexpr,
+    B: tl.constexpr, H: tl.constexpr, DEPENDENT: tl.constexpr,
+    ROWS_A_PART: tl.constexpr, PARTS: tl.constexpr, BLOCK_PARTS: tl.constexpr,
     SITE_H: tl.constexpr, THRESHOLD_H: tl.constexpr, SCALE_H: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr,
 ):  # fmt: skip
     """A program computes the gate gradients of a tile of lanes and units."""
     # tile: BLOCK_B lanes, BLOCK_H units; dead lanes get gradients of zero
-    step = step_number(record_ptr)
+    step, live, scored = (
+        step_number(record_ptr), tl.load(record_ptr + LIVE), tl.load(record_ptr + SCORED)
+    )  # fmt: skip
+    wait_for_writes(DEPENDENT)
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
-    mask = (lane < tl.load(record_ptr + LIVE))[:, None] & (unit < H)[None, :]
+    mask = (lane < live)[:, None] & (unit < H)[None, :]
     at = lane[:, None] * H + unit[None, :]
 
     # load
@@ -173,8 +179,8 @@ def gru_reset_after_gates_bwd_kernel(
     n_h = tl.load(gates_ptr + 3 * B * H + at, mask=mask, other=0.0)
     h = tl.load(saved_h_ptr + at, mask=mask, other=0.0)
     d = sum_parts(
-        d_state_ptr, record_ptr, lane, unit, mask, ROWS_A_PART, PARTS, AT_ONCE, B, H,
-        BLOCK_B, BLOCK_H,
+        d_state_ptr, scored, lane, unit, mask, ROWS_A_PART, PARTS, BLOCK_PARTS,
+        B, H, BLOCK_B, BLOCK_H,
     )  # fmt: skip
 
     # maths
@@ -201,7 +207,7 @@ def gru_reset_after_gates_bwd_kernel(
 @triton.jit
 def gru_reset_after_input_bwd_kernel(
     record_ptr, d_gates_ptr, w_ptr, d_x_ptr, seed,
-    B: tl.constexpr, H3: tl.constexpr, K: tl.constexpr,
+    B: tl.constexpr, H3: tl.constexpr, K: tl.constexpr, DEPENDENT: tl.constexpr,
     SITE_X: tl.constexpr, THRESHOLD_X: tl.constexpr, SCALE_X: tl.constexpr,
     PRECISION: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_X: tl.constexpr, BLOCK_K: tl.constexpr,
@@ -210,6 +216,7 @@ def gru_reset_after_input_bwd_kernel(
     # tile: BLOCK_B lanes, BLOCK_X columns of x
     if THRESHOLD_X > 0:
         step = step_number(record_ptr)
+    wait_for_writes(DEPENDENT)
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     column = tl.program_id(1) * BLOCK_X + tl.arange(0, BLOCK_X)
 
@@ -274,7 +281,7 @@ class GRUResetAfter:
             self.x, self.h, self.gates, self.context.seed,
             B=block.lanes, K=inputs, H=units,
             FROM_TABLE=self.source.ndim == 2, LONG=long_offsets(self.source),
-            **self.dropout_x, **self.dropout_h,
+            **self.dropout_x, **self.dropout_h, **self.context.launch,
             PRECISION=self.context.precision, BLOCK_B=tiles.lanes, BLOCK_H=block_h,
             BLOCK_X=depth_block(inputs, tiles.depth), BLOCK_K=depth_block(units, tiles.depth),
             num_warps=tiles.warps, num_stages=tiles.gate_stages,
@@ -289,7 +296,7 @@ class GRUResetAfter:
             block.records[t], d_state, self.gates, self.h,
             self.d_x_gates, self.d_h_gates, self.context.seed,
             B=block.lanes, H=units, ROWS_A_PART=rows_a_part, **parts_of(d_state),
-            **self.dropout_h, BLOCK_B=block_b, BLOCK_H=block_h, num_warps=4,
+            **self.dropout_h, **self.context.launch, BLOCK_B=block_b, BLOCK_H=block_h, num_warps=4,
         )  # fmt: skip
         input_gradient(self.context, t, self.d_x_gates, self.w_ih.theta, self.d_x, self.dropout_x)
         return self.d_x
@@ -321,8 +328,8 @@ def input_gradient(
     grid = (triton.cdiv(block.lanes, tiles.lanes), triton.cdiv(inputs, block_x))
     gru_reset_after_input_bwd_kernel[grid](
         block.records[t], d_gates, w, d_x, context.seed,
-        B=block.lanes, H3=gates, K=inputs, **dropout_x,
+        B=block.lanes, H3=gates, K=inputs, **dropout_x, **context.launch,
         PRECISION=context.precision, BLOCK_B=tiles.lanes, BLOCK_X=block_x,
-        BLOCK_K=depth_block(gates, tiles.depth),
+        BLOCK_K=depth_block(gates, tiles.input_depth),
         num_warps=tiles.warps, num_stages=tiles.deep_stages,
     )  # fmt: skip

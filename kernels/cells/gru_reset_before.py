@@ -26,10 +26,12 @@ import triton.language as tl
 from gru4rec_fast.kernels._tile import depth_block, long_offsets, row_offset, tanh, width_block
 from gru4rec_fast.kernels.cell_update import InputRows, MatrixUpdate, cell_update
 from gru4rec_fast.kernels.cells.layer import GATE_LANES, lane_buffer, parts_of, sum_parts
+from gru4rec_fast.kernels.dependent_launch import wait_for_writes
 from gru4rec_fast.kernels.device_block import (
     ITEM,
     LIVE,
     RESTART,
+    SCORED,
     SOURCE,
     lane_values,
     new_slot,
@@ -52,7 +54,8 @@ if TYPE_CHECKING:
 def gru_reset_before_gates_fwd_kernel(
     record_ptr, wx_ptr, state_ptr, w_rz_ptr, b_ptr,
     saved_h_ptr, saved_rh_ptr, gates_ptr,
-    B: tl.constexpr, H: tl.constexpr, LONG: tl.constexpr, PRECISION: tl.constexpr,
+    B: tl.constexpr, H: tl.constexpr, LONG: tl.constexpr, DEPENDENT: tl.constexpr,
+    PRECISION: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """A program computes the reset and update gates of a tile of lanes and units."""
@@ -66,6 +69,7 @@ def gru_reset_before_gates_fwd_kernel(
     item = row_offset(lane_values(record_ptr, ITEM, lane, B), LONG)
     h_row = old_slot(record_ptr, B) + lane_values(record_ptr, SOURCE, lane, B)
     goes_on = alive & (lane_values(record_ptr, RESTART, lane, B) == 0)
+    wait_for_writes(DEPENDENT)
     x = wx_ptr + item[:, None] * (3 * H) + unit[None, :]
     r = tl.load(x + H, mask=mask, other=0.0)
     z = tl.load(x + 2 * H, mask=mask, other=0.0)
@@ -98,7 +102,7 @@ def gru_reset_before_gates_fwd_kernel(
 @triton.jit
 def gru_reset_before_state_fwd_kernel(
     record_ptr, wx_ptr, state_ptr, w_h_ptr, b_ptr, saved_h_ptr, saved_rh_ptr, gates_ptr, seed,
-    B: tl.constexpr, H: tl.constexpr, LONG: tl.constexpr,
+    B: tl.constexpr, H: tl.constexpr, LONG: tl.constexpr, DEPENDENT: tl.constexpr,
     SITE_H: tl.constexpr, THRESHOLD_H: tl.constexpr, SCALE_H: tl.constexpr,
     PRECISION: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_K: tl.constexpr,
@@ -114,6 +118,7 @@ def gru_reset_before_state_fwd_kernel(
 
     # load
     item = row_offset(lane_values(record_ptr, ITEM, lane, B), LONG)
+    wait_for_writes(DEPENDENT)
     n = tl.load(wx_ptr + item[:, None] * (3 * H) + unit[None, :], mask=mask, other=0.0)
     h = tl.load(saved_h_ptr + at, mask=mask, other=0.0)
     z = tl.load(gates_ptr + B * H + at, mask=mask, other=0.0)
@@ -143,17 +148,20 @@ def gru_reset_before_state_fwd_kernel(
 @triton.jit
 def gru_reset_before_state_bwd_kernel(
     record_ptr, d_state_ptr, gates_ptr, saved_h_ptr, d_gates_ptr, seed,
-    B: tl.constexpr, H: tl.constexpr,
-    ROWS_A_PART: tl.constexpr, PARTS: tl.constexpr, AT_ONCE: tl.constexpr,
+    B: tl.constexpr, H: tl.constexpr, DEPENDENT: tl.constexpr,
+    ROWS_A_PART: tl.constexpr, PARTS: tl.constexpr, BLOCK_PARTS: tl.constexpr,
     SITE_H: tl.constexpr, THRESHOLD_H: tl.constexpr, SCALE_H: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr,
 ):  # fmt: skip
     """A program computes the new and update gates' gradients of a tile."""
     # tile: BLOCK_B lanes, BLOCK_H units; dead lanes get gradients of zero
-    step = step_number(record_ptr)
+    step, live, scored = (
+        step_number(record_ptr), tl.load(record_ptr + LIVE), tl.load(record_ptr + SCORED)
+    )  # fmt: skip
+    wait_for_writes(DEPENDENT)
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
-    mask = (lane < tl.load(record_ptr + LIVE))[:, None] & (unit < H)[None, :]
+    mask = (lane < live)[:, None] & (unit < H)[None, :]
     at = lane[:, None] * H + unit[None, :]
 
     # load
@@ -161,8 +169,8 @@ def gru_reset_before_state_bwd_kernel(
     n = tl.load(gates_ptr + 2 * B * H + at, mask=mask, other=0.0)
     h = tl.load(saved_h_ptr + at, mask=mask, other=0.0)
     d = sum_parts(
-        d_state_ptr, record_ptr, lane, unit, mask, ROWS_A_PART, PARTS, AT_ONCE, B, H,
-        BLOCK_B, BLOCK_H,
+        d_state_ptr, scored, lane, unit, mask, ROWS_A_PART, PARTS, BLOCK_PARTS,
+        B, H, BLOCK_B, BLOCK_H,
     )  # fmt: skip
 
     # maths
@@ -184,7 +192,7 @@ def gru_reset_before_state_bwd_kernel(
 @triton.jit
 def gru_reset_before_reset_bwd_kernel(
     record_ptr, gates_ptr, saved_h_ptr, w_h_ptr, d_gates_ptr,
-    B: tl.constexpr, H: tl.constexpr, PRECISION: tl.constexpr,
+    B: tl.constexpr, H: tl.constexpr, DEPENDENT: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """A program computes the reset gate's gradients of a tile of lanes and units."""
@@ -192,6 +200,7 @@ def gru_reset_before_reset_bwd_kernel(
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
     alive = lane < tl.load(record_ptr + LIVE)
+    wait_for_writes(DEPENDENT)
     mask = alive[:, None] & (unit < H)[None, :]
     at = lane[:, None] * H + unit[None, :]
 
@@ -256,7 +265,7 @@ class GRUResetBefore:
             "PRECISION": self.context.precision,
             "BLOCK_B": tiles.lanes, "BLOCK_H": block_h,
             "BLOCK_K": depth_block(units, tiles.depth),
-            "num_warps": tiles.warps, "num_stages": tiles.gate_stages,
+            "num_warps": tiles.warps, "num_stages": tiles.gate_stages, **self.context.launch,
         }  # fmt: skip
         gru_reset_before_gates_fwd_kernel[grid](
             block.records[t], self.source, self.state, self.w_rz.theta, self.b.theta,
@@ -275,7 +284,7 @@ class GRUResetBefore:
         gru_reset_before_state_bwd_kernel[grid](
             block.records[t], d_state, self.gates, self.h, self.d_gates, self.context.seed,
             B=block.lanes, H=units, ROWS_A_PART=rows_a_part, **parts_of(d_state),
-            **self.dropout_h, BLOCK_B=block_b, BLOCK_H=block_h, num_warps=4,
+            **self.dropout_h, **self.context.launch, BLOCK_B=block_b, BLOCK_H=block_h, num_warps=4,
         )  # fmt: skip
         block_h = width_block(units, tiles.columns)
         grid = (triton.cdiv(block.lanes, tiles.lanes), triton.cdiv(units, block_h))
@@ -283,7 +292,7 @@ class GRUResetBefore:
             block.records[t], self.gates, self.h, self.w_h.theta, self.d_gates,
             B=block.lanes, H=units, PRECISION=self.context.precision,
             BLOCK_B=tiles.lanes, BLOCK_H=block_h, BLOCK_K=depth_block(units, tiles.depth),
-            num_warps=tiles.warps, num_stages=tiles.deep_stages,
+            num_warps=tiles.warps, num_stages=tiles.deep_stages, **self.context.launch,
         )  # fmt: skip
         return self.d_gates
 

@@ -8,8 +8,6 @@ import torch
 import triton
 import triton.language as tl
 
-from gru4rec_fast.kernels.device_block import SCORED
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -61,36 +59,37 @@ def lane_buffer(device: torch.device, *shape: int) -> Tensor:
     return torch.zeros(shape, device=device)
 
 
-GATE_LANES = 4
+GATE_LANES = 2
 """Lanes of a program of the gates' gradients: it has few, as it reads many parts at once."""
-PARTS_AT_ONCE = 48
-"""Most parts that `sum_parts` asks for before it waits for the first."""
+PARTS_AT_ONCE = 64
+"""Most parts that `sum_parts` reads at a time."""
 
 
 @triton.jit
 def sum_parts(
-    d_ptr, record, lane, unit, mask, ROWS_A_PART: tl.constexpr, PARTS: tl.constexpr,
-    AT_ONCE: tl.constexpr,
+    d_ptr, scored, lane, unit, mask,
+    ROWS_A_PART: tl.constexpr, PARTS: tl.constexpr, BLOCK_PARTS: tl.constexpr,
     B: tl.constexpr, H: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr,
 ):  # fmt: skip
-    """Gradient (lanes, units) of the new state from its parts, in their order.
+    """Gradient (lanes, units) of the new state from its parts, in a fixed order.
 
-    Parts and ROWS_A_PART as in `Layer.backward`; PARTS: how many there is room for. The addresses
-    of AT_ONCE parts are known before any of them has arrived, so all are read at once.
+    Parts and ROWS_A_PART as in `Layer.backward`; PARTS: how many there is room for. A tile of
+    (parts, lanes, units) is read at once: a running sum would wait for every few parts.
     """
     parts = 1
     if ROWS_A_PART > 0:
-        parts = tl.cdiv(tl.load(record + SCORED), ROWS_A_PART)
+        parts = tl.cdiv(scored, ROWS_A_PART)
     d = tl.zeros((BLOCK_B, BLOCK_H), dtype=tl.float32)
     at = lane[:, None] * H + unit[None, :]
-    for first in range(0, PARTS, AT_ONCE):
-        for i in tl.static_range(AT_ONCE):
-            d += tl.load(d_ptr + at, mask=mask & (first + i < parts), other=0.0)
-            d_ptr += B * H  # no offset from the first part: all parts can be over 2^31
+    for first in range(0, PARTS, BLOCK_PARTS):
+        part = first + tl.arange(0, BLOCK_PARTS)
+        start = d_ptr + part.to(tl.int64) * (B * H)  # all parts can be over 2^31
+        inside = (part < parts)[:, None, None] & mask[None, :, :]
+        d += tl.sum(tl.load(start[:, None, None] + at[None, :, :], mask=inside, other=0.0), axis=0)
     return d
 
 
 def parts_of(d_state: Tensor) -> dict[str, int]:
-    """PARTS and AT_ONCE of a gradient (parts, B, H), or (B, H)."""
+    """PARTS and BLOCK_PARTS for a gradient (parts, B, H), or (B, H)."""
     parts = len(d_state) if d_state.ndim == 3 else 1
-    return {"PARTS": parts, "AT_ONCE": min(parts, PARTS_AT_ONCE)}
+    return {"PARTS": parts, "BLOCK_PARTS": min(triton.next_power_of_2(parts), PARTS_AT_ONCE)}
