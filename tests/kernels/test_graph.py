@@ -132,8 +132,8 @@ def test_launched_captured_and_replayed_blocks_train_alike(
     losses = torch.cat([step.train_block(block) for block in blocks])
 
     replays = {}
-    for steps, graph in step.graphs.items():
+    for of_steps, graph in step.graphs.items():
         assert isinstance(graph, PretendedGraph)
-        replays[steps] = graph.replays
+        replays[of_steps] = graph.replays
     assert replays == {(0, STEPS): 2, (0, GRAPH_STEPS): 1}
     assert_same_training(Run(p, state, step.states, losses.tolist()), truth)
