@@ -73,8 +73,8 @@ def gru_reset_before_gates_fwd_kernel(
     x = wx_ptr + item[:, None] * (3 * H) + unit[None, :]
     r = tl.load(x + H, mask=mask, other=0.0)
     z = tl.load(x + 2 * H, mask=mask, other=0.0)
-    going = goes_on[:, None] & (unit < H)[None, :]
-    own_h = tl.load(state_ptr + h_row[:, None] * H + unit[None, :], mask=going, other=0.0)
+    own = state_ptr + h_row[:, None] * H + unit[None, :]
+    own_h = tl.load(own, mask=goes_on[:, None] & (unit < H)[None, :], other=0.0)
 
     # maths
     r += tl.load(b_ptr + H + unit, mask=unit < H, other=0.0)[None, :]

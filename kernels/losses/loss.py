@@ -18,7 +18,7 @@ class Loss:
     count(u) exp(y_u) / sum_v count(v) exp(y_v). Everything is float32. OPTIONS are the values of
     `options`.
 
-    `sampled_loss.lane_loss_kernel` reads all scores of a lane once, calls `terms` for each tile of
+    `lane_loss.lane_loss_kernel` reads all scores of a lane once, calls `terms` for each tile of
     them and `value` at the end. Of a plain softmax it reads the parts that `scores_kernel` summed.
     `row_gradients.row_gradients_kernel` reads the statistics back and calls `gradient` for each
     score.
