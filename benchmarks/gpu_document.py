@@ -74,15 +74,21 @@ def _settings(results: dict[str, Any]) -> list[str]:
         plain = references.get(name, {})
         graph = 1 / plain["graph_seconds"] if plain.get("graph_seconds") else None
         ratio = r["engine"] / plain["eager"] if plain.get("eager") else None
+        dependent = r.get("dependent", {})
         rows.append([
             name, number(r["engine"], 0), number(plain.get("eager"), 0), number(graph, 0),
             number(ratio), number(r["steps"], 0),
             *(number(r.get(f"{part}_seconds"), 1, 1e6)
-              for part in ("device", "gap", "host", "plan", "floor")),
+              for part in ("device", "short_graphs", "gap", "host", "plan", "floor")),
             "same" if r["same_bits"] else "OTHER",
+            number(dependent.get("device_seconds"), 1, 1e6),
+            {True: "same", False: "OTHER", None: dependent.get("note", "-")[:80]}[
+                dependent.get("same_bits")
+            ],
         ])  # fmt: skip
-    head = ["setting", "engine", "eager", "graph", "engine/eager", "steps", "device", "gap"]
-    return table([*head, "host", "plan", "floor", "bits"], rows)
+    head = ["setting", "engine", "eager", "graph", "engine/eager", "steps", "device"]
+    head += ["device, graphs of 16", "gap", "host", "plan", "floor", "bits"]
+    return table([*head, "device, dependent launches", "their bits"], rows)
 
 
 def _kernels(results: dict[str, Any]) -> list[str]:

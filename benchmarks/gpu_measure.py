@@ -5,8 +5,9 @@
 environment           the device, the driver and the versions
 setting NAME          a published setting on generated sessions: mini-batches/s over at least 50,000
                       steps, planning and copies included; a step's time on the device alone, over
-                      chained graph launches; the host's time for a step; the planner's; and whether
-                      two trainings give the same bits
+                      chained graph launches, of whole blocks and of 16 steps; the host's time for a
+                      step; the planner's; whether two trainings give the same bits; and where the
+                      chip has it, the device's time and bits with dependent launches
 kernels NAME          each kernel of a step, launched again and again from a graph; and within the
                       step's graph, by PyTorch's profiler
 reference NAME        the reference in plain PyTorch, step by step and as one CUDA graph
@@ -41,6 +42,7 @@ from benchmarks.gpu_model import Model, setting  # noqa: E402
 from benchmarks.gpu_timing import captured, seconds, wait  # noqa: E402
 from gru4rec_fast.engines.reference import ReferenceRanker, ReferenceTrainer  # noqa: E402
 from gru4rec_fast.engines.triton import PRECISION, TritonRanker  # noqa: E402
+from gru4rec_fast.kernels.training_step import GRAPH_STEPS  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +104,10 @@ def measure_setting(device: torch.device, name: str) -> dict[str, Any]:
         "plan_seconds": plan_seconds(model),
         "host_seconds": host_seconds(model),
         "device_seconds": device_step_seconds(model),
+        "short_graphs_seconds": device_step_seconds(model, GRAPH_STEPS),
     }
+    if on_gpu and not torch.version.hip and torch.cuda.get_device_capability(device) >= (9, 0):
+        result |= measure_dependent_launches(config, n_items, device, bits[0])
     # What of a step the device spends idle, if its kernels take no longer in the running training.
     result["gap_seconds"] = elapsed / steps - result["device_seconds"]
     if on_gpu:
@@ -115,9 +120,31 @@ def measure_setting(device: torch.device, name: str) -> dict[str, Any]:
 
 def _digest(config: Any, n_items: int, device: torch.device) -> str:
     """Of a training of some blocks from equal weights; graphs are captured at the second block."""
-    model = Model(config, n_items, device, 3 if CHECK else 128 * BLOCKS, "triton")
+    return _trained(config, n_items, device).digest()
+
+
+def _trained(
+    config: Any, n_items: int, device: torch.device, dependent_launches: bool = False
+) -> Model:
+    model = Model(
+        config, n_items, device, 3 if CHECK else 128 * BLOCKS, "triton", dependent_launches
+    )  # fmt: skip
     model.train(128 * BLOCKS, 60.0)
-    return model.digest()
+    return model
+
+
+def measure_dependent_launches(
+    config: Any, n_items: int, device: torch.device, bits: str
+) -> dict[str, Any]:
+    """Whether they give these bits, and a step's time on the device."""
+    try:
+        model = _trained(config, n_items, device, dependent_launches=True)
+        same = model.digest() == bits
+        seconds_of_step = device_step_seconds(model)
+    except Exception as error:
+        return {"dependent": {"note": f"{type(error).__name__}: {error}"[:300]}}
+    found: dict[str, Any] = {"dependent": {"same_bits": same, "device_seconds": seconds_of_step}}
+    return found if same else found | {"failures": ["dependent launches give other bits"]}
 
 
 def plan_seconds(model: Model) -> float:
@@ -145,27 +172,23 @@ def host_seconds(model: Model) -> float:
     return elapsed / steps
 
 
-def device_step_seconds(model: Model) -> float:
-    """Device time of a step in the engine's graph, launches chained over whole blocks."""
+def device_step_seconds(model: Model, graph_steps: int | None = None) -> float:
+    """Device time of a step in graphs of so many steps, None: of a block; launches chained."""
     step = model.step
-    if not step.graphs:  # on the CPU
+    if step.upload is None:  # on the CPU
         with model.blocks() as blocks:
             step.train_block(next(iter(blocks)))
+        return seconds(step.launch_step, 1, model.device, chains=2)
+    steps = len(step.block.records)
+    size = graph_steps or steps
+    graphs = [step.graph(first, first + size) for first in range(0, steps, size)]
 
-        def launch() -> None:
-            step.block.next[0] = 0
-            step.launch_step()
-
-        return seconds(launch, 1, model.device, chains=2)
-    steps, graph = max(step.graphs.items())
-    blocks_of_graphs = len(step.block.records) // steps
-
-    def block() -> None:
-        step.block.next[0] = 0  # the last block's records are still there: train them again
-        for _ in range(blocks_of_graphs):
+    def block() -> None:  # the last block's records are still there: train them again
+        for graph in graphs:
             graph.replay()
 
-    return seconds(block, REPEATS, model.device) / (steps * blocks_of_graphs)
+    block()
+    return seconds(block, REPEATS, model.device) / steps
 
 
 def measure_kernels(device: torch.device, name: str) -> dict[str, Any]:
@@ -184,7 +207,6 @@ def measure_kernels(device: torch.device, name: str) -> dict[str, Any]:
         step.launch_step()
     times: dict[str, float] = {}
     for launch in launched:
-        step.block.next[0] = 0
 
         def repeat(launch: launches.Launch = launch) -> None:
             for _ in range(repeats):
@@ -214,10 +236,10 @@ def profile(model: Model) -> dict[str, float]:
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as profiler
 
-    steps, graph = max(model.step.graphs.items())
+    steps = len(model.step.block.records)
+    graph = model.step.graph(0, steps)
     with profiler(activities=[ProfilerActivity.CUDA]) as found:
         for _ in range(4):
-            model.step.block.next[0] = 0
             graph.replay()
         torch.cuda.synchronize()
     return {
@@ -294,9 +316,9 @@ def some_steps(device: torch.device, name: str) -> dict[str, Any]:
     config, n_items = setting(name, CHECK)
     model = Model(config, n_items, device, 20, "triton")  # sessions for every lane
     with model.blocks(block_steps=3) as blocks:
-        model.step.train_block(next(iter(blocks)))
+        steps = len(model.step.train_block(next(iter(blocks))))
     wait(device)
-    return {"steps": int(model.step.block.next[0])}
+    return {"steps": steps}
 
 
 WAYS: dict[str, Callable[[torch.device, str], dict[str, Any]]] = {

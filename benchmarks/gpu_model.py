@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import torch
 
@@ -13,6 +14,7 @@ from benchmarks.launches import preset_config
 from benchmarks.workloads import N_ITEMS, GeneratedSessions
 from gru4rec_fast import reference
 from gru4rec_fast.config import Config
+from gru4rec_fast.engines import triton
 from gru4rec_fast.engines.choice import ENGINES
 from gru4rec_fast.engines.triton import TritonTrainer
 from gru4rec_fast.model.network import Network
@@ -41,10 +43,16 @@ def setting(name: str, check: bool) -> tuple[Config, int]:
 
 
 class Model:
-    """A model with its trainer; `engine` as in `GRU4Rec(engine=…)`."""
+    """A model with its trainer; `engine` as in `GRU4Rec(engine=…)`, `dependent_launches` of it."""
 
     def __init__(
-        self, config: Config, n_items: int, device: torch.device, epoch_steps: int, engine: str
+        self,
+        config: Config,
+        n_items: int,
+        device: torch.device,
+        epoch_steps: int,
+        engine: str,
+        dependent_launches: bool = False,
     ) -> None:
         self.config, self.device = config, device
         self.sessions = GeneratedSessions.draw(n_items, int(1.3 * epoch_steps * config.batch_size))
@@ -52,10 +60,11 @@ class Model:
         network.initialise()
         self.network = network.to(device)
         self.p = self.network.parameter_dict()
-        self.trainer = ENGINES[engine].trainer(
-            self.network.spec, self.p, reference.OPTIMISERS[config.adapt](config), config,
-            torch.from_numpy(self.sessions.support).to(device),
-        )  # fmt: skip
+        with patch.object(triton, "DEPENDENT_LAUNCHES", dependent_launches):
+            self.trainer = ENGINES[engine].trainer(
+                self.network.spec, self.p, reference.OPTIMISERS[config.adapt](config), config,
+                torch.from_numpy(self.sessions.support).to(device),
+            )  # fmt: skip
         self.steps = 0
 
     @property

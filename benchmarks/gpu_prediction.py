@@ -51,14 +51,21 @@ def step_predictions() -> dict[str, list[Prediction]]:
     first_of: dict[str, str] = {}
     for name in PRESETS:
         config = launches.preset_config(name)
-        recorded = launches.record(config)
+        recorded = launches.record(config, TARGET)
+        costs = roofline.step_costs(config, _rows_a_part(recorded))
         for launch in recorded:  # the table has each code once, at the first setting that has it
             first_of.setdefault(launch.key(), name)
         found[name] = [
             predict(launch, compiled[first_of[launch.key()], launch.name], cost, config)
-            for launch, cost in zip(recorded, roofline.step_costs(config), strict=True)
+            for launch, cost in zip(recorded, costs, strict=True)
         ]
     return found
+
+
+def _rows_a_part(recorded: list[launches.Launch]) -> int:
+    """Rows of a part of the state's gradient."""
+    (rows,) = (each.constants["BLOCK_U"] for each in recorded if each.name == "row_gradients")
+    return int(rows)
 
 
 def document(steps: dict[str, list[Prediction]]) -> str:

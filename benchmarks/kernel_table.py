@@ -11,6 +11,7 @@ the committed document is of other kernels. Run it in a process without TRITON_I
 from __future__ import annotations
 
 import argparse
+import itertools
 import multiprocessing
 import re
 import subprocess
@@ -87,7 +88,7 @@ def compile_kernel(
 
 def compile_launch(preset: str, index: int, target_name: str) -> Compiled:
     """Compile one launch of a setting's step; processes share nothing but these names."""
-    launch = launches.all_launches(launches.configs()[preset])[index]
+    launch = launches.setting_launches(preset, target_name)[index]
     target = TARGETS[target_name]
     kernel = compile_kernel(
         launch.kernel, launch.signature, launch.constants, launch.divisible_by_16, launch.options,
@@ -158,11 +159,11 @@ def _instructions(pattern: str, assembly: str) -> str:
 def jobs(presets: Sequence[str], targets: Sequence[str]) -> list[tuple[str, int, str]]:
     """(preset, launch, target), each code once: settings of equal shape share their kernels."""
     found, seen = [], set()
-    for preset in presets:
-        for index, launch in enumerate(launches.all_launches(launches.configs()[preset])):
-            if launch.key() not in seen:
-                seen.add(launch.key())
-                found += [(preset, index, target) for target in targets]
+    for preset, target in itertools.product(presets, targets):
+        for index, launch in enumerate(launches.setting_launches(preset, target)):
+            if (target, launch.key()) not in seen:
+                seen.add((target, launch.key()))
+                found.append((preset, index, target))
     return found
 
 
@@ -199,7 +200,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="check only, write nothing")
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument(
-        "--presets", nargs="+", choices=launches.configs(), default=list(launches.configs())
+        "--presets", nargs="+", choices=launches.SETTINGS, default=list(launches.SETTINGS)
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes that compile")
     arguments = parser.parse_args()
@@ -209,7 +210,7 @@ def main() -> int:
         rows = list(pool.map(compile_launch, *zip(*work, strict=True)))
     text = document(rows)
     print(text)
-    everything = len(work) == len(jobs(list(launches.configs()), list(TARGETS)))
+    everything = len(work) == len(jobs(launches.SETTINGS, list(TARGETS)))
     stale = arguments.check and everything and _is_stale(text)
     if not arguments.check and everything:
         DOCUMENT.write_text(text)

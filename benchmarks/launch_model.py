@@ -6,11 +6,13 @@
                    operations / (rate x share of the processors that have a program))
     other bytes = those of `roofline`, each once, + what other programs read again
 
-A round is a load that a program must wait for before its next load: the counter gives the record,
-the record an item, the item a row; in a loop with s stages, s - 1 blocks are loaded ahead. The
-rounds of the programs of a processor overlap, those of waves don't. Operations are those of
-`roofline`. Rows of the item table come from memory; everything else is in the cache. The model is
-of one GRU layer with a shared embedding, every lane alive, every item another one.
+A round is a load that a program must wait for before its next load: the record gives an item, the
+item a row; in a loop with s stages, s - 1 blocks are loaded ahead. Loads whose addresses are known
+at the same time are one round: the order of loads in the compiled code of each kernel was looked at
+(nvdisasm, sm_90). The rounds of the programs of a processor overlap, those of waves don't.
+Operations are those of `roofline`. Rows of the item table come from memory; everything else is in
+the cache. The model is of one GRU layer with a shared embedding, every lane alive, every item
+another one.
 """
 
 from __future__ import annotations
@@ -101,31 +103,32 @@ def program_rounds(launch: Launch, live: int, scored: int) -> float:
     """
     c, stages = launch.constants, launch.options.get("num_stages", 1)
     if launch.name == "gru_reset_after_fwd":
-        # counter, live, item and restart | own state
+        # record | the own state comes with the first slices
         loops = loop_rounds(c["K"], c["BLOCK_X"], stages) + loop_rounds(
             c["H"], c["BLOCK_K"], stages
         )
-        return float(3 + loops + 1)
+        return 1 + loops
     if launch.name == "scores":
-        # counter, live and scored, item | support
-        return float(3 + loop_rounds(c["H"], c["BLOCK_K"], stages) + c["CORRECT"])
+        # record | bias and support come with the first slices
+        return 1 + loop_rounds(c["H"], c["BLOCK_K"], stages)
     if launch.name == "lane_loss":
-        # counter, live and scored, own row, positive score or its item and then support
-        loops = loop_rounds(scored, c["BLOCK_U"])
-        return float(4 + c["CORRECT"] + loops * (2 if c["COLUMN_TERMS"] else 1))
+        # record | positive score and support come with the first parts, or scores
+        of_parts = loop_rounds(-(-scored // c["ROWS_A_PART"]), c["BLOCK_PARTS"])
+        of_scores = loop_rounds(scored, c["BLOCK_U"])
+        loops = of_parts if c["SOFTMAX_PARTS"] else of_scores
+        return 1 + loops + (of_scores if c["COLUMN_TERMS"] else 0)
     if launch.name == "row_gradients":
-        # counter, live and scored, item, row | owner, state of the row, bias, its state
-        return float(4 + loop_rounds(live, c["BLOCK_B"]) + c["SHARED"] + 3)
+        # record, row and bias with its state | row again and its state
+        return 2 + loop_rounds(live, c["BLOCK_B"], stages) + 1
     if launch.name == "gru_reset_after_gates_bwd":
-        # counter, live, scored | gates; the compiler loads four parts at a time
-        parts = -(-scored // c["ROWS_A_PART"])
-        return float(3 + -(-parts // 4) + 1)
+        # record | gates come with the parts; the compiler reads a tile of parts in two halves
+        return 1 + 2 * loop_rounds(c["PARTS"], c["BLOCK_PARTS"])
     if launch.name == "gru_reset_after_input_bwd":
-        # | counter, with dropout
-        return float(loop_rounds(c["H3"], c["BLOCK_K"], stages) + (c["THRESHOLD_X"] > 0))
+        # | the record, which only dropout needs, comes with the first slices
+        return loop_rounds(c["H3"], c["BLOCK_K"], stages)
     if launch.name == "cell_update":
-        # The input rows: counter, live, row, owner | deferred, item, row, state
-        return float(4 + loop_rounds(live, c["BLOCK_B"], stages) + 4)
+        # record | what is updated and the deferred gradients come with the first slices
+        return 1 + loop_rounds(live, c["BLOCK_B"], stages)
     raise ValueError(f"no model of the kernel {launch.name!r}; expected one of a GRU layer")
 
 
@@ -141,7 +144,7 @@ def table_bytes(launch: Launch, scored: int) -> float:
 
 
 def read_again(launch: Launch, live: int, scored: int) -> float:
-    """Bytes of a product's operands that a second and each further program reads."""
+    """Bytes that a second and each further program reads, or one program twice."""
     c, (first, second) = launch.constants, (*launch.grid, 1)[:2]
     if launch.name == "gru_reset_after_fwd":
         width = c["K"] + c["H"]
@@ -150,6 +153,7 @@ def read_again(launch: Launch, live: int, scored: int) -> float:
         elements = c["H"] * (scored * (second - 1) + live * (first - 1))
     elif launch.name == "row_gradients":
         elements = live * (scored * (second - 1) + c["H"] * (first - 1))
+        elements += scored * c["H"]  # the rows, once more before their update
     elif launch.name == "gru_reset_after_input_bwd":
         elements = c["H3"] * (live * (second - 1) + c["K"] * (first - 1))
     elif launch.name == "cell_update":

@@ -18,6 +18,8 @@ from triton.runtime.jit import JITFunction
 
 from gru4rec_fast.config import Config
 from gru4rec_fast.engines.contract import new_state
+from gru4rec_fast.kernels import _tile
+from gru4rec_fast.kernels.dependent_launch import LAUNCH_OPTION
 from gru4rec_fast.kernels.rank_counts import rank_counts
 from gru4rec_fast.kernels.top_k import top_k
 from gru4rec_fast.kernels.training_step import TrainingStep
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 N_ITEMS = 1000
 """V of the recorded models: large enough for every row index, small enough to build at once."""
 
-OPTIONS = ("num_warps", "num_stages")
+OPTIONS = ("num_warps", "num_stages", LAUNCH_OPTION)
 
 
 @dataclass(frozen=True)
@@ -93,14 +95,20 @@ def configs() -> dict[str, Config]:
     return presets | {"one-hot": one_hot_config()} | others
 
 
-def record(config: Config, precision: str = "tf32") -> list[Launch]:
-    """The launches of one training step, in order."""
+def record(
+    config: Config,
+    architecture: str | None = None,
+    precision: str = "tf32",
+    dependent_launches: bool = False,
+) -> list[Launch]:
+    """The launches of one training step, in order, with the tiles of an architecture."""
     spec = NetworkSpec.of(config, N_ITEMS)
     p = {name: torch.zeros(shape) for name, shape in spec.parameters.items()}
     state = new_state(OPTIMISERS[config.adapt](config), p)
     engine = TrainingStep(
         spec, p, list(state.values()), config, torch.ones(N_ITEMS, dtype=torch.int64),
-        block_steps=1, precision=precision,
+        block_steps=1, precision=precision, architecture=architecture,
+        dependent_launches=dependent_launches,
     )  # fmt: skip
     with recording() as launches:
         engine.launch_step()
@@ -117,9 +125,24 @@ def record_others(config: Config) -> list[Launch]:
     return launches
 
 
-def all_launches(config: Config) -> list[Launch]:
+LARGE = ", large table"
+"""Ends the name of a setting whose tables of items need 64-bit offsets."""
+SETTINGS = (*configs(), *(f"{name}{LARGE}" for name in ("rees46", "coveo", "one-hot")))
+"""What is compiled ahead of time."""
+
+
+def setting_launches(name: str, architecture: str) -> list[Launch]:
+    """The launches of one of SETTINGS."""
+    config = configs()[name.removesuffix(LARGE)]
+    if name.endswith(LARGE):
+        with patch.object(_tile, "LONG_FROM", 0):
+            return record(config, architecture)
+    return all_launches(config, architecture)
+
+
+def all_launches(config: Config, architecture: str | None = None) -> list[Launch]:
     """Every launch of a model: those of a training step, then the others."""
-    return record(config) + record_others(config)
+    return record(config, architecture) + record_others(config)
 
 
 @contextmanager

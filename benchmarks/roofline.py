@@ -62,8 +62,14 @@ class Cost:
         return max(self.bytes / chip.bandwidth, self.operations / rate)
 
 
+SCORE_ROWS = 64
+"""Rows of a tile of scores, a part of the softmax each."""
+
+
 def step_costs(config: Config, rows_a_part: int = 64) -> list[Cost]:
     """The kernels of a training step of one GRU layer with a shared embedding, in order.
+
+    rows_a_part: rows of a part of the state's gradient.
 
     Raises:
         ValueError: more layers, or another embedding.
@@ -74,6 +80,9 @@ def step_costs(config: Config, rows_a_part: int = 64) -> list[Cost]:
     rows = lanes + config.n_sample
     state, scores, weights = lanes * units, lanes * rows, 6 * units * units
     parts = -(-rows // rows_a_part)
+    # A plain softmax is summed from parts, other losses from the scores; smoothing needs both.
+    softmax = 2 * lanes * -(-rows // SCORE_ROWS) if config.loss == "cross-entropy" else 0
+    losses = softmax if softmax and not config.smoothing else softmax + scores
     kinds = reference.OPTIMISERS[config.adapt](config).state_kinds
     # parameter and state, each read and written
     updated = 2 * (1 + list(kinds.values()).count("element"))
@@ -82,8 +91,8 @@ def step_costs(config: Config, rows_a_part: int = 64) -> list[Cost]:
     of_rows, of_weights = (2, 1) if whole_rows else (updated, updated)
     floats_and_operations = {
         "gru_reset_after_fwd": (weights + 2 * state + 7 * state, 2 * lanes * weights),
-        "scores": (rows * units + state + scores, 2 * scores * units),
-        "lane_loss": ((2 if config.smoothing else 1) * scores, 10 * scores),
+        "scores": (rows * units + state + scores + softmax, 2 * scores * units),
+        "lane_loss": (losses, 10 * losses),
         "row_gradients": (
             of_rows * rows * units + scores + state + parts * state,
             4 * scores * units,

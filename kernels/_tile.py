@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+LONG_FROM = 2**31
+"""Elements of a table from which on offsets need 64 bits."""
 LOWEST = tl.constexpr(-1e30)
 """Minus infinity in a running maximum, but finite, so that LOWEST - LOWEST is no NaN."""
 
@@ -32,6 +34,20 @@ def depth_block(width: int, most: int) -> int:
     of zeros: 100 -> 64 (128 columns of work), where `most` allows it.
     """
     return min(most, max(16, triton.next_power_of_2(width)))
+
+
+def long_offsets(table: Tensor) -> bool:
+    """Whether elements of a table of items need 64 bits; 32 cost fewer registers."""
+    return table.numel() >= LONG_FROM
+
+
+@triton.jit
+def row_offset(item, LONG: tl.constexpr):
+    """The items' numbers in the width in which offsets in their table are computed."""
+    if LONG:
+        return item.to(tl.int64)
+    else:  # noqa: RET505 - Triton compiles one of the two branches
+        return item
 
 
 @triton.jit
@@ -61,7 +77,7 @@ def check(
 def check_offsets(name: str, *shape: int) -> None:
     """Raise ValueError unless offsets within a tensor of this shape fit in 32 bits.
 
-    Kernels compute offsets in buffers of lanes and rows in 32 bits, in tables of items in 64.
+    Kernels compute offsets in buffers of lanes and rows in 32 bits.
     """
     if math.prod(shape) >= 2**31:
         raise ValueError(

@@ -9,24 +9,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from gru4rec_fast.kernels.device_block import DeviceBlock, pack_block, record_words
+from gru4rec_fast.kernels.device_block import DeviceBlock, pack_block
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from gru4rec_fast.plan.block import StepBlock
 
 
 class BlockUpload:
-    """Fills the records and counters of a `DeviceBlock` on a CUDA or ROCm device."""
+    """Fills the records of a `DeviceBlock` on a CUDA or ROCm device."""
 
     def __init__(self, block: DeviceBlock) -> None:
         self.block = block
-        # The first row carries the counter, the others the records.
-        shape = (len(block.records) + 1, record_words(block.lanes, block.rows))
+        shape = block.records.shape
         self.host = [torch.zeros(shape, dtype=torch.int32, pin_memory=True) for _ in range(2)]
         device = block.records.device
         self.staged = [torch.zeros(shape, dtype=torch.int32, device=device) for _ in range(2)]
@@ -49,15 +48,12 @@ class BlockUpload:
         # Waits only if the host is two blocks ahead of the copies.
         self.sent[i].synchronize()
         host, staged = self.host[i], self.staged[i]
-        words = host.numpy()
-        pack_block(block, target.rows, words[1:], learning_rates)
-        words[0, :4] = np.array([0, block.first_step], dtype=np.int64).view(np.int32)
+        pack_block(block, target.rows, host.numpy(), learning_rates)
         with torch.cuda.stream(self.stream):
             self.stream.wait_event(self.used[i])
-            staged[: steps + 1].copy_(host[: steps + 1], non_blocking=True)
+            staged[:steps].copy_(host[:steps], non_blocking=True)
             self.sent[i].record(self.stream)
         current = torch.cuda.current_stream(self.device)
         current.wait_event(self.sent[i])
-        target.next.copy_(staged[0, :4].view(torch.int64))
-        target.records[:steps].copy_(staged[1 : steps + 1])
+        target.records[:steps].copy_(staged[:steps])
         self.used[i].record(current)

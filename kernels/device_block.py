@@ -3,21 +3,24 @@
 A block of T steps is one int32 array (T, words). Each step has a record. It holds, in this order
 and each field at a multiple of 16 words, so that loads are aligned:
 
-    live M, scored rows, the bits of the learning rate             (a header of 16 words)
-    item, source, restart, input_row, target_row                   (B each, as in _core.LaneBlock)
-    row_item, target_count, sample_count, input_lane               (U each, as in _core.MergedRows)
+    live M, scored rows, the bits of the learning rate, the step's number in two words
+                                                                   (a header of 16 words)
+    item, source, restart, input_row, target_row, target_item, owns_row           (B each)
+    row_item, target_count, sample_count, input_lane                               (U each)
 
-`input_lane[u]` is one of the lanes whose input is row u, -1 if there is none. This lane owns the
-row: it alone updates it. The header gives M and the number of scored rows. Kernels mask dead lanes
-and padding rows by it, so all steps have the same launches and one CUDA graph serves them all. The
-learning rate is there only where a schedule changes it.
+The first five fields of the lanes are those of `_core.LaneBlock`, the first three of the rows those
+of `_core.MergedRows`. `target_item` is the item of the target's row. `input_lane[u]` is one of the
+lanes whose input is row u, -1 if there is none; this lane owns the row, it alone updates it, and
+its `owns_row` is 1. The header gives M and the number of scored rows. Kernels mask dead lanes and
+padding rows by it, so all steps have the same launches. The learning rate is there only where a
+schedule changes it. Dropout and the slot of the state depend on the step's number, an int64 counted
+through all epochs.
 
-Two counters on the device say which step runs: `next`, the next step, and `current`, the step that
-is being trained. Each counter is a pair of int64: the step's place in the block, and the step's
-number counted through all epochs, on which dropout and the slot of the state depend. The first
-forward kernel of each layer reads `next`, and one of its programs copies it to `current`. All other
-kernels read `current`. The last kernel of a step sets `next` to the step after `current`. So no
-program reads a counter that another program of the same kernel may write.
+A launch gets the address of its step's record. All fields of a record are read at once: none of
+them tells where another lies, and what dead lanes and padding rows hold is dropped only then
+(`lane_values`, `row_values`). CUDA graphs are captured with these addresses, and replayed
+after the records have been filled anew. So kernels have no counter to read first, and there is none
+that one program writes and another reads.
 
 The state is stored twice, (2, B, H): step s reads slot s % 2 and writes the other slot. When a lane
 dies, lanes move left, and with one slot a lane could overwrite a state that another still reads.
@@ -40,48 +43,46 @@ if TYPE_CHECKING:
     from gru4rec_fast.plan.block import StepBlock
 
 ALIGNMENT = tl.constexpr(16)
-LIVE, SCORED, RATE = (tl.constexpr(i) for i in range(3))
-ITEM, SOURCE, RESTART, INPUT_ROW, TARGET_ROW = (tl.constexpr(i) for i in range(5))
+LIVE, SCORED, RATE, STEP_LOW, STEP_HIGH = (tl.constexpr(i) for i in range(5))
+ITEM, SOURCE, RESTART, INPUT_ROW, TARGET_ROW, TARGET_ITEM, OWNS_ROW = (
+    tl.constexpr(i) for i in range(7)
+)
 ROW_ITEM, TARGET_COUNT, SAMPLE_COUNT, INPUT_LANE = (tl.constexpr(i) for i in range(4))
-LANE_FIELDS, ROW_FIELDS = tl.constexpr(5), tl.constexpr(4)
+LANE_FIELDS, ROW_FIELDS = tl.constexpr(7), tl.constexpr(4)
 
 
 @triton.jit
-def step_record(block_ptr, counter_ptr, B: tl.constexpr, U: tl.constexpr):
-    """Where the record of the counter's step begins."""
-    words: tl.constexpr = (
-        ALIGNMENT
-        + LANE_FIELDS * ((B + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
-        + ROW_FIELDS * ((U + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
-    )
-    return block_ptr + tl.load(counter_ptr) * words
+def step_number(record):
+    """The step's number, int64."""
+    low = tl.load(record + STEP_LOW).to(tl.int64) & 0xFFFFFFFF
+    return (tl.load(record + STEP_HIGH).to(tl.int64) << 32) | low
 
 
 @triton.jit
-def begin_step(next_ptr):
-    """Copy `next` to `current`; for one program of a kernel that reads `next`."""
-    tl.store(next_ptr + 2, tl.load(next_ptr))
-    tl.store(next_ptr + 3, tl.load(next_ptr + 1))
+def old_slot(record, B: tl.constexpr):
+    """First row, in a state (2 B, H), of the slot that the step reads."""
+    return (tl.load(record + STEP_LOW) & 1) * B
 
 
 @triton.jit
-def end_step(current_ptr):
-    """Set `next` to the step after `current`; for one program of the last kernel of a step."""
-    tl.store(current_ptr - 2, tl.load(current_ptr) + 1)
-    tl.store(current_ptr - 1, tl.load(current_ptr + 1) + 1)
+def new_slot(record, B: tl.constexpr):
+    """First row, in a state (2 B, H), of the slot that the step writes."""
+    return ((tl.load(record + STEP_LOW) + 1) & 1) * B
 
 
 @triton.jit
-def lane_field(record, FIELD: tl.constexpr, B: tl.constexpr):
-    """Where the B values of a field of the lanes begin."""
-    return record + ALIGNMENT + FIELD * ((B + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+def lane_values(record, FIELD: tl.constexpr, lane, B: tl.constexpr):
+    """Values of a field of the lanes; those of dead lanes mean nothing."""
+    values = record + ALIGNMENT + FIELD * ((B + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+    return tl.load(values + lane, mask=lane < B, other=0)
 
 
 @triton.jit
-def row_field(record, FIELD: tl.constexpr, B: tl.constexpr, U: tl.constexpr):
-    """Where the U values of a field of the unique rows begin."""
+def row_values(record, FIELD: tl.constexpr, u, B: tl.constexpr, U: tl.constexpr):
+    """Values of a field of the unique rows; those behind the scored rows mean nothing."""
     lanes: tl.constexpr = LANE_FIELDS * ((B + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
-    return record + ALIGNMENT + lanes + FIELD * ((U + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+    field: tl.constexpr = FIELD * ((U + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+    return tl.load(record + ALIGNMENT + lanes + field + u, mask=u < U, other=0)
 
 
 def _round_up(n: int) -> int:
@@ -90,12 +91,10 @@ def _round_up(n: int) -> int:
 
 @dataclass(frozen=True)
 class DeviceBlock:
-    """Records and counters of a block of steps, on one device."""
+    """The records of a block of steps, on one device."""
 
     records: Tensor
     """(T, words) int32, see the module's docstring."""
-    counters: Tensor
-    """(2, 2) int64: `next` and `current`."""
     lanes: int
     """B"""
     rows: int
@@ -105,19 +104,7 @@ class DeviceBlock:
     def empty(cls, steps: int, lanes: int, rows: int, device: torch.device) -> DeviceBlock:
         """Room for blocks of at most `steps` steps."""
         words = record_words(lanes, rows)
-        records = torch.zeros((steps, words), dtype=torch.int32, device=device)
-        counters = torch.zeros((2, 2), dtype=torch.int64, device=device)
-        return cls(records, counters, lanes, rows)
-
-    @property
-    def next(self) -> Tensor:
-        """(2,) The counter that the first forward kernel of each layer gets."""
-        return self.counters[0]
-
-    @property
-    def current(self) -> Tensor:
-        """(2,) The counter that all other kernels of a step get."""
-        return self.counters[1]
+        return cls(torch.zeros((steps, words), dtype=torch.int32, device=device), lanes, rows)
 
 
 class SingleStep:
@@ -126,7 +113,9 @@ class SingleStep:
     The names and meanings of the fields are those of the module's docstring.
     """
 
-    LANES = ("item", "source", "restart", "input_row", "target_row")
+    LANES = (
+        "item", "source", "restart", "input_row", "target_row", "target_item", "owns_row",
+    )  # fmt: skip
     ROWS = ("row_item", "target_count", "sample_count", "input_lane")
 
     def __init__(self, block: DeviceBlock) -> None:
@@ -176,14 +165,21 @@ def pack_block(
     out = out[:steps]
     out[:, LIVE.value] = block.live
     out[:, SCORED.value] = block.scored
+    number = block.first_step + np.arange(steps, dtype=np.int64)
+    out[:, STEP_LOW.value : STEP_HIGH.value + 1] = number[:, None].view(np.int32)
     if learning_rates is not None:
         out[:, RATE.value] = learning_rates.astype(np.float32).view(np.int32)
-    lane_values = (block.inputs, block.source, block.restarts, block.input_row, block.target_row)
+    owner = input_lanes(block)
+    owns = np.take_along_axis(owner, np.maximum(block.input_row, 0), axis=1) == np.arange(lanes)
+    of_lanes = (
+        block.inputs, block.source, block.restarts, block.input_row, block.target_row,
+        block.targets, owns,
+    )  # fmt: skip
     at = ALIGNMENT.value
-    for values in lane_values:
+    for values in of_lanes:
         out[:, at : at + lanes] = values
         at += _round_up(lanes)
-    for values in (block.rows, block.target_count, block.sample_count, input_lanes(block)):
+    for values in (block.rows, block.target_count, block.sample_count, owner):
         out[:, at : at + values.shape[1]] = values
         at += _round_up(rows)
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gru4rec_fast.kernels._tile import check
-from gru4rec_fast.kernels._tuning import tiles_for
+from gru4rec_fast.kernels._tuning import Tiles, architecture_of, tiles_for
 from gru4rec_fast.kernels.cells.gru_reset_after import GRUResetAfter, input_gradient
 from gru4rec_fast.kernels.device_block import DeviceBlock, SingleStep
 from gru4rec_fast.kernels.dropout import NO_DROPOUT, dropout_constants
@@ -23,6 +23,10 @@ from gru4rec_fast.kernels.row_gradients import row_gradients
 from gru4rec_fast.kernels.sampled_loss import LossBuffers, LossOptions
 from gru4rec_fast.kernels.sampled_loss import sampled_loss as launch_sampled_loss
 from gru4rec_fast.kernels.step_context import StepContext
+
+
+def _tiles(lanes: int, precision: str, device: torch.device) -> Tiles:
+    return tiles_for(lanes, precision, architecture_of(device))
 
 
 class _GRUStep(torch.autograd.Function):
@@ -35,11 +39,11 @@ class _GRUStep(torch.autograd.Function):
         block = DeviceBlock.empty(1, lanes, 1, x.device)
         every = torch.arange(lanes, dtype=torch.int32, device=x.device)
         SingleStep(block).set_lanes(item=every, source=every)  # lane j reads row j and state j
-        context = StepContext(block, 0, tiles_for(lanes, precision), precision)
+        context = StepContext(block, 0, _tiles(lanes, precision, x.device), precision)
         weights = [Parameter(w) for w in (w_ih, w_hh, b_ih, b_hh)]
         layer = GRUResetAfter(context, weights, x, NO_DROPOUT, NO_DROPOUT)
         layer.state[0] = h
-        layer.forward()
+        layer.forward(0)
         ctx.save_for_backward(w_ih, w_hh)
         ctx.layer = layer
         return layer.state[1].clone()  # a view would keep both slots
@@ -48,9 +52,9 @@ class _GRUStep(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (_, w_hh), layer, d = ctx.saved_tensors, ctx.layer, gradients[0].contiguous()
         with torch.cuda.device_of(d):
-            d_x, d_h = layer.backward(d, rows_a_part=0).clone(), torch.empty_like(layer.h)
+            d_x, d_h = layer.backward(0, d, rows_a_part=0).clone(), torch.empty_like(layer.h)
             input_gradient(
-                layer.context, layer.d_h_gates, w_hh, d_h, dropout_constants(NO_DROPOUT, "X")
+                layer.context, 0, layer.d_h_gates, w_hh, d_h, dropout_constants(NO_DROPOUT, "X")
             )
         d_h += d * layer.gates[1]
         return (
@@ -97,17 +101,17 @@ class _SampledLoss(torch.autograd.Function):
         rows, index = torch.unique(columns, return_inverse=True)
         block = DeviceBlock.empty(1, lanes, len(columns), h.device)
         step = SingleStep(block)
-        step.set_lanes(target_row=index[:lanes])
+        step.set_lanes(target_row=index[:lanes], target_item=targets)
         step.set_rows(
             row_item=rows,
             target_count=torch.bincount(index[:lanes], minlength=len(rows)),
             sample_count=torch.bincount(index[lanes:], minlength=len(rows)),
         )
-        context = StepContext(block, 0, tiles_for(lanes, precision), precision)
+        context = StepContext(block, 0, _tiles(lanes, precision, h.device), precision)
         buffers = LossBuffers.empty(block, options.loss, units, context.tiles)
         state = torch.stack([h, h])
         correction = options.correction(log_support)
-        launch_sampled_loss(context, state, w, b, correction, buffers, options)
+        launch_sampled_loss(context, 0, state, w, b, correction, buffers, options)
         ctx.save_for_backward(w, b, rows)
         ctx.rest = context, state, correction, buffers, options, sparse
         return buffers.losses.sum() / lanes
@@ -120,10 +124,10 @@ class _SampledLoss(torch.autograd.Function):
         g_b = torch.zeros((context.block.rows, 1), device=w.device)
         with torch.cuda.device_of(w):
             row_gradients(
-                context, state, Parameter(w), Parameter(b), correction, buffers, options,
+                context, 0, state, Parameter(w), Parameter(b), correction, buffers, options,
                 deferred=g_w, deferred_bias=g_b,
             )  # fmt: skip
-        parts = -(-len(rows) // context.tiles.rows)
+        parts = -(-len(rows) // context.tiles.gradient_rows)
         d_h = buffers.d_state[:parts].sum(dim=0)
         whole = [_of_table(rows, g[: len(rows)] * gradients[0], t, sparse)
                  for g, t in ((g_w, w), (g_b, b))]  # fmt: skip

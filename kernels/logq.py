@@ -13,12 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import triton
 import triton.language as tl
 
-from gru4rec_fast.kernels.device_block import (
-    ROW_ITEM,
-    SAMPLE_COUNT,
-    TARGET_COUNT,
-    row_field,
-)
+from gru4rec_fast.kernels.device_block import SAMPLE_COUNT, TARGET_COUNT, row_values
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,20 +29,19 @@ class Correction(NamedTuple):
 
 
 @triton.jit
-def row_columns(record, u, in_u, correction, CORRECT: tl.constexpr, B: tl.constexpr,
-                U: tl.constexpr):  # fmt: skip
+def row_columns(
+    record, u, in_u, log_q_ptr, correction, CORRECT: tl.constexpr, B: tl.constexpr, U: tl.constexpr
+):
     """How many columns the unique rows u have as targets and as samples, and their corrections.
 
     Returns counts of the targets, their corrections, and the same of the samples, all (rows,).
-    Without CORRECT the first counts are of all columns.
+    Without CORRECT the first counts are of all columns. log_q_ptr: log(support) of each unique row.
     """
-    targets = tl.load(row_field(record, TARGET_COUNT, B, U) + u, mask=in_u, other=0)
-    samples = tl.load(row_field(record, SAMPLE_COUNT, B, U) + u, mask=in_u, other=0)
-    targets, samples = targets.to(tl.float32), samples.to(tl.float32)
+    targets = row_values(record, TARGET_COUNT, u, B, U).to(tl.float32)
+    samples = row_values(record, SAMPLE_COUNT, u, B, U).to(tl.float32)
     none = tl.zeros_like(targets)
     if CORRECT:
-        item = tl.load(row_field(record, ROW_ITEM, B, U) + u, mask=in_u, other=0)
-        log_q = tl.load(correction.log_support + item, mask=in_u, other=0.0)
+        log_q = tl.load(log_q_ptr + u, mask=in_u, other=0.0)
         of_targets = correction.logq * log_q
         columns = targets, of_targets, samples, of_targets * correction.alpha
     else:

@@ -22,18 +22,20 @@ from typing import TYPE_CHECKING
 import triton
 import triton.language as tl
 
-from gru4rec_fast.kernels._tile import appended, width_block
+from gru4rec_fast.kernels._tile import appended, long_offsets, row_offset, width_block
+from gru4rec_fast.kernels.dependent_launch import wait_for_writes
 from gru4rec_fast.kernels.device_block import (
     INPUT_LANE,
     LIVE,
     ROW_ITEM,
     SCORED,
     TARGET_ROW,
-    lane_field,
-    row_field,
-    step_record,
+    lane_values,
+    new_slot,
+    row_values,
 )
 from gru4rec_fast.kernels.logq import row_columns
+from gru4rec_fast.kernels.optimisers.step import learning_rate, load_states, update_tile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,9 +48,9 @@ if TYPE_CHECKING:
 
 @triton.jit
 def row_gradients_kernel(
-    block_ptr, counter_ptr, state_ptr, scores_ptr, weights_ptr, statistics_ptr,
+    record_ptr, state_ptr, scores_ptr, weights_ptr, log_q_ptr, statistics_ptr,
     table, bias, deferred_ptr, deferred_bias_ptr, d_state_ptr, correction, update_options,
-    B: tl.constexpr, U: tl.constexpr, H: tl.constexpr,
+    B: tl.constexpr, U: tl.constexpr, H: tl.constexpr, LONG: tl.constexpr, DEPENDENT: tl.constexpr,
     GRADIENT: tl.constexpr, N_STATISTICS: tl.constexpr, OPTIONS: tl.constexpr,
     COLUMN_GRADIENT: tl.constexpr, CORRECT: tl.constexpr,
     ACTIVATE: tl.constexpr, BACKWARD: tl.constexpr, ACTIVATION: tl.constexpr,
@@ -57,23 +59,31 @@ def row_gradients_kernel(
 ):  # fmt: skip
     """A program updates a tile of rows and columns, and writes its part of the state's gradient."""
     # tile: BLOCK_U unique rows, BLOCK_H columns
-    record = step_record(block_ptr, counter_ptr, B, U)
-    state = (tl.load(counter_ptr + 1) + 1) % 2 * B
-    live, scored = tl.load(record + LIVE), tl.load(record + SCORED)
+    live, scored = tl.load(record_ptr + LIVE), tl.load(record_ptr + SCORED)
+    state = new_slot(record_ptr, B)
     u = tl.program_id(0) * BLOCK_U + tl.arange(0, BLOCK_U)
     column = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
+    item = row_values(record_ptr, ROW_ITEM, u, B, U)
+    if UPDATE is not None:
+        rate = learning_rate(record_ptr, update_options)
+        if SHARED:
+            owner = row_values(record_ptr, INPUT_LANE, u, B, U)
+    wait_for_writes(DEPENDENT)
     if tl.program_id(0) * BLOCK_U >= scored:
         return
 
     # load: the rows before their update
     in_u, in_h = u < scored, column < H
     mask = in_u[:, None] & in_h[None, :]
-    item = tl.load(row_field(record, ROW_ITEM, B, U) + u, mask=in_u, other=0).to(tl.int64)
     weight = tl.load(weights_ptr + u, mask=in_u, other=0.0)
-    at = item[:, None] * H + column[None, :]
+    at = row_offset(item, LONG)[:, None] * H + column[None, :]
     w = tl.load(table.theta + at, mask=mask, other=0.0)
+    of_bias = in_u & (tl.program_id(1) == 0)
+    if UPDATE is not None:
+        bias_theta = tl.load(bias.theta + item, mask=of_bias, other=0.0)
+        bias_states = load_states(bias, item, of_bias, item, of_bias, None)
     if COLUMN_GRADIENT is not None:
-        columns = row_columns(record, u, in_u, correction, CORRECT, B, U)
+        columns = row_columns(record_ptr, u, in_u, log_q_ptr, correction, CORRECT, B, U)
         targets, of_targets, samples, of_samples = columns
 
     # maths: gradient of the rows, and their share of the state's, BLOCK_B lanes at a time
@@ -85,7 +95,7 @@ def row_gradients_kernel(
         alive = lane < live
         pair = in_u[:, None] & alive[None, :]
         s = tl.load(scores_ptr + lane[None, :] * U + u[:, None], mask=pair, other=0.0)
-        own = tl.load(lane_field(record, TARGET_ROW, B) + lane, mask=alive, other=-1)
+        own = lane_values(record_ptr, TARGET_ROW, lane, B)
         is_own = (u[:, None] == own[None, :]).to(tl.float32)
         statistics = ()
         for i in tl.static_range(N_STATISTICS):
@@ -110,21 +120,25 @@ def row_gradients_kernel(
     # store: update the rows; rows that are inputs too defer their gradient to the cell's update
     if UPDATE is not None:
         if SHARED:
-            owner = tl.load(row_field(record, INPUT_LANE, B, U) + u, mask=in_u, other=-1)
             is_input = mask & (owner >= 0)[:, None]
             tl.store(deferred_ptr + owner[:, None] * H + column[None, :], g, mask=is_input)
             mask = mask & (owner < 0)[:, None]
-        UPDATE(table, at, w, g, mask, update_options)
-        mask = in_u & (tl.program_id(1) == 0)
-        theta = tl.load(bias.theta + item, mask=mask, other=0.0)
-        UPDATE(bias, item, theta, g_bias, mask, update_options)
+        # Read again, from the cache: kept through the loop, they would cost registers.
+        w = tl.load(table.theta + at, mask=mask, other=0.0)
+        states = load_states(table, at, mask, at, mask, None)
+        update_tile(table, at, mask, at, mask, w, states, g, rate, update_options, UPDATE, None, H)
+        update_tile(
+            bias, item, of_bias, item, of_bias, bias_theta, bias_states, g_bias, rate,
+            update_options, UPDATE, None, 1,
+        )  # fmt: skip
     else:
         tl.store(deferred_ptr + u[:, None] * H + column[None, :], g, mask=mask)
-        tl.store(deferred_bias_ptr + u, g_bias, mask=in_u & (tl.program_id(1) == 0))
+        tl.store(deferred_bias_ptr + u, g_bias, mask=of_bias)
 
 
 def row_gradients(
     context: StepContext,
+    t: int,
     state: Tensor,
     w: Parameter,
     bias: Parameter,
@@ -145,17 +159,18 @@ def row_gradients(
     """
     block, tiles, update, units = context.block, context.tiles, context.update, w.theta.shape[1]
     block_h = width_block(units, tiles.columns)
-    row_gradients_kernel[(triton.cdiv(block.rows, tiles.rows), triton.cdiv(units, block_h))](
-        block.records, block.current, state, buffers.scores, buffers.weights, buffers.statistics,
-        w, bias, deferred, deferred if deferred_bias is None else deferred_bias,
+    grid = (triton.cdiv(block.rows, tiles.gradient_rows), triton.cdiv(units, block_h))
+    row_gradients_kernel[grid](
+        block.records[t], state, buffers.scores, buffers.weights, buffers.log_q,
+        buffers.statistics, w, bias, deferred, deferred if deferred_bias is None else deferred_bias,
         buffers.d_state, correction, () if update is None else update.options,
-        B=block.lanes, U=block.rows, H=units,
+        B=block.lanes, U=block.rows, H=units, LONG=long_offsets(w.theta),
         GRADIENT=options.loss.gradient, N_STATISTICS=options.loss.n_statistics,
         OPTIONS=options.values, COLUMN_GRADIENT=options.loss.column_gradient,
         CORRECT=options.corrects, ACTIVATE=options.activation.activate,
         BACKWARD=options.activation.backward, ACTIVATION=options.activation_parameters,
         UPDATE=None if update is None else update.function, SHARED=shared,
         PRECISION=context.precision,
-        BLOCK_U=tiles.rows, BLOCK_H=block_h, BLOCK_B=tiles.loss_lanes,
-        num_warps=tiles.warps, num_stages=1,  # few rounds to overlap, and registers are short
+        BLOCK_U=tiles.gradient_rows, BLOCK_H=block_h, BLOCK_B=tiles.gradient_lanes,
+        num_warps=tiles.warps, num_stages=tiles.gradient_stages, **context.launch,
     )  # fmt: skip

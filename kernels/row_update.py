@@ -23,30 +23,32 @@ from typing import TYPE_CHECKING
 import triton
 import triton.language as tl
 
+from gru4rec_fast.kernels.dependent_launch import wait_for_writes
 from gru4rec_fast.kernels.device_block import (
     INPUT_LANE,
     INPUT_ROW,
     LIVE,
     ROW_ITEM,
     SCORED,
-    lane_field,
-    row_field,
-    step_record,
+    lane_values,
+    row_values,
 )
+from gru4rec_fast.kernels.optimisers.step import learning_rate, load_states, update_tile
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gru4rec_fast.kernels.device_block import DeviceBlock
     from gru4rec_fast.kernels.optimisers import Update
     from gru4rec_fast.kernels.parameter import Parameter
+    from gru4rec_fast.kernels.step_context import StepContext
 
 
 @triton.jit
 def row_update_kernel(
-    block_ptr, counter_ptr, parameter, gradient_ptr, update_options,
+    record_ptr, parameter, gradient_ptr, update_options,
     B: tl.constexpr, U: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
-    SCORED_ROWS: tl.constexpr, INPUT_ROWS: tl.constexpr, UPDATE: tl.constexpr,
+    SCORED_ROWS: tl.constexpr, INPUT_ROWS: tl.constexpr, DEPENDENT: tl.constexpr,
+    UPDATE: tl.constexpr, ROW_STATE: tl.constexpr,
     BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """A program updates a few rows; of a table those that are scored, inputs, or either."""
@@ -54,26 +56,31 @@ def row_update_kernel(
     r = tl.program_id(0) * BLOCK_R + tl.arange(0, BLOCK_R)
     column = tl.arange(0, BLOCK_C)
     in_row, row = r < ROWS, r
+    rate = learning_rate(record_ptr, update_options)
     if SCORED_ROWS or INPUT_ROWS:
-        record = step_record(block_ptr, counter_ptr, B, U)
+        row = row_values(record_ptr, ROW_ITEM, r, B, U).to(tl.int64)
         touched = r < 0
         if SCORED_ROWS:
-            touched = r < tl.load(record + SCORED)
+            touched = r < tl.load(record_ptr + SCORED)
         if INPUT_ROWS:
             # Behind the step's last row a record can hold what an earlier block left there.
-            lane = tl.load(row_field(record, INPUT_LANE, B, U) + r, mask=in_row, other=-1)
-            is_lane = (lane >= 0) & (lane < tl.load(record + LIVE))
-            read = tl.load(lane_field(record, INPUT_ROW, B) + lane, mask=is_lane, other=-1)
-            touched = touched | (read == r)
+            lane = row_values(record_ptr, INPUT_LANE, r, B, U)
+            is_lane = (lane >= 0) & (lane < tl.load(record_ptr + LIVE))
+            read = lane_values(record_ptr, INPUT_ROW, tl.where(is_lane, lane, B), B)
+            touched = touched | (is_lane & (read == r))
         in_row = in_row & touched
-        row = tl.load(row_field(record, ROW_ITEM, B, U) + r, mask=in_row, other=0).to(tl.int64)
+    wait_for_writes(DEPENDENT)
 
     # load, maths and store
     mask = in_row[:, None] & (column < WIDTH)[None, :]
     at = row[:, None] * WIDTH + column[None, :]
     g = tl.load(gradient_ptr + r[:, None] * WIDTH + column[None, :], mask=mask, other=0.0)
     theta = tl.load(parameter.theta + at, mask=mask, other=0.0)
-    UPDATE(parameter, row, in_row, at, theta, g, mask, update_options, WIDTH)
+    states = load_states(parameter, at, mask, row[:, None], in_row[:, None], ROW_STATE)
+    update_tile(
+        parameter, at, mask, row[:, None], in_row[:, None], theta, states, g, rate, update_options,
+        UPDATE, ROW_STATE, WIDTH,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,14 +95,16 @@ class RowUpdate:
     inputs: bool = False
     """Of a table, whether the step updates the rows that lanes read."""
 
-    def launch(self, block: DeviceBlock, update: Update) -> None:
-        """Update the rows of the current step."""
+    def launch(self, context: StepContext, t: int, update: Update) -> None:
+        """Update the rows of step t of the block."""
         rows, width = len(self.gradient), self.gradient[0].numel()
         block_c = triton.next_power_of_2(width)
         block_r = max(1, 1024 // block_c) if width > 1 else 128
         row_update_kernel[(triton.cdiv(rows, block_r),)](
-            block.records, block.current, self.parameter, self.gradient, update.options,
-            B=block.lanes, U=block.rows, ROWS=rows, WIDTH=width,
-            SCORED_ROWS=self.scored, INPUT_ROWS=self.inputs, UPDATE=update.function,
+            context.block.records[t], self.parameter, self.gradient, update.options,
+            B=context.block.lanes, U=context.block.rows, ROWS=rows, WIDTH=width,
+            SCORED_ROWS=self.scored, INPUT_ROWS=self.inputs,
+            UPDATE=update.function, ROW_STATE=update.row_state,
             BLOCK_R=block_r, BLOCK_C=block_c, num_warps=4 if block_c <= 2048 else 16,
+            **context.launch,
         )  # fmt: skip

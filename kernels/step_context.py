@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gru4rec_fast.kernels.dependent_launch import LAUNCH_OPTION
+
 if TYPE_CHECKING:
     from gru4rec_fast.kernels._tuning import Tiles
     from gru4rec_fast.kernels.device_block import DeviceBlock
@@ -23,3 +25,11 @@ class StepContext:
     """Of the products, 'tf32' or 'ieee'."""
     update: Update | None = None
     """The optimiser; None where kernels write gradients and do not apply them."""
+    dependent: bool = False
+    """Whether kernels are launched as `dependent_launch` says."""
+
+    @property
+    def launch(self) -> dict[str, bool]:
+        """Constants and options of every launch."""
+        options = {LAUNCH_OPTION: True} if self.dependent else {}
+        return {"DEPENDENT": self.dependent, **options}

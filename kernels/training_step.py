@@ -10,8 +10,8 @@ layer has two kernels forward and two backward and no input gradient, which make
 optimiser of whole rows adds a `row_update` for each parameter.
 
 `TrainingStep.train_block` packs a planned block into pinned memory and uploads it on a side stream
-while the block before it still trains. Then it replays a CUDA graph of several steps until the
-block is done. Kernels find their step by a counter on the device, so one graph serves every block.
+while the block before it still trains. Then it replays the CUDA graph of the whole block. Each of
+the graph's kernels has the address of its step's record, so it serves every block of this length.
 All buffers are allocated once, and the losses stay on the device. On CPU tensors, in the
 interpreter, the same launches run one after the other without a graph.
 """
@@ -24,7 +24,7 @@ import torch
 
 from gru4rec_fast import reference
 from gru4rec_fast.kernels._tile import check, check_offsets
-from gru4rec_fast.kernels._tuning import tiles_for
+from gru4rec_fast.kernels._tuning import architecture_of, tiles_for
 from gru4rec_fast.kernels.block_upload import BlockUpload
 from gru4rec_fast.kernels.cell_update import InputRows
 from gru4rec_fast.kernels.cells import CELLS, Layer
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["CELLS", "LOSSES", "OPTIMISERS", "TrainingStep"]
 
 GRAPH_STEPS = 16
-"""Steps of the larger graph; the rest of a block replays a graph of one step."""
+"""Steps of a graph of a shorter block; what is left of it then is launched without a graph."""
 
 
 class TrainingStep:
@@ -69,6 +69,8 @@ class TrainingStep:
         block_steps: most steps of a block.
         precision: of the products, 'tf32' or 'ieee'.
         optimiser: its class has the name of a key of OPTIMISERS; None for that of `config`.
+        architecture: of `_tuning.ARCHITECTURES`, whose tiles are used; None for the device's.
+        dependent_launches: see `dependent_launch`; NVIDIA GPUs of compute capability 9.0 or later.
 
     Raises:
         ValueError: a loss, cell, optimiser or precision that the kernels do not have; a wrong
@@ -87,6 +89,8 @@ class TrainingStep:
         block_steps: int,
         precision: str = "tf32",
         optimiser: reference.Optimiser | None = None,
+        architecture: str | None = None,
+        dependent_launches: bool = False,
     ) -> None:
         optimiser = optimiser or reference.OPTIMISERS[config.adapt](config)
         _known("loss", config.loss, LOSSES)
@@ -99,10 +103,13 @@ class TrainingStep:
         self.table, self.shared = parameters[spec.input_table], spec.shared
         device, units = self.w.theta.device, spec.layers[-1].units
         lanes = config.batch_size
-        tiles = tiles_for(lanes, precision)
         self.block = DeviceBlock.empty(block_steps, lanes, 2 * lanes + config.n_sample, device)
         rule = OPTIMISERS[optimiser.name]
-        self.update = rule.of(optimiser, self.block if config.has_schedule else None)
+        tiles = tiles_for(
+            lanes, precision, architecture or architecture_of(device),
+            0 if rule.whole_rows else len(state),
+        )  # fmt: skip
+        self.update = rule.of(optimiser, config.has_schedule)
         self.row_updates: dict[str, RowUpdate] = {}
         if rule.whole_rows:
             self.row_updates = _row_updates(spec, parameters, self.block.rows)
@@ -112,7 +119,9 @@ class TrainingStep:
             }
             self.table = parameters[spec.input_table]
         fused = None if rule.whole_rows else self.update
-        self.context = StepContext(self.block, config.seed, tiles, precision, fused)
+        self.context = StepContext(
+            self.block, config.seed, tiles, precision, fused, dependent_launches
+        )  # fmt: skip
         self.layers = _layers(self.context, spec, parameters)
         self.options = LossOptions.of(config)
         self.loss = LossBuffers.empty(self.block, self.options.loss, units, tiles)
@@ -123,7 +132,8 @@ class TrainingStep:
             self.deferred = self.row_updates["Wy.weight"].gradient
             self.deferred_bias = self.row_updates["By.weight"].gradient
         self.upload = BlockUpload(self.block) if device.type == "cuda" else None
-        self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self.graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
+        """By the first of the block's steps that they train, and the step behind the last."""
         self._capture_stream: torch.cuda.Stream | None = None
         self.warm = False
         self._live = lanes
@@ -171,7 +181,7 @@ class TrainingStep:
         steps, lanes = len(block), block.inputs.shape[1]
         if lanes != self.block.lanes:
             raise ValueError(f"the block has {lanes} lanes; expected {self.block.lanes}")
-        if (learning_rates is not None) != (len(self.update.options.schedule) > 0):
+        if (learning_rates is not None) != (len(self.update.options.learning_rate) == 0):
             raise ValueError("learning_rates are given without a schedule, or missing with one")
         with torch.cuda.device_of(self.w.theta):
             self._send(block, learning_rates)
@@ -189,54 +199,57 @@ class TrainingStep:
     def _send(self, block: StepBlock, learning_rates: NDArray[np.float64] | None) -> None:
         if self.upload is None:
             pack_block(block, self.block.rows, self.block.records.numpy(), learning_rates)
-            self.block.next.copy_(torch.tensor([0, block.first_step]))
         else:
             self.upload.send(block, learning_rates)
 
     def _run_steps(self, steps: int) -> None:
-        if self.upload is None or not self.warm:
-            for _ in range(steps):
-                self.launch_step()
-            self.warm = True  # all kernels are compiled, so the next block can capture
-            return
-        if not self.graphs:
-            self.graphs = {n: self._capture(n) for n in (GRAPH_STEPS, 1)}
-        for _ in range(steps // GRAPH_STEPS):
-            self.graphs[GRAPH_STEPS].replay()
-        for _ in range(steps % GRAPH_STEPS):
-            self.graphs[1].replay()
+        whole = 0  # steps that graphs train; without them, and while kernels compile, none
+        if self.upload is not None and self.warm:
+            most = len(self.block.records)
+            whole = steps if steps == most else steps // GRAPH_STEPS * GRAPH_STEPS
+            size = most if steps == most else GRAPH_STEPS
+            for first in range(0, whole, size):
+                self.graph(first, first + size).replay()
+        for t in range(whole, steps):
+            self.launch_step(t)
+        self.warm = True
 
-    def _capture(self, steps: int) -> torch.cuda.CUDAGraph:
+    def graph(self, first: int, end: int) -> torch.cuda.CUDAGraph:
+        """The graph of some steps of the block, captured when it is first asked for."""
+        if (first, end) in self.graphs:
+            return self.graphs[first, end]
         if self._capture_stream is None:
             # torch's own stream for captures is on the device that was current at its first one.
             self._capture_stream = torch.cuda.Stream(self.w.theta.device)
         graph, stream = torch.cuda.CUDAGraph(), self._capture_stream
         with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-            for _ in range(steps):
-                self.launch_step()
+            for t in range(first, end):
+                self.launch_step(t)
+        self.graphs[first, end] = graph
         return graph
 
-    def launch_step(self) -> None:
-        """Launch the kernels of one step, in order."""
+    def launch_step(self, t: int = 0) -> None:
+        """Launch the kernels of step t of the block, in order."""
         context, loss, top = self.context, self.loss, self.layers[-1]
         for layer in self.layers:
-            layer.forward()
+            layer.forward(t)
         sampled_loss(
-            context, top.state, self.w.theta, self.bias.theta, self.correction, loss, self.options
-        )
+            context, t, top.state, self.w.theta, self.bias.theta, self.correction, loss,
+            self.options,
+        )  # fmt: skip
         row_gradients(
-            context, top.state, self.w, self.bias, self.correction, loss, self.options,
+            context, t, top.state, self.w, self.bias, self.correction, loss, self.options,
             deferred=self.deferred, deferred_bias=self.deferred_bias, shared=self.shared,
         )  # fmt: skip
-        d_state, rows_a_part = loss.d_state, context.tiles.rows
+        d_state, rows_a_part = loss.d_state, context.tiles.gradient_rows
         for layer in reversed(self.layers):
-            d_state = layer.backward(d_state, rows_a_part)
+            d_state = layer.backward(t, d_state, rows_a_part)
             rows_a_part = 0
         rows = InputRows(self.table, d_state, self.deferred if self.shared else None)
         for layer in reversed(self.layers):
-            layer.update(rows if layer is self.layers[0] else None)
+            layer.update(t, rows if layer is self.layers[0] else None)
         for each in self.row_updates.values():
-            each.launch(self.block, self.update)
+            each.launch(context, t, self.update)
 
 
 def _known(what: str, name: str, known: Collection[str]) -> None:

@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 PRECISION = os.environ.get("GRU4REC_FAST_PRECISION", "tf32")
 """How the kernels multiply in training: 'tf32', or 'ieee' for exact float32."""
+DEPENDENT_LAUNCHES = os.environ.get("GRU4REC_FAST_DEPENDENT_LAUNCHES", "0") == "1"
+"""Whether a kernel of a step begins before the one before it has ended, see
+`kernels.dependent_launch`. Off until a GPU has shown that it gives the same bits."""
 
 NO_TRITON = "Triton is not installed; pip install 'gru4rec-fast[gpu]' brings it"
 CELLS = {("gru-reset-after", False), ("gru-reset-before", True)}
@@ -137,6 +140,7 @@ class TritonTrainer:
             block_steps=DEFAULT_BLOCK_STEPS,
             precision=_precision(support.device),
             optimiser=optimiser,
+            dependent_launches=_dependent_launches(support.device),
         )
 
     @property
@@ -202,3 +206,19 @@ def _precision(device: torch.device) -> str:
             logger.warning("products are exact float32, as %s has no tf32", chip)
             return "ieee"
     return PRECISION
+
+
+def _dependent_launches(device: torch.device) -> bool:
+    """DEPENDENT_LAUNCHES.
+
+    Raises:
+        ValueError: it is asked for on a chip that does not have it.
+    """
+    if DEPENDENT_LAUNCHES and (
+        torch.version.hip or torch.cuda.get_device_capability(device) < (9, 0)
+    ):
+        raise ValueError(
+            f"GRU4REC_FAST_DEPENDENT_LAUNCHES is 1 on {torch.cuda.get_device_name(device)}; "
+            "expected an NVIDIA GPU of compute capability 9.0 or later: unset the variable"
+        )
+    return DEPENDENT_LAUNCHES

@@ -31,17 +31,20 @@ from typing import TYPE_CHECKING
 import triton
 import triton.language as tl
 
-from gru4rec_fast.kernels._tile import depth_block, tanh, width_block
+from gru4rec_fast.kernels._tile import depth_block, long_offsets, row_offset, tanh, width_block
 from gru4rec_fast.kernels.cell_update import InputRows, MatrixUpdate, cell_update
-from gru4rec_fast.kernels.cells.layer import lane_buffer, sum_parts
+from gru4rec_fast.kernels.cells.layer import GATE_LANES, lane_buffer, parts_of, sum_parts
+from gru4rec_fast.kernels.dependent_launch import wait_for_writes
 from gru4rec_fast.kernels.device_block import (
     ITEM,
     LIVE,
     RESTART,
+    SCORED,
     SOURCE,
-    begin_step,
-    lane_field,
-    step_record,
+    lane_values,
+    new_slot,
+    old_slot,
+    step_number,
 )
 from gru4rec_fast.kernels.dropout import dropout_constants, dropout_factor
 
@@ -72,11 +75,11 @@ def _add_gate_products(
 
 @triton.jit
 def gru_reset_after_fwd_kernel(
-    block_ptr, counter_ptr, x_ptr, state_ptr,
+    record_ptr, x_ptr, state_ptr,
     w_ih_ptr, w_hh_ptr, b_ih_ptr, b_hh_ptr,
     saved_x_ptr, saved_h_ptr, gates_ptr, seed,
-    B: tl.constexpr, U: tl.constexpr, K: tl.constexpr, H: tl.constexpr,
-    FROM_TABLE: tl.constexpr,
+    B: tl.constexpr, K: tl.constexpr, H: tl.constexpr,
+    FROM_TABLE: tl.constexpr, LONG: tl.constexpr, DEPENDENT: tl.constexpr,
     SITE_X: tl.constexpr, THRESHOLD_X: tl.constexpr, SCALE_X: tl.constexpr,
     SITE_H: tl.constexpr, THRESHOLD_H: tl.constexpr, SCALE_H: tl.constexpr,
     PRECISION: tl.constexpr,
@@ -84,26 +87,27 @@ def gru_reset_after_fwd_kernel(
 ):  # fmt: skip
     """A program computes the gates and new state of a tile of lanes and units."""
     # tile: BLOCK_B lanes, BLOCK_H units
-    record = step_record(block_ptr, counter_ptr, B, U)
-    step = tl.load(counter_ptr + 1)
-    live = tl.load(record + LIVE)
+    live, step = tl.load(record_ptr + LIVE), step_number(record_ptr)
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
-    alive = lane < live
+
+    # load: where each lane's input and carried state lie, and the latter's units of this tile
+    new = new_slot(record_ptr, B)
+    x_row = new + lane
+    if FROM_TABLE:
+        x_row = row_offset(lane_values(record_ptr, ITEM, lane, B), LONG)
+    h_row = old_slot(record_ptr, B) + lane_values(record_ptr, SOURCE, lane, B)
+    restart = lane_values(record_ptr, RESTART, lane, B)
+    wait_for_writes(DEPENDENT)
     if tl.program_id(0) * BLOCK_B >= live:
         return
-
-    # load: where each lane's input and carried state lie
-    if FROM_TABLE:
-        x_row = tl.load(lane_field(record, ITEM, B) + lane, mask=alive, other=0).to(tl.int64)
-    else:
-        x_row = (step + 1) % 2 * B + lane
-    h_row = step % 2 * B + tl.load(lane_field(record, SOURCE, B) + lane, mask=alive, other=0)
-    goes_on = alive & (tl.load(lane_field(record, RESTART, B) + lane, mask=alive, other=1) == 0)
+    alive, inside = lane < live, unit < H
+    goes_on = alive & (restart == 0)
+    own = state_ptr + h_row[:, None] * H + unit[None, :]
+    own_h = tl.load(own, mask=goes_on[:, None] & inside[None, :], other=0.0)
 
     # maths: the products, a slice of x and then of h at a time, as they are read
     b_ih, b_hh = b_ih_ptr + unit, b_hh_ptr + unit
-    inside = unit < H
     zero = tl.zeros((BLOCK_B, BLOCK_H), dtype=tl.float32)
     b_r = tl.load(b_ih, mask=inside, other=0.0) + tl.load(b_hh, mask=inside, other=0.0)
     b_z = tl.load(b_ih + H, mask=inside, other=0.0) + tl.load(b_hh + H, mask=inside, other=0.0)
@@ -111,8 +115,6 @@ def gru_reset_after_fwd_kernel(
     n = zero + tl.load(b_ih + 2 * H, mask=inside, other=0.0)[None, :]
     n_h = zero + tl.load(b_hh + 2 * H, mask=inside, other=0.0)[None, :]
     saves = tl.program_id(1) == 0
-    if saves & (tl.program_id(0) == 0):
-        begin_step(counter_ptr)
     for k0 in range(0, K, BLOCK_X):
         k = k0 + tl.arange(0, BLOCK_X)
         mask = alive[:, None] & (k < K)[None, :]
@@ -134,9 +136,7 @@ def gru_reset_after_fwd_kernel(
         r, z, n_h = _add_gate_products(h, w_hh_ptr, unit, k, weights, r, z, n_h, H, H, PRECISION)
     r, z = tl.sigmoid(r), tl.sigmoid(z)
     n = tanh(n + r * n_h)
-    own = state_ptr + h_row[:, None] * H + unit[None, :]
-    h = tl.load(own, mask=goes_on[:, None] & inside[None, :], other=0.0)
-    h = (1 - z) * n + z * h
+    h = (1 - z) * n + z * own_h
     if THRESHOLD_H > 0:
         h *= dropout_factor(
             seed, step, lane, tl.program_id(1) * BLOCK_H, H, SITE_H, THRESHOLD_H, SCALE_H,
@@ -146,7 +146,7 @@ def gru_reset_after_fwd_kernel(
     # store
     mask = alive[:, None] & inside[None, :]
     at = lane[:, None] * H + unit[None, :]
-    tl.store(state_ptr + (step + 1) % 2 * B * H + at, h, mask=mask)
+    tl.store(state_ptr + new * H + at, h, mask=mask)
     tl.store(gates_ptr + at, r, mask=mask)
     tl.store(gates_ptr + B * H + at, z, mask=mask)
     tl.store(gates_ptr + 2 * B * H + at, n, mask=mask)
@@ -155,28 +155,33 @@ def gru_reset_after_fwd_kernel(
 
 @triton.jit
 def gru_reset_after_gates_bwd_kernel(
-    block_ptr, counter_ptr, d_state_ptr, gates_ptr, saved_h_ptr, d_x_ptr, d_h_ptr, seed,
-    B: tl.constexpr, U: tl.constexpr, H: tl.constexpr,
-    ROWS_A_PART: tl.constexpr,
+    record_ptr, d_state_ptr, gates_ptr, saved_h_ptr, d_x_ptr, d_h_ptr, seed,
+    B: tl.constexpr, H: tl.constexpr, DEPENDENT: tl.constexpr,
+    ROWS_A_PART: tl.constexpr, PARTS: tl.constexpr, BLOCK_PARTS: tl.constexpr,
     SITE_H: tl.constexpr, THRESHOLD_H: tl.constexpr, SCALE_H: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr,
 ):  # fmt: skip
     """A program computes the gate gradients of a tile of lanes and units."""
     # tile: BLOCK_B lanes, BLOCK_H units; dead lanes get gradients of zero
-    record = step_record(block_ptr, counter_ptr, B, U)
-    step = tl.load(counter_ptr + 1)
+    step, live, scored = (
+        step_number(record_ptr), tl.load(record_ptr + LIVE), tl.load(record_ptr + SCORED)
+    )  # fmt: skip
+    wait_for_writes(DEPENDENT)
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
-    mask = (lane < tl.load(record + LIVE))[:, None] & (unit < H)[None, :]
+    mask = (lane < live)[:, None] & (unit < H)[None, :]
     at = lane[:, None] * H + unit[None, :]
 
     # load
-    d = sum_parts(d_state_ptr, record, lane, unit, mask, ROWS_A_PART, B, H, BLOCK_B, BLOCK_H)
     r = tl.load(gates_ptr + at, mask=mask, other=0.0)
     z = tl.load(gates_ptr + B * H + at, mask=mask, other=0.0)
     n = tl.load(gates_ptr + 2 * B * H + at, mask=mask, other=0.0)
     n_h = tl.load(gates_ptr + 3 * B * H + at, mask=mask, other=0.0)
     h = tl.load(saved_h_ptr + at, mask=mask, other=0.0)
+    d = sum_parts(
+        d_state_ptr, scored, lane, unit, mask, ROWS_A_PART, PARTS, BLOCK_PARTS,
+        B, H, BLOCK_B, BLOCK_H,
+    )  # fmt: skip
 
     # maths
     if THRESHOLD_H > 0:
@@ -201,14 +206,17 @@ def gru_reset_after_gates_bwd_kernel(
 
 @triton.jit
 def gru_reset_after_input_bwd_kernel(
-    counter_ptr, d_gates_ptr, w_ptr, d_x_ptr, seed,
-    B: tl.constexpr, H3: tl.constexpr, K: tl.constexpr,
+    record_ptr, d_gates_ptr, w_ptr, d_x_ptr, seed,
+    B: tl.constexpr, H3: tl.constexpr, K: tl.constexpr, DEPENDENT: tl.constexpr,
     SITE_X: tl.constexpr, THRESHOLD_X: tl.constexpr, SCALE_X: tl.constexpr,
     PRECISION: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_X: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """A program computes the input gradient of a tile of lanes and columns."""
     # tile: BLOCK_B lanes, BLOCK_X columns of x
+    if THRESHOLD_X > 0:
+        step = step_number(record_ptr)
+    wait_for_writes(DEPENDENT)
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     column = tl.program_id(1) * BLOCK_X + tl.arange(0, BLOCK_X)
 
@@ -222,7 +230,6 @@ def gru_reset_after_input_bwd_kernel(
         w = tl.load(w_ptr + k[:, None] * K + column[None, :], mask=mask, other=0.0)
         d_x = tl.dot(d_gates, w, d_x, input_precision=PRECISION)
     if THRESHOLD_X > 0:
-        step = tl.load(counter_ptr + 1)
         d_x *= dropout_factor(
             seed, step, lane, tl.program_id(1) * BLOCK_X, K, SITE_X, THRESHOLD_X, SCALE_X,
             BLOCK_B, BLOCK_X,
@@ -262,58 +269,67 @@ class GRUResetAfter:
         self.d_x_gates, self.d_h_gates = buffer(lanes, 3 * units), buffer(lanes, 3 * units)
         self.d_x = buffer(lanes, inputs)
 
-    def forward(self) -> None:
-        """Write the new state's slot, and save what the backward pass needs."""
+    def forward(self, t: int) -> None:
+        """`Layer.forward`."""
         block, tiles = self.context.block, self.context.tiles
         units, inputs = self.h.shape[1], self.x.shape[1]
         block_h = width_block(units, tiles.gate_units)
         grid = (triton.cdiv(block.lanes, tiles.lanes), triton.cdiv(units, block_h))
         gru_reset_after_fwd_kernel[grid](
-            block.records, block.next, self.source, self.state,
+            block.records[t], self.source, self.state,
             self.w_ih.theta, self.w_hh.theta, self.b_ih.theta, self.b_hh.theta,
             self.x, self.h, self.gates, self.context.seed,
-            B=block.lanes, U=block.rows, K=inputs, H=units, FROM_TABLE=self.source.ndim == 2,
-            **self.dropout_x, **self.dropout_h,
+            B=block.lanes, K=inputs, H=units,
+            FROM_TABLE=self.source.ndim == 2, LONG=long_offsets(self.source),
+            **self.dropout_x, **self.dropout_h, **self.context.launch,
             PRECISION=self.context.precision, BLOCK_B=tiles.lanes, BLOCK_H=block_h,
             BLOCK_X=depth_block(inputs, tiles.depth), BLOCK_K=depth_block(units, tiles.depth),
             num_warps=tiles.warps, num_stages=tiles.gate_stages,
         )  # fmt: skip
 
-    def backward(self, d_state: Tensor, rows_a_part: int) -> Tensor:
+    def backward(self, t: int, d_state: Tensor, rows_a_part: int) -> Tensor:
         """Gradient (B, K) of the input; see `Layer.backward`."""
         block, units = self.context.block, self.h.shape[1]
-        block_b, block_h = 16, width_block(units, 32)
+        block_b, block_h = GATE_LANES, width_block(units, 32)
         grid = (triton.cdiv(block.lanes, block_b), triton.cdiv(units, block_h))
         gru_reset_after_gates_bwd_kernel[grid](
-            block.records, block.current, d_state, self.gates, self.h,
+            block.records[t], d_state, self.gates, self.h,
             self.d_x_gates, self.d_h_gates, self.context.seed,
-            B=block.lanes, U=block.rows, H=units, ROWS_A_PART=rows_a_part,
-            **self.dropout_h, BLOCK_B=block_b, BLOCK_H=block_h, num_warps=4,
+            B=block.lanes, H=units, ROWS_A_PART=rows_a_part, **parts_of(d_state),
+            **self.dropout_h, **self.context.launch, BLOCK_B=block_b, BLOCK_H=block_h, num_warps=4,
         )  # fmt: skip
-        input_gradient(self.context, self.d_x_gates, self.w_ih.theta, self.d_x, self.dropout_x)
+        input_gradient(self.context, t, self.d_x_gates, self.w_ih.theta, self.d_x, self.dropout_x)
         return self.d_x
 
-    def update(self, rows: InputRows | None) -> None:
-        """Update the weights and, for the first layer, the input rows."""
+    def update(self, t: int, rows: InputRows | None) -> None:
+        """`Layer.update`."""
         cell_update(
-            self.context,
+            self.context, t,
             MatrixUpdate(self.w_ih, self.b_ih, left=self.d_x_gates, right=self.x),
             MatrixUpdate(self.w_hh, self.b_hh, left=self.d_h_gates, right=self.h),
             rows,
-        )
+        )  # fmt: skip
 
 
 def input_gradient(
-    context: StepContext, d_gates: Tensor, w: Tensor, d_x: Tensor, dropout_x: dict[str, float]
+    context: StepContext,
+    t: int,
+    d_gates: Tensor,
+    w: Tensor,
+    d_x: Tensor,
+    dropout_x: dict[str, float],
 ) -> None:
-    """d_x (B, K) = d_gates (B, 3H) times w (3H, K), times the factors of the input's dropout."""
+    """d_x (B, K) = d_gates (B, 3H) times w (3H, K), times the factors of the input's dropout.
+
+    t: the step's place in the block, whose number the dropout needs.
+    """
     block, tiles, (gates, inputs) = context.block, context.tiles, w.shape
     block_x = width_block(inputs, tiles.columns)
     grid = (triton.cdiv(block.lanes, tiles.lanes), triton.cdiv(inputs, block_x))
     gru_reset_after_input_bwd_kernel[grid](
-        block.current, d_gates, w, d_x, context.seed,
-        B=block.lanes, H3=gates, K=inputs, **dropout_x,
+        block.records[t], d_gates, w, d_x, context.seed,
+        B=block.lanes, H3=gates, K=inputs, **dropout_x, **context.launch,
         PRECISION=context.precision, BLOCK_B=tiles.lanes, BLOCK_X=block_x,
-        BLOCK_K=depth_block(gates, tiles.depth),
+        BLOCK_K=depth_block(gates, tiles.input_depth),
         num_warps=tiles.warps, num_stages=tiles.deep_stages,
     )  # fmt: skip

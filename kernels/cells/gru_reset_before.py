@@ -23,17 +23,20 @@ from typing import TYPE_CHECKING
 import triton
 import triton.language as tl
 
-from gru4rec_fast.kernels._tile import depth_block, tanh, width_block
+from gru4rec_fast.kernels._tile import depth_block, long_offsets, row_offset, tanh, width_block
 from gru4rec_fast.kernels.cell_update import InputRows, MatrixUpdate, cell_update
-from gru4rec_fast.kernels.cells.layer import lane_buffer, sum_parts
+from gru4rec_fast.kernels.cells.layer import GATE_LANES, lane_buffer, parts_of, sum_parts
+from gru4rec_fast.kernels.dependent_launch import wait_for_writes
 from gru4rec_fast.kernels.device_block import (
     ITEM,
     LIVE,
     RESTART,
+    SCORED,
     SOURCE,
-    begin_step,
-    lane_field,
-    step_record,
+    lane_values,
+    new_slot,
+    old_slot,
+    step_number,
 )
 from gru4rec_fast.kernels.dropout import dropout_constants, dropout_factor
 
@@ -49,29 +52,29 @@ if TYPE_CHECKING:
 
 @triton.jit
 def gru_reset_before_gates_fwd_kernel(
-    block_ptr, counter_ptr, wx_ptr, state_ptr, w_rz_ptr, b_ptr,
+    record_ptr, wx_ptr, state_ptr, w_rz_ptr, b_ptr,
     saved_h_ptr, saved_rh_ptr, gates_ptr,
-    B: tl.constexpr, U: tl.constexpr, H: tl.constexpr, PRECISION: tl.constexpr,
+    B: tl.constexpr, H: tl.constexpr, LONG: tl.constexpr, DEPENDENT: tl.constexpr,
+    PRECISION: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """A program computes the reset and update gates of a tile of lanes and units."""
     # tile: BLOCK_B lanes, BLOCK_H units
-    record = step_record(block_ptr, counter_ptr, B, U)
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
-    alive = lane < tl.load(record + LIVE)
+    alive = lane < tl.load(record_ptr + LIVE)
     mask = alive[:, None] & (unit < H)[None, :]
-    if (tl.program_id(0) == 0) & (tl.program_id(1) == 0):
-        begin_step(counter_ptr)
 
     # load
-    item = tl.load(lane_field(record, ITEM, B) + lane, mask=alive, other=0).to(tl.int64)
-    source = tl.load(lane_field(record, SOURCE, B) + lane, mask=alive, other=0)
-    h_row = tl.load(counter_ptr + 1) % 2 * B + source
-    goes_on = alive & (tl.load(lane_field(record, RESTART, B) + lane, mask=alive, other=1) == 0)
+    item = row_offset(lane_values(record_ptr, ITEM, lane, B), LONG)
+    h_row = old_slot(record_ptr, B) + lane_values(record_ptr, SOURCE, lane, B)
+    goes_on = alive & (lane_values(record_ptr, RESTART, lane, B) == 0)
+    wait_for_writes(DEPENDENT)
     x = wx_ptr + item[:, None] * (3 * H) + unit[None, :]
     r = tl.load(x + H, mask=mask, other=0.0)
     z = tl.load(x + 2 * H, mask=mask, other=0.0)
+    own = state_ptr + h_row[:, None] * H + unit[None, :]
+    own_h = tl.load(own, mask=goes_on[:, None] & (unit < H)[None, :], other=0.0)
 
     # maths
     r += tl.load(b_ptr + H + unit, mask=unit < H, other=0.0)[None, :]
@@ -87,38 +90,35 @@ def gru_reset_before_gates_fwd_kernel(
         r = tl.dot(h, w_r, r, input_precision=PRECISION)
         z = tl.dot(h, w_z, z, input_precision=PRECISION)
     r, z = tl.sigmoid(r), tl.sigmoid(z)
-    going = goes_on[:, None] & (unit < H)[None, :]
-    h = tl.load(state_ptr + h_row[:, None] * H + unit[None, :], mask=going, other=0.0)
 
     # store
     at = lane[:, None] * H + unit[None, :]
-    tl.store(saved_h_ptr + at, h, mask=mask)
-    tl.store(saved_rh_ptr + at, r * h, mask=mask)
+    tl.store(saved_h_ptr + at, own_h, mask=mask)
+    tl.store(saved_rh_ptr + at, r * own_h, mask=mask)
     tl.store(gates_ptr + at, r, mask=mask)
     tl.store(gates_ptr + B * H + at, z, mask=mask)
 
 
 @triton.jit
 def gru_reset_before_state_fwd_kernel(
-    block_ptr, counter_ptr, wx_ptr, state_ptr, w_h_ptr, b_ptr, saved_h_ptr, saved_rh_ptr, gates_ptr,
-    seed,
-    B: tl.constexpr, U: tl.constexpr, H: tl.constexpr,
+    record_ptr, wx_ptr, state_ptr, w_h_ptr, b_ptr, saved_h_ptr, saved_rh_ptr, gates_ptr, seed,
+    B: tl.constexpr, H: tl.constexpr, LONG: tl.constexpr, DEPENDENT: tl.constexpr,
     SITE_H: tl.constexpr, THRESHOLD_H: tl.constexpr, SCALE_H: tl.constexpr,
     PRECISION: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """A program computes the candidate and new state of a tile of lanes and units."""
     # tile: BLOCK_B lanes, BLOCK_H units
-    record = step_record(block_ptr, counter_ptr, B, U)
-    step = tl.load(counter_ptr + 1)
+    step, new = step_number(record_ptr), new_slot(record_ptr, B)
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
-    alive = lane < tl.load(record + LIVE)
+    alive = lane < tl.load(record_ptr + LIVE)
     mask = alive[:, None] & (unit < H)[None, :]
     at = lane[:, None] * H + unit[None, :]
 
     # load
-    item = tl.load(lane_field(record, ITEM, B) + lane, mask=alive, other=0).to(tl.int64)
+    item = row_offset(lane_values(record_ptr, ITEM, lane, B), LONG)
+    wait_for_writes(DEPENDENT)
     n = tl.load(wx_ptr + item[:, None] * (3 * H) + unit[None, :], mask=mask, other=0.0)
     h = tl.load(saved_h_ptr + at, mask=mask, other=0.0)
     z = tl.load(gates_ptr + B * H + at, mask=mask, other=0.0)
@@ -141,32 +141,37 @@ def gru_reset_before_state_fwd_kernel(
         )  # fmt: skip
 
     # store
-    tl.store(state_ptr + (step + 1) % 2 * B * H + at, h, mask=mask)
+    tl.store(state_ptr + new * H + at, h, mask=mask)
     tl.store(gates_ptr + 2 * B * H + at, n, mask=mask)
 
 
 @triton.jit
 def gru_reset_before_state_bwd_kernel(
-    block_ptr, counter_ptr, d_state_ptr, gates_ptr, saved_h_ptr, d_gates_ptr, seed,
-    B: tl.constexpr, U: tl.constexpr, H: tl.constexpr,
-    ROWS_A_PART: tl.constexpr,
+    record_ptr, d_state_ptr, gates_ptr, saved_h_ptr, d_gates_ptr, seed,
+    B: tl.constexpr, H: tl.constexpr, DEPENDENT: tl.constexpr,
+    ROWS_A_PART: tl.constexpr, PARTS: tl.constexpr, BLOCK_PARTS: tl.constexpr,
     SITE_H: tl.constexpr, THRESHOLD_H: tl.constexpr, SCALE_H: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr,
 ):  # fmt: skip
     """A program computes the new and update gates' gradients of a tile."""
     # tile: BLOCK_B lanes, BLOCK_H units; dead lanes get gradients of zero
-    record = step_record(block_ptr, counter_ptr, B, U)
-    step = tl.load(counter_ptr + 1)
+    step, live, scored = (
+        step_number(record_ptr), tl.load(record_ptr + LIVE), tl.load(record_ptr + SCORED)
+    )  # fmt: skip
+    wait_for_writes(DEPENDENT)
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
-    mask = (lane < tl.load(record + LIVE))[:, None] & (unit < H)[None, :]
+    mask = (lane < live)[:, None] & (unit < H)[None, :]
     at = lane[:, None] * H + unit[None, :]
 
     # load
-    d = sum_parts(d_state_ptr, record, lane, unit, mask, ROWS_A_PART, B, H, BLOCK_B, BLOCK_H)
     z = tl.load(gates_ptr + B * H + at, mask=mask, other=0.0)
     n = tl.load(gates_ptr + 2 * B * H + at, mask=mask, other=0.0)
     h = tl.load(saved_h_ptr + at, mask=mask, other=0.0)
+    d = sum_parts(
+        d_state_ptr, scored, lane, unit, mask, ROWS_A_PART, PARTS, BLOCK_PARTS,
+        B, H, BLOCK_B, BLOCK_H,
+    )  # fmt: skip
 
     # maths
     if THRESHOLD_H > 0:
@@ -186,19 +191,22 @@ def gru_reset_before_state_bwd_kernel(
 
 @triton.jit
 def gru_reset_before_reset_bwd_kernel(
-    block_ptr, counter_ptr, gates_ptr, saved_h_ptr, w_h_ptr, d_gates_ptr,
-    B: tl.constexpr, U: tl.constexpr, H: tl.constexpr, PRECISION: tl.constexpr,
+    record_ptr, gates_ptr, saved_h_ptr, w_h_ptr, d_gates_ptr,
+    B: tl.constexpr, H: tl.constexpr, DEPENDENT: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """A program computes the reset gate's gradients of a tile of lanes and units."""
     # tile: BLOCK_B lanes, BLOCK_H units; dead lanes get gradients of zero
     lane = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
     unit = tl.program_id(1) * BLOCK_H + tl.arange(0, BLOCK_H)
-    alive = lane < tl.load(step_record(block_ptr, counter_ptr, B, U) + LIVE)
+    alive = lane < tl.load(record_ptr + LIVE)
+    wait_for_writes(DEPENDENT)
     mask = alive[:, None] & (unit < H)[None, :]
     at = lane[:, None] * H + unit[None, :]
 
     # load and maths: the gradient of r * h is d_n (B, H) times U_n^T
+    h = tl.load(saved_h_ptr + at, mask=mask, other=0.0)
+    r = tl.load(gates_ptr + at, mask=mask, other=0.0)
     d = tl.zeros((BLOCK_B, BLOCK_H), dtype=tl.float32)
     for k0 in range(0, H, BLOCK_K):
         k = k0 + tl.arange(0, BLOCK_K)
@@ -207,8 +215,6 @@ def gru_reset_before_reset_bwd_kernel(
         inside = (unit < H)[:, None] & (k < H)[None, :]
         w = tl.load(w_h_ptr + unit[:, None] * H + k[None, :], mask=inside, other=0.0)
         d = tl.dot(d_n, tl.trans(w), d, input_precision=PRECISION)
-    h = tl.load(saved_h_ptr + at, mask=mask, other=0.0)
-    r = tl.load(gates_ptr + at, mask=mask, other=0.0)
 
     # store
     d_r = d * h * r * (1 - r)
@@ -249,56 +255,56 @@ class GRUResetBefore:
         # Gradients of the gates' sums: new, reset, update.
         self.d_gates = buffer(lanes, 3 * units)
 
-    def forward(self) -> None:
-        """Write the new state's slot, and save what the backward pass needs."""
+    def forward(self, t: int) -> None:
+        """`Layer.forward`."""
         block, tiles, units = self.context.block, self.context.tiles, self.h.shape[1]
         block_h = width_block(units, tiles.gate_units)
         grid = (triton.cdiv(block.lanes, tiles.lanes), triton.cdiv(units, block_h))
         shape = {
-            "B": block.lanes, "U": block.rows, "H": units, "PRECISION": self.context.precision,
+            "B": block.lanes, "H": units, "LONG": long_offsets(self.source),
+            "PRECISION": self.context.precision,
             "BLOCK_B": tiles.lanes, "BLOCK_H": block_h,
             "BLOCK_K": depth_block(units, tiles.depth),
-            "num_warps": tiles.warps, "num_stages": tiles.gate_stages,
+            "num_warps": tiles.warps, "num_stages": tiles.gate_stages, **self.context.launch,
         }  # fmt: skip
         gru_reset_before_gates_fwd_kernel[grid](
-            block.records, block.next, self.source, self.state, self.w_rz.theta, self.b.theta,
+            block.records[t], self.source, self.state, self.w_rz.theta, self.b.theta,
             self.h, self.rh, self.gates, **shape,
         )  # fmt: skip
         gru_reset_before_state_fwd_kernel[grid](
-            block.records, block.current, self.source, self.state, self.w_h.theta, self.b.theta,
+            block.records[t], self.source, self.state, self.w_h.theta, self.b.theta,
             self.h, self.rh, self.gates, self.context.seed, **self.dropout_h, **shape,
         )  # fmt: skip
 
-    def backward(self, d_state: Tensor, rows_a_part: int) -> Tensor:
+    def backward(self, t: int, d_state: Tensor, rows_a_part: int) -> Tensor:
         """Gradient (B, 3H) of the selected rows; see `Layer.backward`."""
         block, tiles, units = self.context.block, self.context.tiles, self.h.shape[1]
-        block_b, block_h = 16, width_block(units, 32)
+        block_b, block_h = GATE_LANES, width_block(units, 32)
         grid = (triton.cdiv(block.lanes, block_b), triton.cdiv(units, block_h))
         gru_reset_before_state_bwd_kernel[grid](
-            block.records, block.current, d_state, self.gates, self.h, self.d_gates,
-            self.context.seed,
-            B=block.lanes, U=block.rows, H=units, ROWS_A_PART=rows_a_part,
-            **self.dropout_h, BLOCK_B=block_b, BLOCK_H=block_h, num_warps=4,
+            block.records[t], d_state, self.gates, self.h, self.d_gates, self.context.seed,
+            B=block.lanes, H=units, ROWS_A_PART=rows_a_part, **parts_of(d_state),
+            **self.dropout_h, **self.context.launch, BLOCK_B=block_b, BLOCK_H=block_h, num_warps=4,
         )  # fmt: skip
         block_h = width_block(units, tiles.columns)
         grid = (triton.cdiv(block.lanes, tiles.lanes), triton.cdiv(units, block_h))
         gru_reset_before_reset_bwd_kernel[grid](
-            block.records, block.current, self.gates, self.h, self.w_h.theta, self.d_gates,
-            B=block.lanes, U=block.rows, H=units, PRECISION=self.context.precision,
+            block.records[t], self.gates, self.h, self.w_h.theta, self.d_gates,
+            B=block.lanes, H=units, PRECISION=self.context.precision,
             BLOCK_B=tiles.lanes, BLOCK_H=block_h, BLOCK_K=depth_block(units, tiles.depth),
-            num_warps=tiles.warps, num_stages=tiles.deep_stages,
+            num_warps=tiles.warps, num_stages=tiles.deep_stages, **self.context.launch,
         )  # fmt: skip
         return self.d_gates
 
-    def update(self, rows: InputRows | None) -> None:
-        """Update the weights and the input rows."""
+    def update(self, t: int, rows: InputRows | None) -> None:
+        """`Layer.update`."""
         units, gates = self.h.shape[1], self.d_gates
         new, reset_update = slice(0, units), slice(units, 3 * units)
         cell_update(
-            self.context,
+            self.context, t,
             MatrixUpdate(
                 self.w_rz, self.b.part(reset_update), gates[:, reset_update], self.h, True
             ),
             MatrixUpdate(self.w_h, self.b.part(new), gates[:, new], self.rh, True),
             rows,
-        )
+        )  # fmt: skip

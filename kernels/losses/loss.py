@@ -18,9 +18,10 @@ class Loss:
     count(u) exp(y_u) / sum_v count(v) exp(y_v). Everything is float32. OPTIONS are the values of
     `options`.
 
-    `sampled_loss.lane_loss_kernel` reads all scores of a lane once, calls `terms` for each tile of
-    them and `value` at the end. `row_gradients.row_gradients_kernel` reads the statistics back and
-    calls `gradient` for each score.
+    `lane_loss.lane_loss_kernel` reads all scores of a lane once, calls `terms` for each tile of
+    them and `value` at the end. Of a plain softmax it reads the parts that `scores_kernel` summed.
+    `row_gradients.row_gradients_kernel` reads the statistics back and calls `gradient` for each
+    score.
     """
 
     value: Any
@@ -64,6 +65,13 @@ class Loss:
     """Names of the `Config` fields that become the compile-time OPTIONS, in this order."""
     smoothed: Loss | None = None
     """The same loss with label smoothing, where there is one."""
+
+    @property
+    def plain_softmax(self) -> bool:
+        """Whether the first pass over the scores sums the softmax's denominator over all columns,
+        and nothing else.
+        """
+        return self.softmax and self.terms is None and not self.negatives_only
 
     def of(self, config: Config) -> tuple[float, ...]:
         """OPTIONS of a configuration."""

@@ -10,20 +10,16 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels.optimisers.optimiser import Optimiser
-from gru4rec_fast.kernels.optimisers.step import learning_rate, whole_step
 from gru4rec_fast.reference import OPTIMISER_EPSILON
 
 EPSILON = tl.constexpr(OPTIMISER_EPSILON)
 
 
 @triton.jit
-def adagrad_update(parameter, at, theta, g, mask, options):
+def adagrad_update(states, g, rate, options, WIDTH: tl.constexpr):  # noqa: ARG001
     """`Optimiser.update`."""
-    a = tl.load(parameter.state[0] + at, mask=mask, other=0.0) + g * g
-    step = -learning_rate(options) * g / tl.sqrt(a + EPSILON)
-    step = whole_step(parameter, at, theta, step, mask, options, 1)
-    tl.store(parameter.state[0] + at, a, mask=mask)
-    tl.store(parameter.theta + at, theta + step, mask=mask)
+    a = states[0] + g * g
+    return -rate * g / tl.sqrt(a + EPSILON), (a,)
 
 
 ADAGRAD = Optimiser(adagrad_update)

@@ -17,7 +17,6 @@ import triton
 import triton.language as tl
 
 from gru4rec_fast.kernels.optimisers.optimiser import Optimiser
-from gru4rec_fast.kernels.optimisers.step import learning_rate, whole_step
 from gru4rec_fast.reference import OPTIMISER_EPSILON
 
 EPSILON = tl.constexpr(OPTIMISER_EPSILON)
@@ -32,20 +31,14 @@ def one_less_power(t, log_b):
 
 
 @triton.jit
-def adam_update(parameter, row, in_row, at, theta, g, mask, options, WIDTH: tl.constexpr):  # noqa: ARG001
+def adam_update(states, g, rate, options, WIDTH: tl.constexpr):  # noqa: ARG001
     """`Optimiser.update` of whole rows; constants: b1, 1 - b1, log b1, b2, 1 - b2, log b2."""
     b1, rest1, log1, b2, rest2, log2 = options.constants
-    m = b1 * tl.load(parameter.state[0] + at, mask=mask, other=0.0) + rest1 * g
-    v = b2 * tl.load(parameter.state[1] + at, mask=mask, other=0.0) + rest2 * g * g
-    t = tl.load(parameter.state[2] + row, mask=in_row, other=0.0) + 1
-    mean = m / one_less_power(t, log1)[:, None]
-    variance = v / one_less_power(t, log2)[:, None]
-    step = -learning_rate(options) * mean / (tl.sqrt(variance) + EPSILON)
-    step = whole_step(parameter, at, theta, step, mask, options, 3)
-    tl.store(parameter.state[0] + at, m, mask=mask)
-    tl.store(parameter.state[1] + at, v, mask=mask)
-    tl.store(parameter.state[2] + row, t, mask=in_row)
-    tl.store(parameter.theta + at, theta + step, mask=mask)
+    m = b1 * states[0] + rest1 * g
+    v = b2 * states[1] + rest2 * g * g
+    t = states[2] + 1
+    mean, variance = m / one_less_power(t, log1), v / one_less_power(t, log2)
+    return -rate * mean / (tl.sqrt(variance) + EPSILON), (m, v, t)
 
 
 def adam_constants(beta1: float, beta2: float) -> tuple[float, ...]:
@@ -55,4 +48,4 @@ def adam_constants(beta1: float, beta2: float) -> tuple[float, ...]:
     )
 
 
-ADAM = Optimiser(adam_update, whole_rows=True, constants=adam_constants)
+ADAM = Optimiser(adam_update, row_state=2, constants=adam_constants)

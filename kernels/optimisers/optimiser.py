@@ -9,16 +9,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gru4rec_fast import reference
-    from gru4rec_fast.kernels.device_block import DeviceBlock
 
 
 class UpdateOptions(NamedTuple):
     """The numbers of an update, float32, as one run-time argument of a kernel."""
 
-    learning_rate: float
-    schedule: tuple[Any, ...]
-    """Where a schedule gives each step its rate: the records of the block, the counter of the step
-    in them, and the words of a record. () without one: kernels have no trace of it then."""
+    learning_rate: tuple[float, ...]
+    """(eta,), or () where a schedule gives each step its rate, in the step's record."""
     momentum: float
     l2: tuple[float, ...]
     """(weight,), or () without L2: kernels without it have no trace of it."""
@@ -32,6 +29,8 @@ class Update(NamedTuple):
     function: Any
     """Compile-time argument UPDATE: `Optimiser.update`."""
     options: UpdateOptions
+    row_state: int | None = None
+    """Compile-time argument ROW_STATE: `Optimiser.row_state`."""
 
 
 def no_constants(*_: float) -> tuple[float, ...]:
@@ -47,31 +46,27 @@ class Optimiser:
     """
 
     update: Any
-    """Jit function that updates a tile: it reads and writes the elements' state and writes theta.
+    """Jit function (states, g, rate, options, WIDTH) -> step, new states.
 
-    An element rule is (parameter, at, theta, g, mask, options). parameter: `Parameter` of pointers;
-    at: offsets of the elements; theta: their values, which the caller has read already; g: their
-    gradient; mask: which elements of the tile exist; options: `UpdateOptions`. All tiles have one
-    shape.
-
-    A rule of whole rows is (parameter, row, in_row, at, theta, g, mask, options, WIDTH). The tiles
-    are (rows, columns) with all WIDTH columns of each row, and maybe padding; row, in_row (rows,):
-    where the row's state of one number is, and whether the row exists.
+    states: tuple of the elements' state tables; g: their gradient; rate: eta; options:
+    `UpdateOptions`. The step is -eta g^, to which `step.update_tile` adds what L2 and momentum do,
+    and which it applies. With a state of rows, the tiles are (rows, columns) with all WIDTH columns
+    of each row, and maybe padding; the state of rows is (rows, 1).
     """
-    whole_rows: bool = False
-    """Whether it keeps one number a row, so that `row_update` must apply it, see there."""
+    row_state: int | None = None
+    """Which state table keeps one number a row; `row_update` must apply such a rule, see there."""
     constants: Callable[..., tuple[float, ...]] = no_constants
     """The reference's `parameters` -> `UpdateOptions.constants`, computed in float64."""
 
-    def of(self, optimiser: reference.Optimiser, scheduled: DeviceBlock | None = None) -> Update:
-        """The update with the options of an optimiser; by the rates in `scheduled`, if given."""
-        schedule: tuple[Any, ...] = ()
-        if scheduled is not None:
-            records = scheduled.records
-            schedule = (records, scheduled.current, records.shape[1])
+    @property
+    def whole_rows(self) -> bool:
+        """Whether a program must have all columns of a row."""
+        return self.row_state is not None
+
+    def of(self, optimiser: reference.Optimiser, scheduled: bool = False) -> Update:
+        """The update with the options of an optimiser; `scheduled`: by the rates in the records."""
+        rate = () if scheduled else (float(optimiser.learning_rate),)
         l2 = (float(optimiser.l2),) if optimiser.l2 > 0 else ()
         constants = self.constants(*optimiser.parameters)
-        options = UpdateOptions(
-            float(optimiser.learning_rate), schedule, float(optimiser.momentum), l2, constants
-        )
-        return Update(self.update, options)
+        options = UpdateOptions(rate, float(optimiser.momentum), l2, constants)
+        return Update(self.update, options, self.row_state)

@@ -85,13 +85,14 @@ def training_step(
     block_steps: int,
     support: Tensor | None = None,
     precision: str = "ieee",
+    architecture: str | None = None,
 ) -> TrainingStep:
     """The kernels' training step of a model, with exact products."""
     wy = p["Wy.weight"]
     support = torch.ones(len(wy)) if support is None else support
     return TrainingStep(
         NetworkSpec.of(config, len(wy)), p, state, config, support.to(wy.device),
-        block_steps=block_steps, precision=precision,
+        block_steps=block_steps, precision=precision, architecture=architecture,
     )  # fmt: skip
 
 

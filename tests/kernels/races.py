@@ -104,7 +104,7 @@ def _without_dead_lanes(block: StepBlock) -> StepBlock:
     dead = np.arange(block.inputs.shape[1]) >= block.live[:, None]
     fields: dict[str, Any] = {
         name: np.where(dead, GARBAGE, getattr(block, name)).astype(np.int32)
-        for name in ("inputs", "source", "target_row")
+        for name in ("inputs", "source", "targets", "target_row")
     }
     return replace(block, **fields)
 

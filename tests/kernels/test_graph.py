@@ -1,10 +1,10 @@
 """The upload of blocks and the CUDA graphs; without a GPU, on pretended streams and graphs.
 
 A pretended graph records the launches of its capture instead of running them, as a real one does,
-and runs them at each replay. So the first block is launched, the second captures, and all must
-train as the reference does. The pretended current device is not that of the tensors, so a stream or
-an event of the wrong device is found. Only a GPU can show whether copies and kernels run in the
-right order.
+and runs them at each replay. So the first block is launched, the second captures, a shorter one
+replays smaller graphs and launches the rest, and all must train as the reference does. The
+pretended current device is not that of the tensors, so a stream or an event of the wrong device is
+found. Only a GPU can show whether copies and kernels run in the right order.
 """
 
 from __future__ import annotations
@@ -116,10 +116,12 @@ def test_launched_captured_and_replayed_blocks_train_alike(
     monkeypatch.setattr(module, "GRAPH_STEPS", GRAPH_STEPS)
     config = Config(layers=(9,), batch_size=4, n_sample=8, dropout_p_hidden=0.3, **optimiser)
     blocks = []
-    for i in range(3):
-        block = planned_block(30, config, steps=STEPS, n_sessions=80, seed=i)
-        assert len(block) == STEPS
-        blocks.append(replace(block, first_step=block.first_step + STEPS * i))
+    first_step = 0
+    for i, steps in enumerate((STEPS, STEPS, STEPS, STEPS - 2)):
+        block = planned_block(30, config, steps, n_sessions=80, seed=i)
+        assert len(block) == steps
+        blocks.append(replace(block, first_step=block.first_step + first_step))
+        first_step += steps
     support, p = torch.arange(1, 31), model(config, 30, device)
     truth = by_reference(p, config, blocks, support)
 
@@ -130,8 +132,8 @@ def test_launched_captured_and_replayed_blocks_train_alike(
     losses = torch.cat([step.train_block(block) for block in blocks])
 
     replays = {}
-    for steps, graph in step.graphs.items():
+    for of_steps, graph in step.graphs.items():
         assert isinstance(graph, PretendedGraph)
-        replays[steps] = graph.replays
-    assert replays == {GRAPH_STEPS: 4, 1: 2}
+        replays[of_steps] = graph.replays
+    assert replays == {(0, STEPS): 2, (0, GRAPH_STEPS): 1}
     assert_same_training(Run(p, state, step.states, losses.tolist()), truth)

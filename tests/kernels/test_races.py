@@ -73,8 +73,8 @@ def test_a_planted_race_and_a_planted_stale_value_are_found(
 ) -> None:
     launch_step = TrainingStep.launch_step
 
-    def racing(step: TrainingStep) -> None:
-        launch_step(step)
+    def racing(step: TrainingStep, t: int) -> None:
+        launch_step(step, t)
         _racing_kernel[(2,)](step.bias.theta)
 
     monkeypatch.setattr(TrainingStep, "launch_step", racing)
@@ -84,9 +84,9 @@ def test_a_planted_race_and_a_planted_stale_value_are_found(
     assert backwards.startswith("reversed: ")
     assert "By.weight" in backwards
 
-    def stale(step: TrainingStep) -> None:
+    def stale(step: TrainingStep, t: int) -> None:
         _stale_kernel[(1,)](step.bias.theta, step.loss.scores)
-        launch_step(step)
+        launch_step(step, t)
 
     monkeypatch.setattr(TrainingStep, "launch_step", stale)
     (only,) = faults_of(case_of())

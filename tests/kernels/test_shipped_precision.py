@@ -69,23 +69,34 @@ def torch_tf32() -> Iterator[None]:
 
 @pytest.mark.usefixtures("torch_tf32")
 @pytest.mark.parametrize(
-    ("lanes", "units", "options"),
+    ("lanes", "units", "options", "architecture"),
     [
-        pytest.param(32, 32, {"momentum": 0.2, "logq": 1.0}, id="32-lanes-32-units"),
-        pytest.param(32, 100, {"dropout_p_hidden": 0.4, "logq": 1.0}, id="32-lanes-100-units"),
+        pytest.param(32, 32, {"momentum": 0.2, "logq": 1.0}, None, id="32-lanes-32-units"),
         pytest.param(
-            240, 100, {"loss": "bpr-max", "elu_param": 0.5, "momentum": 0.2},
+            32, 100, {"dropout_p_hidden": 0.4, "logq": 1.0}, None, id="32-lanes-100-units"
+        ),
+        pytest.param(
+            240, 100, {"loss": "bpr-max", "elu_param": 0.5, "momentum": 0.2}, None,
             id="240-lanes-100-units",
         ),
         pytest.param(
-            240, 512, {"dropout_p_embed": 0.45, "logq": 1.0}, id="240-lanes-512-units"
+            240, 512, {"dropout_p_embed": 0.45, "logq": 1.0}, None, id="240-lanes-512-units"
         ),
+        pytest.param(32, 48, {"logq": 1.0}, "sm_80", id="32-lanes-sm_80"),
+        pytest.param(240, 48, {"logq": 1.0}, "sm_80", id="240-lanes-sm_80"),
+        pytest.param(240, 48, {"loss": "bpr-max"}, "gfx942", id="240-lanes-gfx942"),
     ],
 )  # fmt: skip
 def test_the_shipped_configuration(
-    lanes: int, units: int, options: dict[str, Any], device: torch.device
+    lanes: int,
+    units: int,
+    options: dict[str, Any],
+    architecture: str | None,
+    device: torch.device,
 ) -> None:
-    n_sessions = 2 * lanes
+    n_sessions, n_items, n_sample = 2 * lanes, 100, 24
+    if architecture and device.type == "cuda":
+        pytest.skip("a GPU tests its own tiles")
     if lanes > 32:
         assert tiles_for(lanes, "tf32") != tiles_for(lanes, "ieee")
         if device.type == "cpu":
@@ -93,16 +104,20 @@ def test_the_shipped_configuration(
             # 512, a quarter of them.
             assert all(width_block(128, most) == width_block(512, most) for most in (16, 32, 64))
             n_sessions, units = 70, min(units, 128)
-    config = Config(layers=(units,), batch_size=lanes, n_sample=24, **options)
-    block = planned_block(100, config, steps=1, n_sessions=n_sessions)
+            # And two tiles of rows.
+            n_items, n_sample = 300, 100
+    config = Config(layers=(units,), batch_size=lanes, n_sample=n_sample, **options)
+    block = planned_block(n_items, config, steps=1, n_sessions=n_sessions)
     block = replace(block, restarts=np.zeros_like(block.restarts))
-    before = model(config, 100, device)
+    before = model(config, n_items, device)
     truth, true_losses = reference_run(before, config, block, torch.float64, torch.device("cpu"))
     same, losses = reference_run(before, config, block, torch.float32, device)
 
     ours = {name: value.clone() for name, value in before.items()}
-    support = torch.arange(1, 101)
-    step = training_step(ours, zero_state(ours, config), config, 1, support, precision="tf32")
+    support = torch.arange(1, n_items + 1)
+    step = training_step(
+        ours, zero_state(ours, config), config, 1, support, "tf32", architecture
+    )  # fmt: skip
     step.states = [state.to(device) for state in initial_states(config, block)]
     our_losses = step.train_block(block)
 

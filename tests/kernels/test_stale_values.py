@@ -44,7 +44,7 @@ def test_training_in_buffers_full_of_nan(
     states = initial_states(config, block)
     step.states = [each.to(device) for each in states]
     loss = step.loss
-    scratch = [loss.scores, loss.weights, loss.statistics, loss.losses, loss.d_state, step.deferred]
+    scratch = [*vars(loss).values(), step.deferred]
     for layer in step.layers:
         kept = {name: value for name, value in vars(layer).items() if name not in KEPT}
         scratch += [value for value in kept.values() if isinstance(value, torch.Tensor)]
@@ -63,9 +63,9 @@ def test_a_loss_too_large_for_its_offsets_is_refused(device: torch.device) -> No
     from gru4rec_fast.kernels.sampled_loss import LossBuffers
 
     records = torch.zeros((1, 1), dtype=torch.int32, device=device)
-    wide = DeviceBlock(records, torch.zeros((2, 2), dtype=torch.int64), lanes=4096, rows=2**19)
+    wide = DeviceBlock(records, lanes=4096, rows=2**19)
     with pytest.raises(ValueError, match=r"scores would be \(4096, 524288\), 2,147,483,648 elem"):
         LossBuffers.empty(wide, LOSSES["cross-entropy"], 64, tiles_for(4096, "tf32"))
-    deep = DeviceBlock(records, wide.counters, lanes=8, rows=2**20)
+    deep = DeviceBlock(records, lanes=8, rows=2**20)
     with pytest.raises(ValueError, match="gradient of the scored rows would be"):
         LossBuffers.empty(deep, LOSSES["cross-entropy"], 2048, tiles_for(8, "tf32"))

@@ -13,7 +13,9 @@ from benchmarks import roofline
 from gru4rec_fast import reference
 from gru4rec_fast import spec as specs
 from gru4rec_fast.config import Config
+from gru4rec_fast.kernels import _tile, cell_update, row_gradients, sampled_loss
 from gru4rec_fast.kernels._tile import depth_block
+from gru4rec_fast.kernels.cells import gru_reset_after, gru_reset_before
 from gru4rec_fast.kernels.device_block import input_lanes
 from gru4rec_fast.kernels.training_step import CELLS, LOSSES, OPTIMISERS, TrainingStep
 from tests.kernels.cases import (
@@ -105,6 +107,30 @@ def test_more_lanes_and_rows_than_a_tile(device: torch.device) -> None:
         device, n_items=300, batch_size=70, n_sample=150, n_sessions=90, steps=2, momentum=0.1
     )
     assert block.scored.min() > 128
+
+
+@pytest.mark.parametrize("embedding", [SHARED, ONE_HOT], ids=["shared", "one-hot"])
+def test_tables_that_need_64_bit_offsets(
+    embedding: dict[str, Any], device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many bits as a table of 2^31 elements gets, in a small one."""
+    found: list[bool] = []
+
+    def noted(table: torch.Tensor) -> bool:
+        found.append(_tile.long_offsets(table))
+        return found[-1]
+
+    for module in (gru_reset_after, gru_reset_before, sampled_loss, row_gradients, cell_update):
+        monkeypatch.setattr(module, "long_offsets", noted)
+    monkeypatch.setattr(_tile, "LONG_FROM", 50)
+    check_training(device, steps=2, layers=(9,), **embedding)
+    assert found == [True] * 2 * 4
+
+
+def test_from_which_size_on_offsets_need_64_bits() -> None:
+    shapes = [(2**31 - 1, 1), (2**31, 1), (4_194_303, 512), (4_194_304, 512)]
+    tables = [torch.empty(shape, device="meta") for shape in shapes]
+    assert [_tile.long_offsets(table) for table in tables] == [False, True, False, True]
 
 
 @pytest.mark.parametrize(
