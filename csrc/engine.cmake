@@ -9,6 +9,10 @@ set(BOUND_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/isa/bounds/round_items.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/bounds/top_k.cpp)
 
+# Those of bfloat16 products, for sets that have them.
+set(BF16_SOURCES ${CMAKE_CURRENT_LIST_DIR}/isa/bf16/kernels.cpp)
+set(AMX_SOURCES ${BOUND_SOURCES} ${BF16_SOURCES})
+
 set(KERNEL_SOURCES
   ${BOUND_SOURCES}
   ${CMAKE_CURRENT_LIST_DIR}/isa/activation.cpp
@@ -87,26 +91,28 @@ function(check_symbols name)
   add_dependencies(engine check_symbols_${name})
 endfunction()
 
-# bound_kernels_for(<name> <compiler flags>...): only the ranks by bounds, if the compiler knows the
-# flags. Their float32 scores must have the bits of the set that dispatch.cpp puts them beside.
+# kernels_for(<name> <list of sources> <compiler flags>...): some kernels, if the compiler knows the
+# flags. Ranks by bounds must have the float32 scores of the set that dispatch.cpp puts them beside.
 include(CheckCXXCompilerFlag)
-function(bound_kernels_for name)
+function(kernels_for name sources)
   string(REPLACE ";" " " flags "${ARGN}")
   check_cxx_compiler_flag("${flags}" GRU4REC_FAST_COMPILES_${name})
   if(GRU4REC_FAST_COMPILES_${name})
-    compile_kernels(${name} BOUND_SOURCES ${ARGN})
+    compile_kernels(${name} ${sources} ${ARGN})
     target_compile_definitions(engine PRIVATE GRU4REC_FAST_HAS_${name})
   endif()
 endfunction()
 
 compile_kernels(baseline KERNEL_SOURCES)
-compile_kernels(emulated_amx BOUND_SOURCES -DGRU4REC_FAST_EMULATED_AMX)
+compile_kernels(emulated_amx AMX_SOURCES -DGRU4REC_FAST_EMULATED_AMX)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   set(AVX2 -mavx2 -mfma)
   set(AVX512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mprefer-vector-width=512)
   compile_kernels(avx2 KERNEL_SOURCES ${AVX2})
   compile_kernels(avx512 KERNEL_SOURCES ${AVX512})
-  bound_kernels_for(avxvnni ${AVX2} -mavxvnni)
-  bound_kernels_for(avx512vnni ${AVX512} -mavx512vnni)
-  bound_kernels_for(amx ${AVX512} -mavx512vnni -mamx-tile -mamx-int8)
+  kernels_for(avxvnni BOUND_SOURCES ${AVX2} -mavxvnni)
+  kernels_for(avx512vnni BOUND_SOURCES ${AVX512} -mavx512vnni)
+  kernels_for(avx512bf16 BF16_SOURCES ${AVX512} -mavx512bf16)
+  kernels_for(amx AMX_SOURCES
+    ${AVX512} -mavx512vnni -mavx512bf16 -mamx-tile -mamx-int8 -mamx-bf16)
 endif()

@@ -500,6 +500,26 @@ def instruction_set() -> str:
 def use_instruction_set(name: str) -> None:
     """Use one of `instruction_sets()` from now on; ValueError for any other."""
 
+def bf16_instruction_sets() -> list[str]:
+    """Those that multiply bfloat16 numbers here, the fastest first; 'emulated_amx' for tests."""
+
+def use_bf16_instruction_set(name: str) -> None:
+    """Use one of them from now on for 'high' and 'medium'; '' goes back to what is faster."""
+
+def instructions_of_products(precision: str) -> str:
+    """One of `bf16_instruction_sets()`, or 'float32': what multiplies in a training step.
+
+    `precision` is 'highest', 'high' or 'medium'; ValueError for any other.
+    """
+
+def bf16_product(
+    precision: str, a: Float32, b: Float32, by_columns: bool = False, c: Float32 | None = None
+) -> Float32:
+    """A b (n, m), or c + a b, of a (n, K) and b (K, m); for tests.
+
+    With `by_columns` a is given as its transpose (K, n). ValueError where the precision is float32.
+    """
+
 def vector_math(function: str, x: Float32) -> Float32:
     """A function of x (n,) as the engine has it; for tests.
 

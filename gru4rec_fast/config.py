@@ -31,6 +31,8 @@ LOSSES: tuple[str, ...] = ("cross-entropy", "bpr-max", "bpr", "top1", "top1-max"
 CELLS = ("gru", "lstm", "rnn")
 SCHEDULES = ("constant", "linear", "cosine")
 RESETS = (None, "after", "before")
+PRECISIONS = ("auto", "highest", "high", "medium")
+"""Accepted values of `precision`, torch's words; each is an entry of the reference's `LINEAR`."""
 OPTIMISERS = ("sgd", "adagrad", "adagrad-rowwise", "rmsprop", "adadelta", "adam")
 """Accepted values of `adapt`; each is a class of the reference."""
 OPTIMISER_PARAMETERS: dict[str, dict[str, float]] = {
@@ -201,6 +203,13 @@ class Config:
     )
     train_random_order: bool = parameter(
         False, "shuffle the sessions anew, by the seed, in each epoch"
+    )
+    precision: str = parameter(
+        "auto",
+        "of the products of training at least, in PyTorch's words: 'highest' is float32, 'high' "
+        "tf32 or a float32 as two bfloat16 numbers, 'medium' one bfloat16; 'auto' is 'highest' on "
+        "CPUs, 'high' on GPUs; ranks are float32 always",
+        choices=lambda: PRECISIONS,
     )
     seed: int = parameter(
         42,

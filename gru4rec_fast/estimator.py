@@ -93,6 +93,7 @@ class Estimator:
         init_as_normal: bool = False,
         time_sort: bool = True,
         train_random_order: bool = False,
+        precision: str = "auto",
         seed: int = 42,
     ) -> None:
         """Set the parameters; they are attributes, too.
@@ -147,6 +148,9 @@ class Estimator:
             time_sort: train sessions by time of their first event; False: as they appear in the
                 log.
             train_random_order: shuffle the sessions anew, by the seed, in each epoch.
+            precision: of the products of training at least, in PyTorch's words: 'highest' is
+                float32, 'high' tf32 or a float32 as two bfloat16 numbers, 'medium' one bfloat16;
+                'auto' is 'highest' on CPUs, 'high' on GPUs; ranks are float32 always.
             seed: of negatives, dropout and shuffles; of initial weights only with
                 compatibility_mode=False.
 

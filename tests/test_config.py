@@ -159,6 +159,7 @@ BAD_VALUES = [
         "adapt_params=1.5: expected any number of numbers in [0, 1)",
     ),
     ("lmbd", -1, "lmbd=-1: expected a number >= 0 (default 0.0)"),
+    ("precision", "hihg", "precision='hihg': expected one of 'auto', 'highest', 'high', 'medium'"),
     ("grad_cap", "no", "grad_cap='no': expected a number >= 0 (default 0.0)"),
 ]
 

@@ -12,6 +12,7 @@ void bind_forward_pass(pybind11::module_& m);
 void bind_parts(pybind11::module_& m);
 void bind_ranks(pybind11::module_& m);
 void bind_bounded_items(pybind11::module_& m);
+void bind_bf16_products(pybind11::module_& m);
 void bind_instruction_sets(pybind11::module_& m);
 void bind_baselines(pybind11::module_& m);
 

@@ -32,7 +32,7 @@ class Trainer {
           const py::dict& optimiser_options_of, std::vector<py::dict> state,
           const std::string& loss, const py::dict& loss_options_of,
           const NamedActivation& activation, double grad_cap, std::ptrdiff_t batch_size,
-          const py::object& seed, const py::array& support);
+          const py::object& seed, const py::array& support, std::string precision);
 
   void start_epoch();
   py::array_t<float> train_block(const py::object& block, int threads,
@@ -44,6 +44,7 @@ class Trainer {
   void check_lanes(const StepBlock& block) const;
 
   TrainingSettings settings_;
+  std::string precision_;
   std::unique_ptr<ParameterArrays> arrays_;
   std::vector<Layer> layers_;
   Network network_;
@@ -63,8 +64,8 @@ Trainer::Trainer(const py::object& spec, const py::dict& parameters, const std::
                  const py::dict& optimiser_options_of, std::vector<py::dict> state,
                  const std::string& loss, const py::dict& loss_options_of,
                  const NamedActivation& activation, double grad_cap, std::ptrdiff_t batch_size,
-                 const py::object& seed, const py::array& support)
-    : support_(array_of<std::int64_t>("support", support, 1)) {
+                 const py::object& seed, const py::array& support, std::string precision)
+    : precision_(std::move(precision)), support_(array_of<std::int64_t>("support", support, 1)) {
   if (batch_size < 1 || batch_size > INT32_MAX) {
     throw std::invalid_argument("batch_size is " + std::to_string(batch_size) +
                                 "; expected 1..2147483647");
@@ -80,6 +81,7 @@ Trainer::Trainer(const py::object& spec, const py::dict& parameters, const std::
   settings_.batch_size = batch_size;
   settings_.seed = unsigned_of("seed", seed);
   settings_.support = support_.data();
+  settings_.products = products_of(precision_);
 
   auto tables = state_tables(*optimiser_part.kind, settings_.optimiser_options, state.size());
   arrays_ = std::make_unique<ParameterArrays>(parameters, std::move(state), std::move(tables));
@@ -130,8 +132,10 @@ py::array_t<float> Trainer::train_block(const py::object& block, int threads,
     const std::lock_guard<std::mutex> lock(mutex_);
     for (LayerState& state : states_) state.rows = std::min(state.rows, steps.lanes);
     borrowed.check_indices(network_.wy.rows, states_.front().rows);
-    if (step_kernels_ != &kernels()) {
+    const Products products = products_of(precision_);
+    if (step_kernels_ != &kernels() || settings_.products.kernels != products.kernels) {
       step_kernels_ = &kernels();
+      settings_.products = products;
       step_.reset(step_kernels_->make_training_step(network_, settings_));
     }
     step_->train_block(steps, states_.data(), losses.data(), threads);
@@ -217,11 +221,11 @@ void bind_trainer(py::module_& m) {
       .def(py::init<const py::object&, const py::dict&, const std::string&, const py::dict&,
                     std::vector<py::dict>, const std::string&, const py::dict&,
                     const NamedActivation&, double, std::ptrdiff_t, const py::object&,
-                    const py::array&>(),
+                    const py::array&, std::string>(),
            py::kw_only(), py::arg("spec"), py::arg("parameters"), py::arg("optimiser"),
            py::arg("optimiser_options"), py::arg("state"), py::arg("loss"), py::arg("loss_options"),
            py::arg("activation"), py::arg("grad_cap"), py::arg("batch_size"), py::arg("seed"),
-           py::arg("support"))
+           py::arg("support"), py::arg("precision") = "highest")
       .def("start_epoch", &Trainer::start_epoch)
       .def("train_block", &Trainer::train_block, py::arg("block"), py::arg("threads"),
            py::arg("learning_rates") = py::none())

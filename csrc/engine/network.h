@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/bf16_kernels.h"
 #include "engine/parts.h"
 
 namespace gru4rec_fast {
@@ -44,6 +45,7 @@ struct Layer {
   bool one_hot = false;  // whether an input is a row of a table of products with the gates' weights
   DropoutSite dropout;   // of the new state, which is handed on and carried
   ActivationSettings activation;  // where the cell lets one choose it
+  Products products;              // float32, unless a training step says otherwise
   Parameter input_weight;         // unless the input is one-hot
   Parameter weights[kMaxWeights];
 };

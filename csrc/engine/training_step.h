@@ -21,6 +21,7 @@ struct TrainingSettings {
   double grad_cap = 0;                    // the largest norm of all gradients of a step, 0 for none
   std::ptrdiff_t batch_size = 0;          // the B that a step's loss is divided by
   std::uint64_t seed = 0;                 // of the dropout masks
+  Products products;                      // what multiplies
   const std::int64_t* support = nullptr;  // (V,) events per item
 };
 

@@ -16,8 +16,9 @@ constexpr Index kLargeState = 16384;  // floats
 constexpr Index kSmallTile = 48, kSmallGroup = 12;
 constexpr Index kLargeTile = 96, kLargeGroup = 48;
 
-bool is_large(const Network& network, Index lanes) {
-  return network.wy.columns * lanes > kLargeState;
+// Rows are split into bfloat16 parts by large tiles, whose sizes are multiples of 16.
+bool is_large(const Network& network, const TrainingSettings& settings, Index lanes) {
+  return network.wy.columns * lanes > kLargeState || settings.products.kernels != nullptr;
 }
 
 // Pointers to the rows of a tile in the table.
@@ -34,17 +35,21 @@ struct RowPointers {
 ItemRows::ItemRows(const Network& network, const TrainingSettings& settings, Index max_lanes,
                    Index max_rows)
     : network_(network),
-      tile_rows_(is_large(network, max_lanes) ? kLargeTile : kSmallTile),
-      group_(is_large(network, max_lanes) ? kLargeGroup : kSmallGroup),
-      packed_(is_large(network, max_lanes)),
+      products_(settings.products),
+      tile_rows_(is_large(network, settings, max_lanes) ? kLargeTile : kSmallTile),
+      group_(is_large(network, settings, max_lanes) ? kLargeGroup : kSmallGroup),
+      packed_(is_large(network, settings, max_lanes) && products_.kernels == nullptr),
       row_stride_(row_stride(network.wy.columns)),
       loss_(kLosses[settings.loss]->make(
           {network.wy, network.by, settings.loss_options, settings.support, settings.batch_size,
            max_lanes, max_rows, tile_rows_},
           make_activation(settings.activation))),
-      shares_(kShares * network.wy.columns * row_stride(max_lanes)) {}
+      shares_(kShares * network.wy.columns * row_stride(max_lanes)),
+      h_t_(products_, network.wy.columns, max_lanes),
+      h_(products_, max_lanes, network.wy.columns) {}
 
 Index ItemRows::strips_scratch() const {
+  if (products_.kernels != nullptr) return factor_scratch(products_, tile_rows_, loss_->stride());
   return packed_ ? tile_rows_ * round_up(row_stride_, kTileRows) : 0;
 }
 
@@ -53,23 +58,26 @@ RowList ItemRows::scored(Index first, Index end) const {
   return {step_.rows, at_most(first, step_.scored), at_most(end, step_.scored)};
 }
 
-void ItemRows::score_tile(Index tile, CellBuffers& last) {
+void ItemRows::score_tile(Index tile) {
   const Index H = network_.wy.columns;
   const Index first = loss_->first_row(tile), end = loss_->end_row(tile);
   const RowPointers rows(network_.wy, scored(first, end));
   const MatrixRows next = value_rows(network_.wy, scored(end, end + tile_rows_));
   prefetch_pages(next);
   RowPrefetch prefetch(next, product_length(end - first, step_.live, H));
-  product(end - first, step_.live, H, PickedRows{rows.row}, last.state[0].after_t.data(),
-          last.lane_stride, loss_->scores(first), loss_->stride(), false, prefetch);
+  multiply(end - first, step_.live, H, PickedRows{rows.row}, h_t_, loss_->scores(first),
+           loss_->stride(), false, prefetch);
   loss_->forward_tile(tile);
 }
 
 float ItemRows::forward(const PlannedStep& step, CellBuffers& last, ThreadPool& pool) {
   step_ = step;
+  const Index H = network_.wy.columns;
+  h_t_.take(last.state[0].after_t.data(), last.lane_stride, H, step.live, pool);
+  h_.take(last.state[0].after.data(), last.unit_stride, step.live, H, pool);
   loss_->begin(step, last.state[0].after.data(), last.unit_stride);
   pool.run(loss_->tiles(), worth_sharing(network_, step.scored, step.live),
-           [&](Index tile, int) { score_tile(tile, last); });
+           [&](Index tile, int) { score_tile(tile); });
   return loss_->finish();
 }
 
@@ -84,10 +92,17 @@ void ItemRows::add_state_gradient(const Tile& tile, CellBuffers& last, Scratch& 
   prefetch_pages(state_rows(network_.wy, scored(first + group_, end + group_)));
   prefetch_pages(state_rows(network_.by, scored(end, end + tile_rows_)));
   RowPrefetch prefetch(next, product_length(H, step_.live, n));
+  float* const share = shares_.data() + tile.share * H * lane_stride;
+  if (products_.kernels != nullptr) {
+    RightFactor d(products_, scratch.strips.data());
+    d.take(loss_->d_scores(first), loss_->stride(), n, step_.live);
+    const RowPointers rows(network_.wy, scored(first, end));
+    return multiply(H, step_.live, n, PickedColumns{rows.row}, d, share, lane_stride,
+                    !tile.first_of_share, prefetch);
+  }
   const auto add = [&](const auto& transposed_rows) {
-    product(H, step_.live, n, transposed_rows, loss_->d_scores(first), loss_->stride(),
-            shares_.data() + tile.share * H * lane_stride, lane_stride, !tile.first_of_share,
-            prefetch);
+    product(H, step_.live, n, transposed_rows, loss_->d_scores(first), loss_->stride(), share,
+            lane_stride, !tile.first_of_share, prefetch);
   };
   const RowPointers rows(network_.wy, scored(first, end));
   if (!packed_) return add(PickedColumns{rows.row});
@@ -102,8 +117,8 @@ void ItemRows::update_group(Index first, Index n, CellBuffers& last, InputRows& 
   float* g = scratch.gradient.data();
   RowPrefetch prefetch(state_rows(network_.wy, scored(next, next + n)),
                        product_length(n, H, step_.live));
-  product(n, H, step_.live, Rows{loss_->d_scores(first), loss_->stride()},
-          last.state[0].after.data(), last.unit_stride, g, row_stride_, false, prefetch);
+  multiply(n, H, step_.live, Rows{loss_->d_scores(first), loss_->stride()}, h_, g, row_stride_,
+           false, prefetch);
   // The rows between two deferred ones are updated together.
   Index begin = 0;
   const auto update_until = [&](Index end) {

@@ -38,19 +38,21 @@ class ItemRows {
   };
 
   RowList scored(Index first, Index end) const;
-  void score_tile(Index tile, CellBuffers& last);
+  void score_tile(Index tile);
   void add_state_gradient(const Tile& tile, CellBuffers& last, Scratch& scratch);
   void update_group(Index first, Index n, CellBuffers& last, InputRows& inputs,
                     const BackwardContext& context, Scratch& scratch);
   void sum_shares(Index shares, CellBuffers& last, ThreadPool& pool, bool share_work);
 
   Network network_;
+  Products products_;
   PlannedStep step_{};
   Index tile_rows_, group_;  // rows that are scored, and updated, at a time
   bool packed_;              // whether a tile's rows are packed for the state's gradient
   Index row_stride_;         // floats of a row's gradient
   std::unique_ptr<Loss> loss_;
-  Buffer shares_;  // (kShares x H x B) parts of the gradient of the last state
+  Buffer shares_;        // (kShares x H x B) parts of the gradient of the last state
+  RightFactor h_t_, h_;  // the last state (H x B), (B x H)
 };
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

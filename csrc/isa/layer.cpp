@@ -10,7 +10,12 @@ LayerStep::LayerStep(const Layer& layer, Index max_lanes)
       entry_(*kCells[layer.cell]),
       b_(layer, entry_.kind, max_lanes),
       input_(layer_, entry_.kind),
-      cell_(entry_.make(layer, max_lanes)) {}
+      cell_(entry_.make(layer, max_lanes)) {
+  // A right factor of a weight's gradient has as many columns as the weight.
+  Index columns = layer.one_hot ? 0 : layer.input_weight.columns;
+  for (const Parameter& weight : layer.weights) columns = at_least(columns, weight.columns);
+  for (RightFactor& y : y_) y = RightFactor(layer.products, max_lanes, columns);
+}
 
 void LayerStep::load_lane(Index i, const float* row) {
   const Index H = layer_.units;
@@ -63,9 +68,10 @@ void LayerStep::forward(const PlannedStep& step, std::uint64_t seed, ThreadPool&
     CellState& state = b_.state[s];
     carry(step, state);
     transpose(lanes, H, state.before.data(), b_.unit_stride, state.before_t.data(), b_.lane_stride);
+    if (s == 0) b_.before_factor.take(state.before_t.data(), b_.lane_stride, H, lanes, pool);
   }
   make_mask(step, seed);
-  input_.begin(b_, lanes);
+  input_.begin(b_, lanes, pool);
   cell_->forward(b_, input_, lanes, pool);
   for (CellState& state : b_.state) {
     if (state.after.data() == nullptr) continue;
@@ -90,16 +96,23 @@ void LayerStep::update_weights(Index lanes, const BackwardContext& context) {
   int n = cell_->weight_gradients(b_, weights);
   if (!layer_.one_hot) weights[n++] = input_.weight_gradient(b_);
   Index blocks = 0, work = 0;
+  int factor[kMaxWeightGradients + 1] = {};  // which of y_; several weights may share one
   for (int k = 0; k < n; ++k) {
+    const WeightGradient& w = weights[k];
+    const bool same =
+        k > 0 && w.y == weights[k - 1].y && w.weight->columns == weights[k - 1].weight->columns;
+    factor[k] = same ? factor[k - 1] : k;
+    if (!same) y_[k].take(w.y, w.y_stride, lanes, w.weight->columns, context.pool);
     blocks += unit_blocks(weights[k].rows);
     work += weights[k].rows * weights[k].weight->columns * lanes;
   }
   context.pool.run(blocks, work > kWorthSharing, [&](Index block, int thread) {
     const WeightGradient* w = weights;
     for (; block >= unit_blocks(w->rows); ++w) block -= unit_blocks(w->rows);
+    const RightFactor& y = y_[factor[w - weights]];
     const Index first = block * kUnitBlock, rows = at_most(w->rows - first, kUnitBlock);
     update_rows(*w->weight, w->first + first, rows, lanes, w->d + first * b_.lane_stride,
-                b_.lane_stride, w->y, w->y_stride, context.optimiser, context.scratch[thread]);
+                b_.lane_stride, y, context.optimiser, context.scratch[thread]);
   });
   BiasGradient biases[kMaxWeights];
   n = cell_->bias_gradients(biases);

@@ -37,6 +37,7 @@ class LayerStep {
   Layer layer_;
   const CellEntry& entry_;
   CellBuffers b_;
+  RightFactor y_[kMaxWeightGradients + 1];  // of the weights' gradients
   InputProduct input_;
   std::unique_ptr<Cell> cell_;
 };

@@ -77,6 +77,7 @@ class RowPrefetch {
   }
 
   Index interval() const { return interval_; }
+  const MatrixRows& rows() const { return rows_; }
 
   __attribute__((always_inline)) void operator()() {
     __builtin_prefetch(line_);

@@ -50,7 +50,9 @@ Workspace::Workspace(const Network& network, const TrainingSettings& settings, O
       items_(network, settings, lanes, rows) {
   layers_.reserve(static_cast<std::size_t>(network.n_layers));
   for (int l = 0; l < network.n_layers; ++l) {
-    layers_.push_back(LayerStep(network.layers[l], lanes));
+    Layer layer = network.layers[l];
+    layer.products = settings.products;
+    layers_.push_back(LayerStep(layer, lanes));
   }
   if (settings.grad_cap > 0) collect_gradients(network, optimiser);
 }

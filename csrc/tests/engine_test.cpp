@@ -11,17 +11,10 @@
 
 #include "engine/dispatch.h"
 #include "tests/random_problem.h"
+#include "tests/require.h"
 
 namespace gru4rec_fast {
 namespace {
-
-#define REQUIRE(condition)                                                 \
-  do {                                                                     \
-    if (!(condition)) {                                                    \
-      std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-      std::exit(1);                                                        \
-    }                                                                      \
-  } while (false)
 
 struct Result {
   Floats losses, wy, states;
@@ -187,6 +180,27 @@ void test_optimisers() {
   }
 }
 
+void test_precisions() {
+  for (const std::string& name : bf16_instruction_sets()) {
+    use_bf16_instruction_set(name);
+    for (const char* precision : {"high", "medium"}) {
+      const Products products = products_of(precision);
+      for (const auto embedding : {Embedding::kShared, Embedding::kOneHot}) {
+        for (const int H : {5, 70}) {
+          TrainingSettings settings;
+          settings.loss = index_of(kernels().loss, "bpr-max");
+          settings.products = products;
+          choose_optimiser(index_of(kernels().optimiser, "adagrad"), {{"momentum", 0.1f}},
+                           &settings);
+          require_equal_results(H, default_cells(embedding), embedding, settings);
+        }
+      }
+      std::printf("%s, precision %s: passed\n", name.c_str(), precision);
+    }
+  }
+  use_bf16_instruction_set("");
+}
+
 void test_ranks() {
   constexpr int kRows = 35, kUnits = 37, kItems = 9001;
   const Floats features = random_floats(kRows * kUnits), w = random_floats(kItems * kUnits);
@@ -301,6 +315,7 @@ int main() {
     gru4rec_fast::test_cells();
     gru4rec_fast::test_losses();
     gru4rec_fast::test_optimisers();
+    gru4rec_fast::test_precisions();
     gru4rec_fast::test_ranks();
     for (const std::string& bounds : gru4rec_fast::bound_instruction_sets()) {
       gru4rec_fast::use_bound_instruction_set(bounds);

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def machine(network: Network, device: torch.device) -> dict[str, Any]:
-    """Device, engine of a training ('auto'), instruction set of the CPU engine, and threads."""
+    """Device, engine of a training ('auto'), how it multiplies, instruction set, and threads."""
     config = network.config
     engine = choice.for_training(
         "auto", network.spec, OPTIMISERS[config.adapt](config), config, device, torch.float32
@@ -50,4 +50,5 @@ def machine(network: Network, device: torch.device) -> dict[str, Any]:
     found: dict[str, Any] = {"device": str(device), "engine": engine.name}
     if engine.name == "cpu":
         found["instruction set"] = _core.instruction_set()
+    found["products"] = f"precision {config.precision!r}: {engine.products(config, device)}"
     return found | {"threads": torch.get_num_threads()}

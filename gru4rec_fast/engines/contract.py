@@ -120,6 +120,9 @@ class Engine(Protocol):
     ) -> Trainer:
         """A trainer of the parameters p; support (V,) int64, events of each item."""
 
+    def products(self, config: Config, device: torch.device) -> str:
+        """How training multiplies there by `config.precision`, in words."""
+
     def advances(self, spec: NetworkSpec, device: torch.device, dtype: torch.dtype) -> str | None:
         """None if it has the forward pass of such a network, else the reason why it doesn't."""
 

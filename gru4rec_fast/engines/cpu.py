@@ -38,7 +38,7 @@ HANDLED = frozenset(
         "adapt", "adapt_params", "learning_rate", "momentum", "lmbd",  # the optimiser
         "hidden_act", "feed_forward", "feed_forward_act",  # the network's structure
         "lr_schedule", "lr_final", "lr_warmup", "lr_decay",  # the rates of a block
-        "grad_cap", "seed",
+        "grad_cap", "precision", "seed",
     }
 )  # fmt: skip
 
@@ -71,6 +71,19 @@ class CpuEngine:
         """`contract.Engine.trainer`."""
         return CpuTrainer(spec, p, optimiser, config, support)
 
+    def products(self, config: Config, device: torch.device) -> str:  # noqa: ARG002
+        """`contract.Engine.products`."""
+        precision = precision_of(config)
+        instructions = _core.instructions_of_products(precision)
+        if instructions == "float32":
+            lacking = {
+                "high": " (no AMX on this processor)",
+                "medium": " (neither AMX nor AVX512-BF16 on this processor)",
+            }
+            return f"float32{lacking.get(precision, '')}"
+        numbers = {"high": "two bfloat16 numbers each", "medium": "bfloat16 numbers"}[precision]
+        return f"{numbers}, summed in float32 ({instructions})"
+
     def advances(self, spec: NetworkSpec, device: torch.device, dtype: torch.dtype) -> str | None:
         """Float32 on a CPU; the cells of `_core`."""
         return unknown_cell(spec, CELLS) or not_float32("cpu", device, dtype)
@@ -86,6 +99,11 @@ class CpuEngine:
     def ranker(self, w: Tensor, b: Tensor, bounds: bool = True) -> CpuRanker:
         """`contract.Engine.ranker`."""
         return CpuRanker(w, b, bounds)
+
+
+def precision_of(config: Config) -> str:
+    """`config.precision` on CPUs, where 'auto' is 'highest'."""
+    return "highest" if config.precision == "auto" else config.precision
 
 
 def optimiser_options(optimiser: Optimiser) -> dict[str, float]:
@@ -134,6 +152,7 @@ class CpuTrainer:
             batch_size=config.batch_size,
             seed=config.seed,
             support=support.numpy(),
+            precision=precision_of(config),
         )
 
     @property

@@ -50,6 +50,13 @@ class ReferenceEngine:
         """`contract.Engine.trainer`."""
         return ReferenceTrainer(spec, p, optimiser, config, support)
 
+    def products(self, config: Config, device: torch.device) -> str:  # noqa: ARG002
+        """`contract.Engine.products`."""
+        return {
+            "high": "two bfloat16 numbers each, summed in PyTorch's own precision",
+            "medium": "bfloat16 numbers, summed in PyTorch's own precision",
+        }.get(config.precision, "PyTorch's own precision")
+
     def advances(
         self,
         spec: NetworkSpec,  # noqa: ARG002

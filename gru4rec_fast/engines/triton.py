@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,8 +34,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PRECISION = os.environ.get("GRU4REC_FAST_PRECISION", "tf32")
-"""How the kernels multiply in training: 'tf32', or 'ieee' for exact float32."""
+TF32 = "tf32"
+FLOAT32 = "ieee"
+"""How the kernels may multiply, by Triton's names; float32 is exact."""
 DEPENDENT_LAUNCHES = os.environ.get("GRU4REC_FAST_DEPENDENT_LAUNCHES", "0") == "1"
 """Whether a kernel of a step begins before the one before it has ended, see
 `kernels.dependent_launch`. Off until a GPU has shown that it gives the same bits."""
@@ -49,6 +49,7 @@ HANDLED = frozenset(
         "loss", "smoothing", "final_act", "bpreg", "elu_param", "logq", "sample_alpha",
         "adapt", "adapt_params", "learning_rate", "momentum", "lmbd", "seed",
         "lr_schedule", "lr_final", "lr_warmup", "lr_decay",  # the rates of a block
+        "precision",
     }
 )  # fmt: skip
 """Not `grad_cap`: rows are updated by the kernel that computes their gradient, before the norm of
@@ -89,6 +90,15 @@ class TritonEngine:
     ) -> TritonTrainer:
         """`contract.Engine.trainer`."""
         return TritonTrainer(spec, p, optimiser, config, support)
+
+    def products(self, config: Config, device: torch.device) -> str:
+        """`contract.Engine.products`."""
+        if config.precision == "highest":
+            return "float32"
+        chip = _chip_without_tf32(device)
+        if chip is not None:
+            return f"float32 ({chip} has no tf32)"
+        return "tf32 (the kernels have no bfloat16)" if config.precision == "medium" else "tf32"
 
     def advances(
         self,
@@ -138,7 +148,7 @@ class TritonTrainer:
             config,
             support,
             block_steps=DEFAULT_BLOCK_STEPS,
-            precision=_precision(support.device),
+            precision=_precision(config, support.device),
             optimiser=optimiser,
             dependent_launches=_dependent_launches(support.device),
         )
@@ -198,14 +208,23 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _precision(device: torch.device) -> str:
-    """PRECISION, or 'ieee' on a chip whose tensor cores have no tf32."""
-    if PRECISION == "tf32" and torch.version.hip:
-        chip = torch.cuda.get_device_properties(device).gcnArchName
-        if not chip.startswith(("gfx94", "gfx95")):
-            logger.warning("products are exact float32, as %s has no tf32", chip)
-            return "ieee"
-    return PRECISION
+def _precision(config: Config, device: torch.device) -> str:
+    """How the kernels multiply: at least as precisely as `config.precision` says."""
+    if config.precision == "highest":
+        return FLOAT32
+    chip = _chip_without_tf32(device)
+    if chip is not None:
+        logger.warning("products are exact float32, as %s has no tf32", chip)
+        return FLOAT32
+    return TF32
+
+
+def _chip_without_tf32(device: torch.device) -> str | None:
+    """The device's name, if its tensor cores have no tf32."""
+    if not torch.version.hip:
+        return None
+    chip: str = torch.cuda.get_device_properties(device).gcnArchName
+    return None if chip.startswith(("gfx94", "gfx95")) else chip
 
 
 def _dependent_launches(device: torch.device) -> bool:

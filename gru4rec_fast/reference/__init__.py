@@ -48,6 +48,7 @@ from gru4rec_fast.reference.optimisers import (
     cap_gradients,
     update_rows,
 )
+from gru4rec_fast.reference.products import LINEAR, Linear, linear_of_parts, product_of_parts
 from gru4rec_fast.reference.ranks import (
     RANKS,
     ItemGroups,
@@ -61,6 +62,7 @@ from gru4rec_fast.reference.step import Gradient, Touched, loss_and_gradients, t
 __all__ = [
     "ACTIVATIONS",
     "CELLS",
+    "LINEAR",
     "LOG_EPSILON",
     "LOSSES",
     "OPTIMISERS",
@@ -73,6 +75,7 @@ __all__ = [
     "Gradient",
     "ItemGroups",
     "LaneStep",
+    "Linear",
     "Optimiser",
     "Parameters",
     "RmsProp",
@@ -91,9 +94,11 @@ __all__ = [
     "gru_reset_after",
     "gru_reset_before",
     "item_scores",
+    "linear_of_parts",
     "loss_and_gradients",
     "lstm",
     "negative_softmax",
+    "product_of_parts",
     "rank_counts",
     "rnn",
     "scores",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from gru4rec_fast.reference.products import Linear
     from gru4rec_fast.spec import LayerSpec, NetworkSpec
 
 Parameters = dict[str, "Tensor"]
@@ -27,36 +28,37 @@ def advance(
     x: Tensor,
     states: Sequence[Tensor],
     masks: Sequence[Tensor | None],
+    linear: Linear = F.linear,
 ) -> tuple[list[Tensor], Tensor]:
     """New state (M, states * H_l) of every layer, and the features (M, F) that are scored.
 
     x are the rows of the inputs, `states` the carried ones. `masks` are inverted-dropout factors by
     the number of their site (`spec.DropoutSite`); None is no dropout. The dropped-out hidden state
-    is both passed on and carried.
+    is both passed on and carried. `linear` multiplies, see `reference.products`.
     """
     new_states = []
     if not spec.one_hot:
         x = dropout(x, masks[spec.input_dropout.number])
     for layer, state in zip(spec.layers, states, strict=True):
-        new = _cell(layer, p, x, state)
+        new = _cell(layer, p, x, state, linear)
         x = dropout(new[:, : layer.units], masks[layer.dropout.number])
         further = new[:, layer.units :]
         new_states.append(torch.cat([x, further], dim=1) if further.shape[1] else x)
     for dense in spec.feed_forward:
         weight, bias = (p[name] for name in dense.weights)
-        x = activate(F.linear(x, weight, bias), dense.activation)
+        x = activate(linear(x, weight, bias), dense.activation)
         x = dropout(x, masks[dense.dropout.number])
     return new_states, x
 
 
-def _cell(layer: LayerSpec, p: Parameters, x: Tensor, state: Tensor) -> Tensor:
+def _cell(layer: LayerSpec, p: Parameters, x: Tensor, state: Tensor, linear: Linear) -> Tensor:
     weights = {name.removeprefix(layer.prefix): p[name] for name in layer.weights}
     bias = weights.get("bias_ih")
     if not layer.one_hot:
-        x = F.linear(x, weights["weight_ih"], bias)
+        x = linear(x, weights["weight_ih"], bias)
     elif bias is not None:
         x = x + bias
-    return CELLS[layer.cell](x, state, weights, layer.activation)
+    return CELLS[layer.cell](x, state, weights, layer.activation, linear)
 
 
 def dropout(x: Tensor, mask: Tensor | None) -> Tensor:
@@ -64,6 +66,6 @@ def dropout(x: Tensor, mask: Tensor | None) -> Tensor:
     return x if mask is None else x * mask
 
 
-def scores(h: Tensor, w: Tensor, b: Tensor) -> Tensor:
+def scores(h: Tensor, w: Tensor, b: Tensor, linear: Linear = F.linear) -> Tensor:
     """Scores (M, N) of the items whose rows are w (N, H) and b (N, 1)."""
-    return h @ w.T + b.T
+    return linear(h, w, None) + b.T

@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from gru4rec_fast.reference.activations import activate
 from gru4rec_fast.reference.losses import LOSSES, correct_logq
 from gru4rec_fast.reference.network import advance, scores
+from gru4rec_fast.reference.products import LINEAR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,6 +79,7 @@ def loss_and_gradients(
     input and output too.
     """
     m, n = len(states[0]), len(columns)
+    linear = LINEAR[config.precision]
     leaves = {name: value.detach() for name, value in p.items() if name not in spec.tables}
     leaves |= {name: p[name].detach()[t.rows] for name, t in touched.items()}
     for leaf in leaves.values():
@@ -85,8 +87,8 @@ def loss_and_gradients(
 
     occurrences = {name: F.embedding(t.index, leaves[name]) for name, t in touched.items()}
     x = occurrences[spec.input_table][-m:]
-    new_states, features = advance(spec, leaves, x, states, masks)
-    s = scores(features, occurrences["Wy.weight"][:n], occurrences["By.weight"])
+    new_states, features = advance(spec, leaves, x, states, masks, linear)
+    s = scores(features, occurrences["Wy.weight"][:n], occurrences["By.weight"], linear)
     if config.logq > 0 and config.loss == "cross-entropy":
         s = correct_logq(s, support, columns, config.logq, config.sample_alpha)
     s = activate(s, config.score_activation)

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast.checks import whole_number
+from gru4rec_fast.config import Config
 from gru4rec_fast.errors import CheckpointError, ParameterError
 from gru4rec_fast.model.finite import is_finite, largest
 from gru4rec_fast.training.identity import differences
@@ -128,7 +129,9 @@ class TrainingSaver:
             raise CheckpointError(
                 f"{self._folder.path} holds a model without a training state: choose another folder"
             )
-        difference = differences(training["identity"], self._identity)
+        # What a state of an older version does not know had the value that is the default now.
+        there = {**Config().to_dict(), **training["identity"]}
+        difference = differences(there, self._identity)
         if difference:
             raise CheckpointError(
                 f"{self._folder.path} holds another training: {difference}. Take the values from "

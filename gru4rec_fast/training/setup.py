@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from gru4rec_fast.data.sessions import Sessions
     from gru4rec_fast.engines.contract import Trainer
     from gru4rec_fast.model.network import Network
+
+
+logger = logging.getLogger(__name__)
 
 
 def sampler_of(
@@ -71,6 +75,8 @@ def trainer_of(
     config, spec = network.config, network.spec
     optimiser = OPTIMISERS[config.adapt](config)
     chosen = choice.for_training(engine, spec, optimiser, config, device, torch.float32)
+    if config.precision != "auto":
+        logger.info("precision %r: %s", config.precision, chosen.products(config, device))
     counts = torch.from_numpy(support).to(device)
     return chosen.trainer(spec, network.parameter_dict(), optimiser, config, counts), chosen.name
 

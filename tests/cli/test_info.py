@@ -48,7 +48,7 @@ def test_info_as_json(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert about["training"]["can_be_updated"] is True
     assert about["machine"] == {
         "device": "cpu", "engine": "cpu", "instruction set": _core.instruction_set(),
-        "threads": torch.get_num_threads(),
+        "products": "precision 'auto': float32", "threads": torch.get_num_threads(),
     }  # fmt: skip
 
 

@@ -18,3 +18,11 @@ def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
     _core.use_instruction_set(request.param)
     yield request.param
     _core.use_instruction_set(before)
+
+
+@pytest.fixture(params=_core.bf16_instruction_sets())
+def bf16_instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each that multiplies bfloat16 numbers here, also where it is slower than float32."""
+    _core.use_bf16_instruction_set(request.param)
+    yield request.param
+    _core.use_bf16_instruction_set("")

@@ -53,9 +53,11 @@ class TripledAdagrad(Adagrad):
         return super().scaled(3 * g, state) / 10
 
 
-def dummy_cell(wx: Tensor, h: Tensor, w: Mapping[str, Tensor], _: Activation) -> Tensor:
+def dummy_cell(
+    wx: Tensor, h: Tensor, w: Mapping[str, Tensor], _: Activation, linear: reference.Linear
+) -> Tensor:
     """A torch.nn.GRUCell that forgets a tenth of its state."""
-    return 0.9 * reference.gru_reset_after(wx, h, w["weight_hh"], w["bias_hh"])
+    return 0.9 * reference.gru_reset_after(wx, h, w["weight_hh"], w["bias_hh"], linear)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.daily_update import days_of
-from gru4rec_fast import GRU4Rec, batch_eval, evaluate
+from gru4rec_fast import GRU4Rec, _core, batch_eval, evaluate
 from gru4rec_fast.presets import PRESETS
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "serenade_bol"
@@ -39,6 +39,32 @@ def test_recall_of_the_authors_code_is_reached(preset: str) -> None:
     """The mean over three seeds, within two points: one seed moves recall@20 by one or two."""
     recalls = [recall_at_20(preset, seed) for seed in SEEDS]
     assert np.mean(recalls) >= PUBLISHED[preset] - 0.02, recalls
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_lower_precision_costs_no_recall(precision: str) -> None:
+    """Two seeds of two epochs; over four seeds of ten epochs the means differ by less than 0.003.
+
+    By the instructions that this processor has, also where float32 is faster.
+    """
+    sets = [name for name in _core.bf16_instruction_sets() if not name.startswith("emulated")]
+    if not sets:
+        pytest.skip("no bfloat16 instructions on this processor, and the emulation takes minutes")
+    recalls: dict[str, list[float]] = {"highest": [], precision: []}
+    for name, found in recalls.items():
+        for seed in (1, 2):
+            gru = GRU4Rec(
+                **PRESETS["rsc15"] | {"n_epochs": 2, "n_sample": 512, "precision": name},
+                seed=seed, device="cpu",
+            )  # fmt: skip
+            _core.use_bf16_instruction_set(sets[0])
+            gru.fit(DATA / "train.tsv.gz", progress=False)
+            _core.use_bf16_instruction_set("")
+            recall, _ = batch_eval(gru, DATA / "test.tsv.gz", cutoff=[20], mode="standard")
+            found.append(recall[20])
+    assert recalls["highest"] != recalls[precision]
+    assert abs(np.mean(recalls["highest"]) - np.mean(recalls[precision])) <= 0.01, recalls
 
 
 @pytest.mark.slow

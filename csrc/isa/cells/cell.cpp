@@ -15,6 +15,9 @@ CellBuffers::CellBuffers(const Layer& layer, const CellKind& kind, Index max_lan
       d_wx_t(kind.gates * layer.units * lane_stride),
       d_wx_rows(max_lanes * gate_stride),
       d_x_t(layer.one_hot ? 0 : layer.inputs * lane_stride),
+      before_factor(layer.products, layer.units, max_lanes),
+      x_factor(layer.products, layer.one_hot ? 0 : layer.inputs, max_lanes),
+      d_wx_factor(layer.products, layer.one_hot ? 0 : kind.gates * layer.units, max_lanes),
       mask_t(layer.units * lane_stride),
       d_after_t(layer.units * lane_stride) {
   state[0].after = Buffer(max_lanes * unit_stride);
@@ -34,13 +37,13 @@ Index weight_scratch(const Layer& layer) {
 }
 
 void update_rows(const Parameter& p, Index first, Index n, Index lanes, const float* d,
-                 Index d_stride, const float* y, Index y_stride, const Optimiser& optimiser,
+                 Index d_stride, const RightFactor& y, const Optimiser& optimiser,
                  Scratch& scratch) {
   const Index stride = row_stride(p.columns);
   float* g = scratch.gradient.data();
   const RowList rows{nullptr, first, first + n};
   RowPrefetch prefetch(state_rows(p, rows), product_length(n, p.columns, lanes));
-  product(n, p.columns, lanes, Rows{d, d_stride}, y, y_stride, g, stride, false, prefetch);
+  multiply(n, p.columns, lanes, Rows{d, d_stride}, y, g, stride, false, prefetch);
   optimiser.update(p, rows, g, stride, RowOrigin::kWeights);
 }
 

@@ -15,6 +15,7 @@
 #include "engine/network.h"
 #include "engine/parts.h"
 #include "engine/thread_pool.h"
+#include "isa/factor.h"
 #include "isa/lane_matrix.h"
 #include "isa/optimisers/optimiser.h"
 
@@ -34,23 +35,26 @@ struct CellState {
 };
 
 // What a cell reads and writes. A cell reads wx_t, which it may overwrite, before and before_t of
-// each state, mask_t and d_after_t; it writes after_t and d_wx_t.
+// each state, mask_t and d_after_t; it writes after_t and d_wx_t. Factors have what they are named
+// after, as the right factor of products.
 struct CellBuffers {
   CellBuffers(const Layer& layer, const CellKind& kind, Index max_lanes);
 
   float* wx(int gate, Index unit) { return wx_t.data() + (gate * units + unit) * lane_stride; }
   float* d_wx(int gate, Index unit) { return d_wx_t.data() + (gate * units + unit) * lane_stride; }
 
-  Index units;                      // H
-  Index input_stride;               // floats a row of x
-  Index gate_stride;                // of d_wx_rows
-  Index unit_stride;                // of `before`, `after`
-  Index lane_stride;                // of everything "_t"
-  Buffer x, x_t;                    // (B x K), (K x B); no x_t of a one-hot input
-  Buffer wx_t, d_wx_t;              // (G x B) products of the input with W, and their gradient
-  Buffer d_wx_rows;                 // (B x G) the transpose of d_wx_t, after the backward pass
-  Buffer d_x_t;                     // (K x B) gradient of the input, unless it is one-hot
-  CellState state[kMaxCellStates];  // the first is the output of the layer
+  Index units;                        // H
+  Index input_stride;                 // floats a row of x
+  Index gate_stride;                  // of d_wx_rows
+  Index unit_stride;                  // of `before`, `after`
+  Index lane_stride;                  // of everything "_t"
+  Buffer x, x_t;                      // (B x K), (K x B); no x_t of a one-hot input
+  Buffer wx_t, d_wx_t;                // (G x B) products of the input with W, and their gradient
+  Buffer d_wx_rows;                   // (B x G) the transpose of d_wx_t, after the backward pass
+  Buffer d_x_t;                       // (K x B) gradient of the input, unless it is one-hot
+  CellState state[kMaxCellStates];    // the first is the output of the layer
+  RightFactor before_factor;          // before_t of the first state
+  RightFactor x_factor, d_wx_factor;  // x_t, d_wx_t
   bool dropped = false;  // whether after_t of the first state is to be multiplied by mask_t
   Buffer mask_t;         // (H x B)
   Buffer d_after_t;      // (H x B) gradient of the first state after the step
@@ -128,7 +132,7 @@ Index weight_scratch(const Layer& layer);
 // Updates rows first .. first + n - 1 of a dense weight. Their gradient is d (n x lanes) times
 // y (lanes x columns).
 void update_rows(const Parameter& p, Index first, Index n, Index lanes, const float* d,
-                 Index d_stride, const float* y, Index y_stride, const Optimiser& optimiser,
+                 Index d_stride, const RightFactor& y, const Optimiser& optimiser,
                  Scratch& scratch);
 
 // Updates a bias, a (1 x n) parameter.

@@ -62,8 +62,8 @@ void GruResetAfter::forward(CellBuffers& b, const InputProduct& input, Index lan
     input.forward(b, first, n, lanes);
     for (int g = 0; g < 3; ++g) {
       float* to = g == kNew ? n_h_.data() + first * lane_stride : b.wx(g, first);
-      product(n, lanes, H, Rows{w_hh_.value + (g * H + first) * H, H}, h_t, lane_stride, to,
-              lane_stride, g != kNew);
+      multiply(n, lanes, H, Rows{w_hh_.value + (g * H + first) * H, H}, b.before_factor, to,
+               lane_stride, g != kNew);
     }
     for (Index j = first; j < first + n; ++j) {
       for (Index i = 0; i < lanes; i += kWidth) {

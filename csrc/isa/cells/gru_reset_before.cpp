@@ -24,6 +24,8 @@ class GruResetBefore final : public Cell {
         lane_stride_(row_stride(max_lanes)),
         gates_(kBlocks * H_ * lane_stride_),
         d_reset_state_(H_ * lane_stride_),
+        reset_state_factor_(layer.products, H_, max_lanes),
+        d_new_factor_(layer.products, H_, max_lanes),
         d_bias_(3 * H_) {}
 
   void forward(CellBuffers& b, const InputProduct& input, Index lanes, ThreadPool& pool) override;
@@ -55,6 +57,8 @@ class GruResetBefore final : public Cell {
   std::unique_ptr<Activation> act_;  // null if linear
   Index lane_stride_;
   Buffer gates_, d_reset_state_;
+  RightFactor reset_state_factor_;  // r ∘ h
+  RightFactor d_new_factor_;        // the gradient of the candidate's sum
   Buffer d_bias_;
 };
 
@@ -69,8 +73,8 @@ void GruResetBefore::forward(CellBuffers& b, const InputProduct& input, Index la
     const Index first = block * kUnitBlock, n = at_most(H - first, kUnitBlock);
     input.forward(b, first, n, lanes);
     for (int g : {kReset, kUpdate}) {
-      product(n, lanes, H, Columns{w_rz_.value + g * H + first, 2 * H}, h_t, lane_stride,
-              gate(g, first), lane_stride, false);
+      multiply(n, lanes, H, Columns{w_rz_.value + g * H + first, 2 * H}, b.before_factor,
+               gate(g, first), lane_stride, false);
     }
     for (Index j = first; j < first + n; ++j) {
       const float* x_r = b.wx(kInputReset, j);
@@ -85,10 +89,11 @@ void GruResetBefore::forward(CellBuffers& b, const InputProduct& input, Index la
     }
   });
 
+  reset_state_factor_.take(gate(kResetState, 0), lane_stride, H, lanes, pool);
   pool.run(unit_blocks(H), shared, [&](Index block, int) {
     const Index first = block * kUnitBlock, n = at_most(H - first, kUnitBlock);
-    product(n, lanes, H, Columns{w_n_.value + first, H}, gate(kResetState, 0), lane_stride,
-            gate(kNew, first), lane_stride, false);
+    multiply(n, lanes, H, Columns{w_n_.value + first, H}, reset_state_factor_, gate(kNew, first),
+             lane_stride, false);
     for (Index j = first; j < first + n; ++j) {
       float* sum = gate(kNew, j);
       const float* x_n = b.wx(kInputNew, j);
@@ -122,11 +127,12 @@ void GruResetBefore::backward(CellBuffers& b, Index lanes, ThreadPool& pool) {
     act_->backward({H, lanes, lane_stride}, gate(kNew, 0), b.d_wx(kInputNew, 0));
   }
 
+  d_new_factor_.take(b.d_wx(kInputNew, 0), lane_stride, H, lanes, pool);
   pool.run(unit_blocks(H), 2 * H * H * lanes > kWorthSharing, [&](Index block, int) {
     const Index first = block * kUnitBlock, n = at_most(H - first, kUnitBlock);
     float* d_reset_state = d_reset_state_.data();
-    product(n, lanes, H, Rows{w_n_.value + first * H, H}, b.d_wx(kInputNew, 0), lane_stride,
-            d_reset_state + first * lane_stride, lane_stride, false);
+    multiply(n, lanes, H, Rows{w_n_.value + first * H, H}, d_new_factor_,
+             d_reset_state + first * lane_stride, lane_stride, false);
     for (Index j = first; j < first + n; ++j) {
       for (Index i = 0; i < lanes; i += kWidth) {
         const Index at = j * lane_stride + i;

@@ -18,7 +18,7 @@ class InputProduct {
   Index work() const { return one_hot_ ? 0 : w_.rows * w_.columns; }
 
   // Prepares forward() of a step from b.x.
-  void begin(CellBuffers& b, Index lanes) const;
+  void begin(CellBuffers& b, Index lanes, ThreadPool& pool) const;
   // Computes wx_t of the units first .. first + n - 1 of every gate.
   void forward(CellBuffers& b, Index first, Index n, Index lanes) const;
   // Computes the gradient of the input from d_wx_t.

@@ -56,8 +56,8 @@ void Lstm::forward(CellBuffers& b, const InputProduct& input, Index lanes, Threa
     const Index first = block * kUnitBlock, n = at_most(H - first, kUnitBlock);
     input.forward(b, first, n, lanes);
     for (int g = 0; g < 4; ++g) {
-      product(n, lanes, H, Rows{w_hh_.value + (g * H + first) * H, H}, h_t, lane_stride,
-              b.wx(g, first), lane_stride, true);
+      multiply(n, lanes, H, Rows{w_hh_.value + (g * H + first) * H, H}, b.before_factor,
+               b.wx(g, first), lane_stride, true);
     }
     const auto sum = [&](int g, Index j, Index i) {
       return load(b.wx(g, j) + i) + (b_ih_.value[g * H + j] + b_hh_.value[g * H + j]);

@@ -27,8 +27,8 @@ class Rnn final : public Cell {
       const Index first = block * kUnitBlock, n = at_most(H - first, kUnitBlock);
       input.forward(b, first, n, lanes);
       if (recurrent_) {
-        product(n, lanes, H, Rows{w_hh_.value + first * H, H}, b.state[0].before_t.data(), stride,
-                b.wx(0, first), stride, true);
+        multiply(n, lanes, H, Rows{w_hh_.value + first * H, H}, b.before_factor, b.wx(0, first),
+                 stride, true);
       }
       for (Index j = first; j < first + n; ++j) {
         const float bias = b_ih_.value[j] + (recurrent_ ? b_hh_.value[j] : 0.0f);
