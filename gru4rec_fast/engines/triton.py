@@ -56,6 +56,7 @@ class TritonEngine:
     """`contract.Engine` by Triton kernels."""
 
     name = "triton"
+    half_tables = False
 
     def supports(
         self,
@@ -125,6 +126,7 @@ class TritonTrainer:
     ) -> None:
         from gru4rec_fast.kernels.training_step import TrainingStep
 
+        self.n_items = spec.n_items
         self.optimiser_state: OptimiserState = new_state(optimiser, p)
         self.step = TrainingStep(
             spec,
@@ -153,7 +155,8 @@ class TritonTrainer:
     def train_block(
         self, block: StepBlock, learning_rates: NDArray[np.float64] | None = None
     ) -> Tensor:
-        """`contract.Trainer.train_block`."""
+        """`contract.Trainer.train_block`; a kernel does not look whether a row exists."""
+        block.require_items(self.n_items)
         return self.step.train_block(block, learning_rates)
 
 
