@@ -56,6 +56,7 @@ from gru4rec_fast.reference.ranks import (
     rank_counts,
     top_k,
 )
+from gru4rec_fast.reference.rounding import rounded_rows
 from gru4rec_fast.reference.step import Gradient, Touched, loss_and_gradients, touched_rows
 
 __all__ = [
@@ -96,6 +97,7 @@ __all__ = [
     "negative_softmax",
     "rank_counts",
     "rnn",
+    "rounded_rows",
     "scores",
     "session_parallel_batches",
     "top1",
