@@ -277,13 +277,19 @@ def test_a_model_is_trained_saved_loaded_evaluated_and_updated(tmp_path: Path) -
     found = [batch_eval(each, log, cutoff=[5]) for each in (gru, loaded)]
     assert found[0] == found[1]
     # The same numbers in float32 score alike.
+    items = [7, 14]
     full = GRU4Rec(**options, n_epochs=1).fit(log, progress=False)
     full.model.load_state_dict(gru.model.state_dict())
     assert batch_eval(full, log, cutoff=[5]) == found[0]
-    assert gru.recommend([7, 14]).equals(full.recommend([7, 14]))
+    assert gru.recommend(items).equals(full.recommend(items))
     assert gru.item_vectors().equals(full.item_vectors())
-    items = [7, 14]
     assert gru.similar_items(items, k=3).equals(full.similar_items(items, k=3))
+    served = [each.live().step(["a", "b"], items, k=5) for each in (gru, full)]
+    np.testing.assert_array_equal(*(each.ids for each in served))
+    np.testing.assert_array_equal(*(each.scores for each in served))
+    for number, each in enumerate((gru, full)):
+        each.export_onnx(tmp_path / f"{number}.onnx")
+    assert (tmp_path / "0.onnx").read_bytes() == (tmp_path / "1.onnx").read_bytes()
     newer = random_log(n_sessions=50, n_items=90, seed=3)
     for each in (gru, loaded):
         each.partial_fit(newer, 1, new_items="co-visited", progress=False)
