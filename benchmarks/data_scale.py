@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import shutil
@@ -26,6 +27,8 @@ BYTES_AN_EVENT = {"tsv": 75, "parquet": 60}
 ITEMS = {10**7: 50_000}
 MANY_ITEMS = 5_000_000
 BLOCKS = 20
+YAMBDA = 4.79e9
+"""Events of the largest public log."""
 
 
 class PeakMemory(threading.Thread):
@@ -140,26 +143,54 @@ def main() -> None:
     if free < most:
         raise SystemExit(f"{options.folder} has {free:.0f} GB free, expected {most:.0f}: --folder")
     print(f"{processor()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}, {commit()}")
-    print("| events | file | prepare, s | processor, s | ns an event | memory, GB |", end="")
+    print(
+        "| events | file | prepare, s | processor, s | ns an event | of a processor | memory, GB |",
+        end="",
+    )
     print(" open, s | first block, s | memory beyond the model, MB |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    costs: dict[int, tuple[float, float]] = {}
     try:
         for n, kind in cases:
             log, store = options.folder / f"log.{kind}", options.folder / "store"
+            started = time.perf_counter()
             write_log(log, n, ITEMS.get(n, MANY_ITEMS) if kind == "tsv" else MANY_ITEMS)
+            said = f"{n:.0e} events, {log.stat().st_size / 1e9:.1f} GB"
+            print(f"{said}, generated in {time.perf_counter() - started:.0f} s", file=sys.stderr)
             made = measured("prepare", str(log), str(store), options.memory)
             log.unlink()
             trained = measured("train", str(store))
             print(
                 f"| {n:.0e} | {kind} | {made['seconds']:.1f} | {made['processor seconds']:.1f} | "
-                f"{made['seconds'] / n * 1e9:.0f} | {made['memory'] / 1e9:.2f} | "
+                f"{made['seconds'] / n * 1e9:.0f} | {made['processor seconds'] / n * 1e9:.0f} | "
+                f"{made['memory'] / 1e9:.2f} | "
                 f"{trained['open']:.3f} | {trained['first block']:.1f} | "
                 f"{trained['memory beyond the model'] / 1e6:.0f} |",
                 flush=True,
             )
             shutil.rmtree(store)
+            if kind == "parquet":
+                costs[n] = made["seconds"] / n, made["processor seconds"] / n
+        if len(costs) > 1:
+            print(curve(costs))
     finally:
         shutil.rmtree(options.folder, ignore_errors=True)
+
+
+def curve(costs: dict[int, tuple[float, float]]) -> str:
+    """Wall and processor seconds of an event by their number -> the growth, and the largest log.
+
+    Between the two largest sizes the processor time is taken for a power of the size; the wall time
+    is taken to grow alike.
+    """
+    (small, (_, cheap)), (large, (wall, dear)) = sorted(costs.items())[-2:]
+    power = math.log(dear / cheap) / math.log(large / small)
+    minutes = YAMBDA * (YAMBDA / large) ** power / 60
+    return (
+        f"\nFrom {small:.0e} to {large:.0e} events the processor time of one grows as the "
+        f"{power:+.3f}th power of their number. So {YAMBDA:.3g} events would take "
+        f"{minutes * dear:.0f} minutes of processor time, and {minutes * wall:.0f} minutes."
+    )
 
 
 def processor() -> str:

@@ -23,6 +23,7 @@ set(KERNEL_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/isa/cells/lstm.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/cells/rnn.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/forward_pass.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/gathered_tables.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/input_rows.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/item_rows.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/item_scores.cpp

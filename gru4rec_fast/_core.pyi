@@ -10,7 +10,7 @@ Arguments must have the dtype stated here: nothing is cast. Errors are `ValueErr
 value, what was expected and the remedy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 UInt8 = NDArray[np.uint8]
+UInt16 = NDArray[np.uint16]
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
@@ -328,7 +329,8 @@ class Trainer:
     Args:
         spec: the network's structure.
         parameters: contiguous arrays by name: Wy.weight (V, H), By.weight (V, 1), the input table
-            (V, inputs of the first layer) and the weights of every layer.
+            (V, inputs of the first layer) and the weights of every layer. Wy and the input table
+            can both be bfloat16, as uint16 of the same bits: their rows are rounded in each step.
         optimiser: one of `optimisers()`.
         optimiser_options: the values that it needs: "learning_rate", "momentum" and "lmbd";
             rmsprop and adadelta also "rho", adam "beta1" and "beta2".
@@ -357,7 +359,7 @@ class Trainer:
         self,
         *,
         spec: NetworkSpec,
-        parameters: dict[str, Float32],
+        parameters: Mapping[str, Float32 | UInt16],
         optimiser: str,
         optimiser_options: dict[str, float],
         state: list[dict[str, Float32]],
@@ -400,7 +402,9 @@ class Forward:
     beside it nor on the number of threads. Calls from several threads run side by side.
     """
 
-    def __init__(self, *, spec: NetworkSpec, parameters: dict[str, Float32]) -> None: ...
+    def __init__(
+        self, *, spec: NetworkSpec, parameters: Mapping[str, Float32 | UInt16]
+    ) -> None: ...
     def advance(
         self, items: Int64, states: Sequence[Float32], offsets: Int64 | None, threads: int
     ) -> tuple[list[Float32], Float32]:
@@ -438,18 +442,31 @@ def update_rows(
     None.
     """
 
+def round_rows(
+    theta: UInt16, items: Int64, values: Float32, seed: int, step: int, table: int
+) -> None:
+    """Write rows `items` (n,) of theta (V, H), bfloat16, from values (n, H) as a step; for tests.
+
+    The specification is `reference.rounded_rows`.
+    """
+
 def rank_counts(
-    features: Float32, w: Float32, b: Float32, targets: Int64, threads: int
+    features: Float32, w: Float32 | UInt16, b: Float32, targets: Int64, threads: int
 ) -> tuple[Int64, Int64]:
     """Items that score above each row's target, and equal to it, itself included: two (R,).
 
     features (R, H), w (V, H), b (V, 1), targets (R,). A row's counts do not depend on the others.
+    w in bfloat16, as uint16 of the same bits, counts as in float32; so do the two functions below.
     """
 
-def top_k(features: Float32, w: Float32, b: Float32, k: int, threads: int) -> tuple[Float32, Int64]:
+def top_k(
+    features: Float32, w: Float32 | UInt16, b: Float32, k: int, threads: int
+) -> tuple[Float32, Int64]:
     """Scores and items (R, min(k, V)) of each row's best items, of equal ones the lower first."""
 
-def item_scores(features: Float32, w: Float32, b: Float32, items: Int64, threads: int) -> Float32:
+def item_scores(
+    features: Float32, w: Float32 | UInt16, b: Float32, items: Int64, threads: int
+) -> Float32:
     """Scores (R, n) of the given items (n,), the same bits as in `rank_counts` and `top_k`."""
 
 class BoundedItems:
@@ -526,7 +543,7 @@ def vector_math(function: str, x: Float32) -> Float32:
     exp, logistic, tanh, log, reciprocal_root, log_one_plus or exp_minus_one.
     """
 
-def advise_huge_pages(array: Float32) -> None:
+def advise_huge_pages(array: Float32 | UInt16) -> None:
     """Ask the system to back the array's memory by huge pages, now if it can; advice only."""
 
 # ---- Baselines: one thread; numbers and ranks do not depend on the rows beside ----

@@ -30,6 +30,7 @@ LOSSES: tuple[str, ...] = ("cross-entropy", "bpr-max", "bpr", "top1", "top1-max"
 """Accepted values of `loss`; each is a function of the reference."""
 CELLS = ("gru", "lstm", "rnn")
 SCHEDULES = ("constant", "linear", "cosine")
+TABLE_DTYPES = ("float32", "bfloat16")
 RESETS = (None, "after", "before")
 PRECISIONS = ("auto", "highest", "high", "medium")
 """Accepted values of `precision`, torch's words; each is an entry of the reference's `LINEAR`."""
@@ -198,6 +199,12 @@ class Config:
         0.0, "scale of the initial weights, 0 for √(6 / (rows + columns))", bounds=NOT_NEGATIVE
     )
     init_as_normal: bool = parameter(False, "draw initial weights normal instead of uniform")
+    table_dtype: str = parameter(
+        "float32",
+        "numbers of the item tables; bfloat16 takes half the memory, is rounded stochastically in "
+        "each step, and trains on the CPU",
+        choices=lambda: TABLE_DTYPES,
+    )
     time_sort: bool = parameter(
         True, "train sessions by time of their first event; False: as they appear in the log"
     )

@@ -91,6 +91,7 @@ class Estimator:
         grad_cap: float = 0.0,
         sigma: float = 0.0,
         init_as_normal: bool = False,
+        table_dtype: str = "float32",
         time_sort: bool = True,
         train_random_order: bool = False,
         precision: str = "auto",
@@ -145,6 +146,8 @@ class Estimator:
             grad_cap: largest norm of all gradients of a step together, 0 for none.
             sigma: scale of the initial weights, 0 for √(6 / (rows + columns)).
             init_as_normal: draw initial weights normal instead of uniform.
+            table_dtype: numbers of the item tables; bfloat16 takes half the memory, is rounded
+                stochastically in each step, and trains on the CPU.
             time_sort: train sessions by time of their first event; False: as they appear in the
                 log.
             train_random_order: shuffle the sessions anew, by the seed, in each epoch.

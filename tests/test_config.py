@@ -158,6 +158,11 @@ BAD_VALUES = [
         1.5,
         "adapt_params=1.5: expected any number of numbers in [0, 1)",
     ),
+    (
+        "table_dtype",
+        "bf16",
+        "table_dtype='bf16': expected one of 'float32', 'bfloat16' (default float32)",
+    ),
     ("lmbd", -1, "lmbd=-1: expected a number >= 0 (default 0.0)"),
     ("precision", "hihg", "precision='hihg': expected one of 'auto', 'highest', 'high', 'medium'"),
     ("grad_cap", "no", "grad_cap='no': expected a number >= 0 (default 0.0)"),

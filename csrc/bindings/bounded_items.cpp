@@ -22,7 +22,7 @@ struct Free {
 class BoundedItems {
  public:
   BoundedItems(const py::array& w, const py::array& b, float bound_factor, int threads)
-      : items_(w, b), bound_factor_(bound_factor) {
+      : items_(w, b, false), bound_factor_(bound_factor) {
     if (items_.units() > kMostRoundedUnits) {
       throw std::invalid_argument("w has " + std::to_string(items_.units()) +
                                   " columns; expected at most " +
@@ -42,8 +42,7 @@ class BoundedItems {
     rounded_.scale = scale_.get();
     rounded_.norms = norms_.get();
     unlocked([&] {
-      bound_kernels().round_items(items_.w.data(), items_.b.data(), rounded_,
-                                  thread_count(threads));
+      bound_kernels().round_items(items_.w.w, items_.b.data(), rounded_, thread_count(threads));
     });
   }
 
@@ -90,7 +89,7 @@ class BoundedItems {
   }
 
   BoundedCatalogue catalogue() const {
-    return {&rounded_, items_.w.data(), items_.b.data(), bound_factor_};
+    return {&rounded_, items_.w.w, items_.b.data(), bound_factor_};
   }
 
   template <class T, class U>

@@ -5,20 +5,33 @@
 #include <string>
 
 #include "bindings/arrays.h"
+#include "engine/network.h"
 
 namespace gru4rec_fast {
 
 // w (V x H) and b (V x 1).
 struct ItemRows {
-  Array<float> w, b;
+  py::array rows;
+  Array<float> b;
+  ItemTable w;
 
-  ItemRows(const py::array& w_of, const py::array& b_of)
-      : w(array_of<float>("w", w_of, 2)), b(array_of<float>("b", b_of, 2)) {
-    expect(b.shape(0) == w.shape(0) && b.shape(1) == 1, "b", b, w.shape(0), 1);
+  // w is float32, or where `half` may be, uint16: the bits of bfloat16.
+  ItemRows(const py::array& w_of, const py::array& b_of, bool half = true)
+      : b(array_of<float>("b", b_of, 2)) {
+    if (half && py::isinstance<py::array_t<std::uint16_t>>(w_of)) {
+      const auto of_half = array_of<std::uint16_t>("w", w_of, 2);
+      w.half = of_half.data();
+      rows = of_half;
+    } else {
+      const auto of_float = array_of<float>("w", w_of, 2);
+      w.w = of_float.data();
+      rows = of_float;
+    }
+    expect(b.shape(0) == items() && b.shape(1) == 1, "b", b, items(), 1);
   }
 
-  std::ptrdiff_t items() const { return w.shape(0); }
-  std::ptrdiff_t units() const { return w.shape(1); }
+  std::ptrdiff_t items() const { return rows.shape(0); }
+  std::ptrdiff_t units() const { return rows.shape(1); }
 
   Array<float> features(const py::array& features_of) const {
     auto features = array_of<float>("features", features_of, 2);

@@ -104,10 +104,14 @@ Network make_network(const py::object& spec, ParameterArrays& parameters,
   const auto items = spec.attr("n_items").cast<std::ptrdiff_t>();
   network.layers = layers.data();
   network.n_layers = static_cast<int>(layers.size());
-  network.wy = parameters.get("Wy.weight", {items, layers.back().units});
+  network.wy = parameters.table("Wy.weight", {items, layers.back().units});
   network.by = parameters.get("By.weight", {items, 1});
-  network.input =
-      parameters.get(spec.attr("input_table").cast<std::string>(), {items, layers.front().inputs});
+  network.input = parameters.table(spec.attr("input_table").cast<std::string>(),
+                                   {items, layers.front().inputs});
+  if ((network.wy.half != nullptr) != (network.input.half != nullptr)) {
+    throw std::invalid_argument(
+        "one of the item tables is bfloat16, and the other is not; expected both of one type");
+  }
   network.shared = spec.attr("shared").cast<bool>();
   network.input_dropout = dropout_site(spec.attr("input_dropout"));
   return network;

@@ -31,10 +31,12 @@ float* first_float(const py::array& array) {
   return static_cast<float*>(const_cast<void*>(array.data()));
 }
 
+bool is_usable(const py::array& array) {
+  return (array.flags() & py::array::c_style) != 0 && array.writeable() && is_aligned(array);
+}
+
 float* borrow_value(const std::string& name, const py::array& array) {
-  const bool contiguous = (array.flags() & py::array::c_style) != 0;
-  if (!py::isinstance<py::array_t<float>>(array) || !contiguous || !array.writeable() ||
-      !is_aligned(array)) {
+  if (!py::isinstance<py::array_t<float>>(array) || !is_usable(array)) {
     throw std::invalid_argument(name + " is " + describe(array) +
                                 "; expected contiguous, writeable float32: it is updated in place");
   }
@@ -65,13 +67,15 @@ StateTable borrow_state(const StateTableKind& kind, const std::string& parameter
 
 }  // namespace
 
-Parameter borrow_parameter(const std::string& name, const py::array& value,
-                           const std::vector<StateArray>& state, MatrixSize size) {
+namespace {
+
+// A parameter whose value is still to be borrowed.
+Parameter with_state(const std::string& name, const py::array& value,
+                     const std::vector<StateArray>& state, MatrixSize size) {
   Parameter p;
   p.rows = size.rows;
   p.columns = size.columns;
   expect_size(name, value, size);
-  p.value = borrow_value(name, value);
   for (std::size_t k = 0; k < state.size(); ++k) {
     const bool by_row = state[k].kind.by_row && value.ndim() == 2;
     p.state[k] =
@@ -80,11 +84,38 @@ Parameter borrow_parameter(const std::string& name, const py::array& value,
   return p;
 }
 
+}  // namespace
+
+Parameter borrow_parameter(const std::string& name, const py::array& value,
+                           const std::vector<StateArray>& state, MatrixSize size) {
+  Parameter p = with_state(name, value, state, size);
+  p.value = borrow_value(name, value);
+  return p;
+}
+
+Parameter borrow_table(const std::string& name, const py::array& value,
+                       const std::vector<StateArray>& state, MatrixSize size) {
+  if (!py::isinstance<py::array_t<std::uint16_t>>(value) || !is_usable(value)) {
+    return borrow_parameter(name, value, state, size);
+  }
+  Parameter p = with_state(name, value, state, size);
+  p.half = static_cast<std::uint16_t*>(const_cast<void*>(value.data()));
+  return p;
+}
+
 ParameterArrays::ParameterArrays(py::dict values, std::vector<py::dict> state,
                                  std::vector<StateTableKind> tables)
     : values_(std::move(values)), state_(std::move(state)), tables_(std::move(tables)) {}
 
 Parameter ParameterArrays::get(const std::string& name, MatrixSize size) {
+  return borrowed(name, size, borrow_parameter);
+}
+
+Parameter ParameterArrays::table(const std::string& name, MatrixSize size) {
+  return borrowed(name, size, borrow_table);
+}
+
+Parameter ParameterArrays::borrowed(const std::string& name, MatrixSize size, Borrow* borrow) {
   const auto array_in = [&](const py::dict& arrays, const std::string& what) {
     if (!arrays.contains(name.c_str())) {
       throw std::invalid_argument(what + " has no '" + name +
@@ -99,7 +130,7 @@ Parameter ParameterArrays::get(const std::string& name, MatrixSize size) {
     const std::string what = "state, " + std::string(tables_[k].name) + ",";
     state.push_back({tables_[k], array_in(state_[k], what)});
   }
-  return borrow_parameter(name, value, state, size);
+  return borrow(name, value, state, size);
 }
 
 std::vector<StateTableKind> state_tables(const OptimiserKind& kind, const OptionValues& options,

@@ -22,6 +22,9 @@ struct StateArray {
 // borrowed.
 Parameter borrow_parameter(const std::string& name, const py::array& value,
                            const std::vector<StateArray>& state, MatrixSize size);
+// The same for an item table, which can also be bfloat16, as uint16 of the same bits.
+Parameter borrow_table(const std::string& name, const py::array& value,
+                       const std::vector<StateArray>& state, MatrixSize size);
 
 // A model's parameters and their state, by the names of its state_dict. Arrays are kept alive.
 class ParameterArrays {
@@ -30,8 +33,12 @@ class ParameterArrays {
   ParameterArrays(py::dict values, std::vector<py::dict> state, std::vector<StateTableKind> tables);
 
   Parameter get(const std::string& name, MatrixSize size);
+  Parameter table(const std::string& name, MatrixSize size);
 
  private:
+  using Borrow = decltype(borrow_parameter);
+  Parameter borrowed(const std::string& name, MatrixSize size, Borrow* borrow);
+
   py::dict values_;
   std::vector<py::dict> state_;
   std::vector<StateTableKind> tables_;

@@ -20,7 +20,7 @@ void bind_ranks(py::module_& m) {
         std::vector<std::int64_t> greater(static_cast<std::size_t>(rows));
         std::vector<std::int64_t> equal(greater.size());
         unlocked([&] {
-          kernels().rank_counts(f.data(), rows, items.units(), items.w.data(), items.b.data(),
+          kernels().rank_counts(f.data(), rows, items.units(), items.w, items.b.data(),
                                 items.items(), target.data(), greater.data(), equal.data(),
                                 thread_count(threads));
         });
@@ -39,8 +39,8 @@ void bind_ranks(py::module_& m) {
         std::vector<std::int64_t> found(scores.size());
         unlocked([&] {
           if (best == 0) return;
-          kernels().top_k(f.data(), rows, items.units(), items.w.data(), items.b.data(),
-                          items.items(), best, scores.data(), found.data(), thread_count(threads));
+          kernels().top_k(f.data(), rows, items.units(), items.w, items.b.data(), items.items(),
+                          best, scores.data(), found.data(), thread_count(threads));
         });
         return pair_of(std::move(scores), std::move(found), {rows, best});
       },
@@ -56,9 +56,8 @@ void bind_ranks(py::module_& m) {
         const std::ptrdiff_t rows = f.shape(0), n = asked.shape(0);
         std::vector<float> scores(static_cast<std::size_t>(rows * n));
         unlocked([&] {
-          kernels().item_scores(f.data(), rows, catalogue.units(), catalogue.w.data(),
-                                catalogue.b.data(), asked.data(), n, scores.data(),
-                                thread_count(threads));
+          kernels().item_scores(f.data(), rows, catalogue.units(), catalogue.w, catalogue.b.data(),
+                                asked.data(), n, scores.data(), thread_count(threads));
         });
         return moved(std::move(scores), {rows, n});
       },

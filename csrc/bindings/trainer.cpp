@@ -183,6 +183,18 @@ void Trainer::set_states(const std::vector<py::array>& states) {
   });
 }
 
+// Rows of 0..n-1, as a step has them.
+std::vector<std::int32_t> rows_of(const Array<std::int64_t>& given, std::ptrdiff_t n) {
+  std::vector<std::int32_t> rows;
+  for (const std::int64_t row : span(given)) {
+    if (row < 0 || row >= n) {
+      throw std::invalid_argument("a row is outside theta; expected 0.." + std::to_string(n - 1));
+    }
+    rows.push_back(static_cast<std::int32_t>(row));
+  }
+  return rows;
+}
+
 // Updates rows of a parameter (rows, columns), or elements of a vector; for tests.
 void update_rows(const std::string& optimiser, const py::dict& options, const py::array& theta,
                  const std::vector<py::array>& state, const py::object& rows, const py::array& g) {
@@ -198,19 +210,33 @@ void update_rows(const std::string& optimiser, const py::dict& options, const py
   if (!rows.is_none()) {
     const auto given = array_of<std::int64_t>("rows", py::cast<py::array>(rows), 1);
     n = given.size();
-    for (const std::int64_t row : span(given)) {
-      if (row < 0 || row >= p.rows) {
-        throw std::invalid_argument("a row is outside theta; expected 0.." +
-                                    std::to_string(p.rows - 1));
-      }
-      chosen.push_back(static_cast<std::int32_t>(row));
-    }
+    chosen = rows_of(given, p.rows);
   }
   const auto gradient = array_of<float>("g", g, theta.ndim());
   expect(gradient.size() == n * p.columns, "g", gradient, n, p.columns);
   unlocked([&] {
     kernels().update_rows(part.index, values, p, rows.is_none() ? nullptr : chosen.data(), n,
                           gradient.data());
+  });
+}
+
+// The rows `items` of a table in bfloat16, as uint16, from `values`, rounded as in a step; for
+// tests.
+void round_rows(const py::array& theta, const py::array& items, const py::array& values,
+                const py::object& seed, const py::object& step, int table) {
+  const auto given = array_of<std::int64_t>("items", items, 1);
+  const auto numbers = array_of<float>("values", values, 2);
+  const MatrixSize size = {theta.shape(0), numbers.shape(1)};
+  const Parameter p = borrow_table("theta", theta, {}, size);
+  if (p.half == nullptr || (table != 0 && table != 1)) {
+    throw std::invalid_argument("theta is " + describe(theta) + " of table " +
+                                std::to_string(table) + "; expected uint16 of table 0 or 1");
+  }
+  expect(numbers.shape(0) == given.size(), "values", numbers, given.size(), p.columns);
+  const std::vector<std::int32_t> rows = rows_of(given, p.rows);
+  const std::uint64_t key = unsigned_of("seed", seed), number = unsigned_of("step", step);
+  unlocked([&] {
+    kernels().round_rows(p, rows.data(), given.size(), numbers.data(), key, number, table);
   });
 }
 
@@ -232,6 +258,8 @@ void bind_trainer(py::module_& m) {
       .def_property("states", &Trainer::states, &Trainer::set_states);
   m.def("update_rows", &update_rows, py::arg("optimiser"), py::arg("options"), py::arg("theta"),
         py::arg("state"), py::arg("rows"), py::arg("g"));
+  m.def("round_rows", &round_rows, py::arg("theta"), py::arg("items"), py::arg("values"),
+        py::arg("seed"), py::arg("step"), py::arg("table"));
 }
 
 }  // namespace gru4rec_fast

@@ -5,10 +5,11 @@
 // Out: parts of whole sessions. Part after part, and within each, events ascend by session, then
 //      time, then row.
 //
-// Events are kept in memory. When they exceed the budget, they are cut into 256 ranges of sessions
-// and appended to a file each. The ranges are quantiles of the first events. A file that is larger
-// than the budget allows, because later sessions lie elsewhere, is cut again when its turn comes.
-// A second thread reads and sorts the next part while the caller uses the last one.
+// Events are kept in memory. When they exceed the budget, they are cut into 512 ranges of sessions
+// and appended to a file each, while the caller goes on. The ranges are quantiles of the first
+// events. A file that is larger than the budget allows, because later sessions lie elsewhere, is
+// cut again when its turn comes. Two threads read and sort the next parts while the caller uses the
+// last one.
 #pragma once
 
 #include <cstdint>
@@ -17,14 +18,10 @@
 #include <string>
 #include <vector>
 
+#include "data/event_records.h"
 #include "data/span.h"
 
 namespace gru4rec_fast {
-
-struct EventPart {
-  std::vector<std::int64_t> session, time, row;
-  std::vector<std::int32_t> item;
-};
 
 class EventPartitions {
  public:
@@ -45,40 +42,32 @@ class EventPartitions {
   std::int64_t spilled_bytes() const { return spilled_; }
 
  private:
-  // Row and item share a word: it is compared last, so that ties keep the order of input.
-  struct Record {
-    std::int64_t session, time;
-    std::uint64_t row_and_item;
-  };
-  using Records = std::vector<Record>;
-
-  // A range of sessions: in a file, or in memory.
+  // A range of sessions: `size` events in a file, or from `first` in cut_ where it has none.
   struct Range {
     std::string file;
-    Records records;
-    std::int64_t size;
+    std::int64_t first, size;
   };
 
-  static void sort(Records& records);
-  static EventPart part_of(const Records& records);
-  static std::vector<std::int64_t> quantiles(const Records& records, std::size_t parts);
-  static std::vector<Records> cut(const Records& records, const std::vector<std::int64_t>& bounds);
+  static void append(std::vector<Range>& ranges, const EventRecords& ordered,
+                     const std::vector<std::int64_t>& starts);
   std::vector<Range> new_ranges(std::size_t count);
-  void append(std::vector<Range>& ranges, const std::vector<Records>& parts);
   void spill();
-  void push(const Record& record);
+  void finish_spill();
+  void cut_again(const Range& range);
   void begin_output();
-  void start_next();
-  EventPart load_first();
+  void start_loading();
+  EventPart load(const Range& range) const;
 
   std::string folder_;
-  std::size_t buffer_limit_;  // records
-  std::int64_t part_limit_;   // records of a part
-  Records buffer_;
+  std::size_t buffer_limit_;    // records
+  std::int64_t part_limit_;     // records of a part
+  EventRecords buffer_;         // being filled
+  EventRecords spare_, cut_;    // being spilled, and that in the order of ranges
+  std::future<void> spilling_;  // it alone uses spare_, cut_ and ranges_ meanwhile
   std::vector<std::int64_t> bounds_;
   std::vector<Range> ranges_;
   std::deque<Range> waiting_;
-  std::future<EventPart> loading_;
+  std::deque<std::future<EventPart>> loading_;
   bool output_ = false;
   std::int64_t rows_ = 0, spilled_ = 0, files_ = 0;
 };

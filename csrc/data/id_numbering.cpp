@@ -30,7 +30,9 @@ std::uint64_t hash_of(std::int64_t id) {
 IntegerNumbering::IntegerNumbering() : slots_(kFirstSlots, Slot{0, -1}) {}
 
 void IntegerNumbering::grow() {
-  slots_.assign(2 * slots_.size(), Slot{0, -1});
+  const std::size_t slots = 2 * slots_.size();
+  std::vector<Slot>().swap(slots_);  // before there are more: the ids have it all
+  slots_.assign(slots, Slot{0, -1});
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t i = 0; i < ids_.size(); ++i) {
     std::size_t place = hash_of(ids_[i]) & mask;

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <system_error>
+#include <utility>
 
 namespace gru4rec_fast {
 namespace {
@@ -40,6 +41,58 @@ bool decimal(const char* begin, const char* end, double& value) {
   return error == std::errc() && stop == end;
 }
 
+// Reads lines whose wanted fields are all integers of up to 18 digits, in one pass.
+class PlainLines {
+ public:
+  // value[role[k]] gets field k; -1 for one that is not wanted.
+  PlainLines(char separator, std::vector<int> role, std::int64_t* value)
+      : separator_(separator), role_(std::move(role)), value_(value) {}
+
+  // The end of the line at `c`, its line feed included; null for any other kind of line.
+  const char* read(const char* c, const char* end) const {
+    const std::size_t last = role_.size() - 1;
+    for (std::size_t k = 0; k <= last; ++k) {
+      c = role_[k] >= 0 ? number(c, end, value_[role_[k]]) : skipped(c, end);
+      if (c == nullptr) return nullptr;
+      if (k == last) break;
+      if (c == end || *c != separator_) return nullptr;
+      ++c;
+    }
+    if (c < end && *c == '\r') ++c;
+    if (c == end) return c;
+    return *c == '\n' ? c + 1 : nullptr;
+  }
+
+ private:
+  static const char* number(const char* c, const char* end, std::int64_t& value) {
+    const bool negative = c < end && *c == '-';
+    c += negative;
+    const char* const digits = c;
+    std::int64_t found = 0;
+    for (; c < end; ++c) {
+      const auto digit = static_cast<unsigned>(*c - '0');
+      if (digit > 9) break;
+      found = static_cast<std::int64_t>(10 * static_cast<std::uint64_t>(found) + digit);
+    }
+    const std::ptrdiff_t n = c - digits;
+    if (n < 1 || n > 18 || (*digits == '0' && (n > 1 || negative))) return nullptr;
+    value = negative ? -found : found;
+    return c;
+  }
+
+  const char* skipped(const char* c, const char* end) const {
+    while (c < end && *c != separator_ && *c != '\n' && *c != '\r') {
+      if (*c == '"' || static_cast<signed char>(*c) <= 0) return nullptr;
+      ++c;
+    }
+    return c;
+  }
+
+  char separator_;
+  std::vector<int> role_;
+  std::int64_t* value_;
+};
+
 }  // namespace
 
 IntegerFields read_integer_fields(Span<std::uint8_t> block, char separator,
@@ -51,7 +104,29 @@ IntegerFields read_integer_fields(Span<std::uint8_t> block, char separator,
   const char* const end = c + block.size();
   std::vector<const char*> starts(static_cast<std::size_t>(n_columns) + 1);
   bool has_decimals = false;
+  std::vector<int> role(static_cast<std::size_t>(n_columns), -1);
+  std::vector<std::int64_t> value(id_columns.size() + 1);
+  bool plain = true;  // whether each column has one role
+  const auto assign = [&](std::int64_t column, std::size_t place) {
+    int& found = role[static_cast<std::size_t>(column)];
+    plain = plain && found < 0;
+    found = static_cast<int>(place);
+  };
+  for (std::size_t k = 0; k < id_columns.size(); ++k) assign(id_columns[k], k);
+  if (time_column >= 0) assign(time_column, id_columns.size());
+  const PlainLines lines(separator, std::move(role), value.data());
+  const auto expected = static_cast<std::size_t>(end - c) / 16;
+  for (auto& ids : fields.ids) ids.reserve(expected);
+  if (time_column >= 0) fields.times.reserve(expected);
   while (c < end) {
+    const char* const next = plain && !has_decimals ? lines.read(c, end) : nullptr;
+    if (next != nullptr) {
+      for (std::size_t k = 0; k < id_columns.size(); ++k) fields.ids[k].push_back(value[k]);
+      if (time_column >= 0) fields.times.push_back(value.back());
+      ++fields.rows;
+      c = next;
+      continue;
+    }
     std::int64_t field = 0;
     starts[0] = c;
     for (; c < end && *c != '\n'; ++c) {

@@ -21,27 +21,32 @@ using MakeForwardPass = ForwardPass*(const Network& network);
 
 // How many items score above each feature row's target, and how many equal, itself included:
 // features (R x H), w (V x H), b (V), targets (R) in 0..V-1 -> greater, equal (R). A score's bits
-// depend on neither R nor the number of threads.
+// depend on neither R nor the number of threads; items in bfloat16 score as in float32.
 using RankCounts = void(const float* features, std::ptrdiff_t rows, std::ptrdiff_t units,
-                        const float* w, const float* b, std::ptrdiff_t items,
+                        const ItemTable& w, const float* b, std::ptrdiff_t items,
                         const std::int64_t* targets, std::int64_t* greater, std::int64_t* equal,
                         int threads);
 
 // The k <= V best items of each row, best first, of equal ones the lower index first: scores and
 // best (R x k).
-using TopK = void(const float* features, std::ptrdiff_t rows, std::ptrdiff_t units, const float* w,
-                  const float* b, std::ptrdiff_t items, std::ptrdiff_t k, float* scores,
-                  std::int64_t* best, int threads);
+using TopK = void(const float* features, std::ptrdiff_t rows, std::ptrdiff_t units,
+                  const ItemTable& w, const float* b, std::ptrdiff_t items, std::ptrdiff_t k,
+                  float* scores, std::int64_t* best, int threads);
 
 // The scores (R x n) of n items of 0..V-1, with the same bits as in the two functions above.
 using ItemScores = void(const float* features, std::ptrdiff_t rows, std::ptrdiff_t units,
-                        const float* w, const float* b, const std::int64_t* items, std::ptrdiff_t n,
-                        float* scores, int threads);
+                        const ItemTable& w, const float* b, const std::int64_t* items,
+                        std::ptrdiff_t n, float* scores, int threads);
 
 // Updates the n unique `rows` of a parameter by the gradients g (n x columns), or its first n rows
 // where `rows` is null; for tests.
 using UpdateRows = void(int optimiser, const OptionValues& options, const Parameter& parameter,
                         const std::int32_t* rows, std::ptrdiff_t n, const float* g);
+
+// Rounds the rows `items` (n) of p.half in a step, from values (n x columns), by the random numbers
+// of a table; for tests.
+using RoundRows = void(const Parameter& p, const std::int32_t* items, std::ptrdiff_t n,
+                       const float* values, std::uint64_t seed, std::uint64_t step, int table);
 
 // out[i] = f(x[i]) by the vectorised mathematics; for tests.
 enum class Function {
@@ -69,6 +74,7 @@ struct Kernels {
   TopK* top_k;
   ItemScores* item_scores;
   UpdateRows* update_rows;
+  RoundRows* round_rows;
   Evaluate* evaluate;
 };
 

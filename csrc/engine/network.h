@@ -25,9 +25,16 @@ struct StateTable {
 // is (1 x n); one of which a step updates some elements, as the item biases, is (n x 1).
 struct Parameter {
   float* value = nullptr;
+  std::uint16_t* half = nullptr;  // an item table in bfloat16, instead of `value`
   std::ptrdiff_t rows = 0;
   std::ptrdiff_t columns = 0;
   StateTable state[kMaxStateTables];
+};
+
+// The item rows (V x H) that scores are made of: float32, or where w is null, bfloat16.
+struct ItemTable {
+  const float* w = nullptr;
+  const std::uint16_t* half = nullptr;
 };
 
 // Where dropout is applied: the number of its random stream, and the probability, 0 for none.

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "isa/half_rows.h"
 #include "isa/index_array.h"
 #include "isa/layer.h"
 
@@ -82,9 +83,8 @@ void Lanes::step(const Session* sessions, Index live, Index t, ThreadPool& pool)
   for (LayerStep& layer : layers_) {
     CellBuffers& b = layer.buffers();
     if (below == nullptr) {
-      const Index K = network_.input.columns;
       for (Index i = 0; i < live; ++i) {
-        copy(b.x.data() + i * b.input_stride, network_.input.value + sessions[i].items[t] * K, K);
+        read_row(network_.input, sessions[i].items[t], b.x.data() + i * b.input_stride);
       }
     } else {
       copy(b.x.data(), below->output(), live * b.input_stride);

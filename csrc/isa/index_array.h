@@ -1,23 +1,26 @@
-// An array of integers. A std::vector<std::int32_t> would be the same type for every instruction
-// set, which csrc/isa/README.md forbids.
+// Arrays of integers. A std::vector<std::int32_t> would be the same type for every instruction set,
+// which csrc/isa/README.md forbids.
 #pragma once
 
 #include "isa/simd.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
-class IndexArray {
+template <class Integer>
+class IntegerArray {
  public:
-  explicit IndexArray(Index size) : data_(new std::int32_t[static_cast<std::size_t>(size)]()) {}
-  ~IndexArray() { delete[] data_; }
-  IndexArray(const IndexArray&) = delete;
-  IndexArray& operator=(const IndexArray&) = delete;
+  explicit IntegerArray(Index size) : data_(new Integer[static_cast<std::size_t>(size)]()) {}
+  ~IntegerArray() { delete[] data_; }
+  IntegerArray(const IntegerArray&) = delete;
+  IntegerArray& operator=(const IntegerArray&) = delete;
 
-  std::int32_t* data() { return data_; }
-  std::int32_t& operator[](Index i) { return data_[i]; }
+  Integer* data() { return data_; }
+  Integer& operator[](Index i) { return data_[i]; }
 
  private:
-  std::int32_t* data_;
+  Integer* data_;
 };
+
+using IndexArray = IntegerArray<std::int32_t>;
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

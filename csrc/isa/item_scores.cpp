@@ -5,7 +5,7 @@
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
-void item_scores(const float* features, Index rows, Index units, const float* w, const float* b,
+void item_scores(const float* features, Index rows, Index units, const ItemTable& w, const float* b,
                  const std::int64_t* items, Index n, float* scores, int threads) {
   constexpr Index kItems = ScoreTile::kItems, kRows = ScoreTile::kRows;
   constexpr Index kChunkItems = ScoreTile::kChunkItems;
@@ -18,7 +18,7 @@ void item_scores(const float* features, Index rows, Index units, const float* w,
     for (Index first = chunk * kChunkItems; first < end; first += kItems) {
       const Index count = at_most(end - first, kItems);
       for (Index u = 0; u < count; ++u) {
-        copy(picked.data() + u * units, w + items[first + u] * units, units);
+        read_row(w, items[first + u], units, picked.data() + u * units);
         biases.data()[u] = b[items[first + u]];
       }
       for (Index group = 0; group < tile.groups(); ++group) {

@@ -7,6 +7,7 @@
 #include "isa/losses/losses.h"
 #include "isa/optimisers/optimisers.h"
 #include "isa/rank_counts.h"
+#include "isa/row_rounding.h"
 #include "isa/top_k.h"
 #include "isa/training_step.h"
 #include "isa/vector_math.h"
@@ -41,6 +42,13 @@ void update_rows(int index, const OptionValues& options, const Parameter& parame
                  const std::int32_t* rows, Index n, const float* g) {
   kOptimisers[index]->make(options)->update(parameter, {rows, 0, n}, g, parameter.columns,
                                             RowOrigin::kWeights);
+}
+
+void round_rows(const Parameter& p, const std::int32_t* items, Index n, const float* values,
+                std::uint64_t seed, std::uint64_t step, int table) {
+  Buffer scratch(RowRounding::scratch(p.columns));
+  RowRounding(seed, step, table, p.columns)
+      .round(p, items, {nullptr, 0, n}, values, scratch.data());
 }
 
 Vec apply(Function function, Vec x) {
@@ -82,6 +90,7 @@ const Kernels kernels = {GRU4REC_FAST_STRING(GRU4REC_FAST_ISA),
                          top_k,
                          item_scores,
                          update_rows,
+                         round_rows,
                          evaluate};
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

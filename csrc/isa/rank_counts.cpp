@@ -28,7 +28,7 @@ void count(const float* s, Index items, const float* own, GroupCounts& counts) {
 
 }  // namespace
 
-void rank_counts(const float* features, Index rows, Index units, const float* w, const float* b,
+void rank_counts(const float* features, Index rows, Index units, const ItemTable& w, const float* b,
                  Index items, const std::int64_t* targets, std::int64_t* greater,
                  std::int64_t* equal, int threads) {
   const ScoreTile tile(features, rows, units, w, b);

@@ -7,6 +7,7 @@
 #include "engine/buffer.h"
 #include "engine/thread_pool.h"
 #include "isa/few_rows.h"
+#include "isa/half_rows.h"
 #include "isa/lane_matrix.h"
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
@@ -20,7 +21,7 @@ class ScoreTile {
   static constexpr Index kChunkItems = 85 * kItems;
 
   // features (rows x units), w (V x units), b (V), all borrowed.
-  ScoreTile(const float* features, Index rows, Index units, const float* w, const float* b)
+  ScoreTile(const float* features, Index rows, Index units, const ItemTable& w, const float* b)
       : rows_(rows),
         units_(units),
         stride_(row_stride(round_up(rows, kRows))),
@@ -31,9 +32,10 @@ class ScoreTile {
     if (rows > kFewRows) transpose(rows, units, features, units, features_t_.data(), stride_);
   }
 
-  // s (items x kRows): the scores of items first .. first + items - 1 for the rows of a group.
+  // s (items x kRows): the scores of items first .. first + items - 1 of a float32 table for the
+  // rows of a group.
   void score(Index first, Index items, Index group, float* s) const {
-    score(w_ + first * units_, b_ + first, items, group, s);
+    score(w_.w + first * units_, b_ + first, items, group, s);
   }
 
   // The same for item rows w (items x units) and biases b (items).
@@ -59,11 +61,17 @@ class ScoreTile {
     const bool shared = rows_ * units_ * V > kWorthSharing;
     pool.run((V + kChunkItems - 1) / kChunkItems, shared, [&](Index chunk, int thread) {
       alignas(64) float s[kItems * kRows] = {};
+      Buffer expanded(w_.half != nullptr ? kItems * units_ : 0);
       const Index end = at_most((chunk + 1) * kChunkItems, V);
       for (Index first = chunk * kChunkItems; first < end; first += kItems) {
         const Index items = at_most(end - first, kItems);
+        const float* tile = w_.w + first * units_;
+        if (w_.half != nullptr) {
+          expand_row(w_.half + first * units_, items * units_, expanded.data());
+          tile = expanded.data();
+        }
         for (Index group = 0; group < groups(); ++group) {
-          score(first, items, group, s);
+          score(tile, b_ + first, items, group, s);
           take(s, first, items, group, thread);
         }
       }
@@ -74,7 +82,7 @@ class ScoreTile {
 
  private:
   Index rows_, units_, stride_;
-  const float* w_;
+  ItemTable w_;
   const float* b_;
   const float* features_;
   Buffer features_t_;

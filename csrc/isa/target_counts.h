@@ -14,7 +14,7 @@ struct GroupCounts {
 };
 
 // own (groups x kRows): the scores of the targets, by the same arithmetic as those of all items.
-inline void score_targets(const ScoreTile& tile, Index rows, Index units, const float* w,
+inline void score_targets(const ScoreTile& tile, Index rows, Index units, const ItemTable& w,
                           const float* b, const std::int64_t* targets, float* own) {
   constexpr Index kRows = ScoreTile::kRows;
   Buffer target_rows(kRows * units), biases(kRows), s(kRows * kRows);
@@ -22,8 +22,7 @@ inline void score_targets(const ScoreTile& tile, Index rows, Index units, const 
     const Index n = at_most(rows - group * kRows, kRows);
     for (Index i = 0; i < n; ++i) {
       const Index item = targets[group * kRows + i];
-      std::memcpy(target_rows.data() + i * units, w + item * units,
-                  static_cast<std::size_t>(units) * sizeof(float));
+      read_row(w, item, units, target_rows.data() + i * units);
       biases.data()[i] = b[item];
     }
     tile.score(target_rows.data(), biases.data(), n, group, s.data());

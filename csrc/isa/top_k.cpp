@@ -33,7 +33,7 @@ void offer_tile(const float* s, Index first, Index items, Index rows, std::size_
 
 }  // namespace
 
-void top_k(const float* features, Index rows, Index units, const float* w, const float* b,
+void top_k(const float* features, Index rows, Index units, const ItemTable& w, const float* b,
            Index items, Index k, float* scores, std::int64_t* best, int threads) {
   const ScoreTile tile(features, rows, units, w, b);
   const auto n_best = static_cast<std::size_t>(k);

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "isa/gathered_tables.h"
 #include "isa/input_rows.h"
 #include "isa/item_rows.h"
 #include "isa/layer.h"
@@ -125,19 +126,34 @@ class Step final : public TrainingStep {
   void train_block(const StepBlock& block, LayerState* states, float* losses, int threads) override;
 
  private:
+  void make_workspace(const StepBlock& block, int threads);
+
   Network network_;
   TrainingSettings settings_;
   std::unique_ptr<Optimiser> optimiser_;
+  std::unique_ptr<GatheredTables> tables_;  // of bfloat16, else null
   std::unique_ptr<Workspace> workspace_;
 };
 
+void Step::make_workspace(const StepBlock& block, int threads) {
+  // Some rows to spare, as the number of unique rows differs from block to block.
+  const Index rows = block.width + block.width / 8;
+  workspace_.reset();
+  tables_.reset();
+  if (network_.wy.half == nullptr) {
+    workspace_.reset(new Workspace(network_, settings_, *optimiser_, block.lanes, rows));
+    return;
+  }
+  tables_.reset(new GatheredTables(network_, settings_, block.lanes, rows, threads));
+  workspace_.reset(
+      new Workspace(tables_->network(), tables_->settings(), *optimiser_, block.lanes, rows));
+}
+
 void Step::train_block(const StepBlock& block, LayerState* states, float* losses, int threads) {
   if (block.steps == 0) return;
-  if (workspace_ == nullptr || !workspace_->fits(block)) {
-    // Some rows to spare, as the number of unique rows differs from block to block.
-    const Index rows = block.width + block.width / 8;
-    workspace_.reset();
-    workspace_.reset(new Workspace(network_, settings_, *optimiser_, block.lanes, rows));
+  if (workspace_ == nullptr || !workspace_->fits(block) ||
+      (tables_ != nullptr && tables_->threads() < threads)) {
+    make_workspace(block, threads);
   }
   workspace_->reserve_scratch(threads);
   workspace_->load_states(states);
@@ -147,7 +163,13 @@ void Step::train_block(const StepBlock& block, LayerState* states, float* losses
     if (block.learning_rate != nullptr) {
       workspace_->set_learning_rate(static_cast<float>(block.learning_rate[t]));
     }
-    losses[t] = workspace_->train(block.at(t), pool);
+    const PlannedStep step = block.at(t);
+    if (tables_ == nullptr) {
+      losses[t] = workspace_->train(step, pool);
+    } else {
+      losses[t] = workspace_->train(tables_->gather(step, pool), pool);
+      tables_->scatter(step, pool);
+    }
   }
   workspace_->store_states(states, block.live[block.steps - 1]);
 }

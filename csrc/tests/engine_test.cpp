@@ -18,8 +18,9 @@ namespace {
 
 struct Result {
   Floats losses, wy, states;
+  std::vector<std::uint16_t> half;
   bool operator==(const Result& other) const {
-    return losses == other.losses && wy == other.wy && states == other.states;
+    return losses == other.losses && wy == other.wy && states == other.states && half == other.half;
   }
 };
 
@@ -42,6 +43,7 @@ Result train(Model model, const TrainingSettings& settings, const StepBlock& blo
     for (LayerState& state : states) state.rows = block.lanes;
   }
   result.wy = model.wy.value;
+  result.half = model.wy.half;
   for (const Floats& values : floats) {
     result.states.insert(result.states.end(), values.begin(), values.end());
   }
@@ -56,7 +58,7 @@ const Options kOptimiserOptions = {
 
 // One thread, two and three must give the same.
 void require_equal_results(int H, const std::vector<int>& cells, Embedding embedding,
-                           TrainingSettings settings) {
+                           TrainingSettings settings, bool half = false) {
   // Small and odd sizes for the ends of loops; large ones so that threads share them, and so that
   // item rows are packed.
   const int lanes = H == 5 ? 3 : H == 70 ? 37 : 79;
@@ -64,7 +66,8 @@ void require_equal_results(int H, const std::vector<int>& cells, Embedding embed
   settings.seed = 3;
   settings.support = kSupport.data();
   const Block block(3, lanes, H == 5 ? 11 : 600, kItems);
-  const Model model(kItems, 9, H, cells, embedding);
+  Model model(kItems, 9, H, cells, embedding);
+  if (half) model.make_half();
   const Result one = train(model, settings, block.block, 1);
   REQUIRE(one == train(model, settings, block.block, 2));
   REQUIRE(one == train(model, settings, block.block, 3));
@@ -174,6 +177,7 @@ void test_optimisers() {
           settings.grad_cap = H == 5 ? 0.1 : momentum > 0 ? 0.0 : 0.1;
           choose_optimiser(optimiser, {{"momentum", momentum}, {"lmbd", momentum}}, &settings);
           require_equal_results(H, default_cells(embedding), embedding, settings);
+          require_equal_results(H, default_cells(embedding), embedding, settings, true);
         }
       }
     }
@@ -201,18 +205,19 @@ void test_precisions() {
   use_bf16_instruction_set("");
 }
 
-void test_ranks() {
-  constexpr int kRows = 35, kUnits = 37, kItems = 9001;
-  const Floats features = random_floats(kRows * kUnits), w = random_floats(kItems * kUnits);
-  const Floats b = random_floats(kItems);
+constexpr int kRankedItems = 9001, kRankedUnits = 37;
+
+void test_ranks_of(const ItemTable& w) {
+  constexpr int kRows = 35, kUnits = kRankedUnits, kItems = kRankedItems;
+  const Floats features = random_floats(kRows * kUnits), b = random_floats(kItems);
   std::vector<std::int64_t> targets;
   for (int i = 0; i < kRows; ++i) targets.push_back(below(kItems));
   for (const int threads : {1, 3}) {
     std::vector<std::int64_t> greater(kRows), equal(kRows), best(kRows * 10);
     Floats scores(kRows * 10);
-    kernels().rank_counts(features.data(), kRows, kUnits, w.data(), b.data(), kItems,
-                          targets.data(), greater.data(), equal.data(), threads);
-    kernels().top_k(features.data(), kRows, kUnits, w.data(), b.data(), kItems, 10, scores.data(),
+    kernels().rank_counts(features.data(), kRows, kUnits, w, b.data(), kItems, targets.data(),
+                          greater.data(), equal.data(), threads);
+    kernels().top_k(features.data(), kRows, kUnits, w, b.data(), kItems, 10, scores.data(),
                     best.data(), threads);
     for (std::size_t i = 0; i < kRows; ++i) {
       REQUIRE(equal[i] >= 1);
@@ -227,20 +232,27 @@ void test_ranks() {
     for (int rows = 1; rows < 6; ++rows) {
       std::vector<std::int64_t> few_best(static_cast<std::size_t>(rows) * 10);
       Floats few(few_best.size());
-      kernels().top_k(features.data(), rows, kUnits, w.data(), b.data(), kItems, 10, few.data(),
+      kernels().top_k(features.data(), rows, kUnits, w, b.data(), kItems, 10, few.data(),
                       few_best.data(), threads);
       REQUIRE(std::equal(few.begin(), few.end(), scores.begin()));
       REQUIRE(std::equal(few_best.begin(), few_best.end(), best.begin()));
     }
     Floats chosen(kRows * best.size());
-    kernels().item_scores(features.data(), kRows, kUnits, w.data(), b.data(), best.data(),
-                          kRows * 10, chosen.data(), threads);
+    kernels().item_scores(features.data(), kRows, kUnits, w, b.data(), best.data(), kRows * 10,
+                          chosen.data(), threads);
     for (std::size_t i = 0; i < kRows; ++i) {
       for (std::size_t j = 0; j < 10; ++j) {
         REQUIRE(chosen[i * best.size() + i * 10 + j] == scores[i * 10 + j]);
       }
     }
   }
+}
+
+void test_ranks() {
+  OwnedParameter w(kRankedItems, kRankedUnits);
+  test_ranks_of({w.value.data(), nullptr});
+  w.make_half();
+  test_ranks_of({nullptr, w.half.data()});
 }
 
 // By bounds, the counts and the best items must be those of the kernels without them.
@@ -263,10 +275,10 @@ void test_bounds() {
       const BoundedCatalogue catalogue{&rounded, w.data(), b.data(), 1.0f};
       std::vector<std::int64_t> greater(n), equal(n), best(n * 10);
       Floats scores(n * 10);
-      kernels().rank_counts(features.data(), kRows, kUnits, w.data(), b.data(), kItems,
+      kernels().rank_counts(features.data(), kRows, kUnits, {w.data(), nullptr}, b.data(), kItems,
                             targets.data(), greater.data(), equal.data(), 1);
-      kernels().top_k(features.data(), kRows, kUnits, w.data(), b.data(), kItems, 10, scores.data(),
-                      best.data(), 1);
+      kernels().top_k(features.data(), kRows, kUnits, {w.data(), nullptr}, b.data(), kItems, 10,
+                      scores.data(), best.data(), 1);
       for (const int threads : {1, 3}) {
         std::vector<std::int64_t> above(n), same(n), found(n * 10);
         Floats found_scores(n * 10);

@@ -32,23 +32,37 @@ inline int below(int n) {
 // a matrix row lie side by side, those with one number a row by themselves.
 struct OwnedParameter {
   Floats value, state, row_state;
+  std::vector<std::uint16_t> half;  // instead of `value`, if there are any
   std::ptrdiff_t rows = 0, columns = 0;
 
   OwnedParameter() = default;
   OwnedParameter(std::ptrdiff_t r, std::ptrdiff_t c)
       : value(random_floats(r * c)), rows(r), columns(c) {}
 
+  // Random numbers in bfloat16 of magnitudes near 0.1.
+  void make_half() {
+    half.resize(value.size());
+    for (std::uint16_t& number : half) {
+      number = static_cast<std::uint16_t>(0x3D80 + below(128) + 0x8000 * below(2));
+    }
+    Floats().swap(value);
+  }
+
   // Once for each object: the state is zero at first.
   Parameter view(const OptimiserKind& kind, int tables) {
     Parameter p;
-    p.value = value.data();
+    if (half.empty()) {
+      p.value = value.data();
+    } else {
+      p.half = half.data();
+    }
     p.rows = rows;
     p.columns = columns;
     const std::ptrdiff_t numbers = rows > 1 ? 1 : columns;  // of a table by row
     const bool together = columns > 1 && rows > 1;
     std::ptrdiff_t wide = 0;
     for (int k = 0; k < tables; ++k) wide += kind.tables[k].by_row ? 0 : 1;
-    state.assign(static_cast<std::size_t>(wide) * value.size(), 0.0f);
+    state.assign(static_cast<std::size_t>(wide * rows * columns), 0.0f);
     row_state.assign(static_cast<std::size_t>(rows * numbers), 0.0f);
     for (int k = 0, place = 0; k < tables; ++k) {
       if (kind.tables[k].by_row) {
@@ -125,6 +139,11 @@ struct Model {
     network.shared = embedding == Embedding::kShared;
     if (!network.shared) input = OwnedParameter(items, layers.front().inputs);
     if (!first_is_one_hot) network.input_dropout = {0, 0.2};
+  }
+
+  void make_half() {
+    wy.make_half();
+    if (!network.shared) input.make_half();
   }
 
   const Network& view(const TrainingSettings& settings) {

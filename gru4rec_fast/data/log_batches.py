@@ -23,7 +23,8 @@ from gru4rec_fast.data.lines import records
 from gru4rec_fast.data.log_inputs import compression_of, separator_of
 from gru4rec_fast.data.origin import Origin, require_columns
 from gru4rec_fast.data.panics import panics_refused
-from gru4rec_fast.data.text import HEAD, header_of, read_text
+from gru4rec_fast.data.plain_text import HEAD
+from gru4rec_fast.data.text import header_of, read_text
 from gru4rec_fast.errors import DataError
 
 if TYPE_CHECKING:
@@ -209,6 +210,7 @@ class _Parser:
             self.log.text_items,
             text_sessions=self.log.text_sessions,
             lines_before=lines_before,
+            plain=False,
         )
         return Batch(kept(frame, self.log), [], origin)
 

@@ -12,7 +12,7 @@ import warnings
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import narwhals as nw
 import numpy as np
@@ -43,6 +43,8 @@ class Sessions:
     Without a time column, time is the order of the log.
     """
 
+    in_memory: ClassVar[bool] = True
+    """Else arrays are memory maps of a prepared store."""
     items: NDArray[np.int32]
     """(E,) item index of each event, session after session in ascending order of their ids."""
     offsets: NDArray[np.int64]

@@ -13,7 +13,7 @@ import json
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -68,6 +68,7 @@ class StoredSessions(Sessions):
         )
         self._set(order=order, dropped_events=0)
 
+    in_memory: ClassVar[bool] = False
     folder: Path
     manifest: Mapping[str, Any]
     arrays: dict[str, NDArray[Any]]

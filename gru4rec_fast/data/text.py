@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast.data.lines import line_of, records, why_unreadable
 from gru4rec_fast.data.origin import Origin, require_columns, shortened, two_of_one_name
+from gru4rec_fast.data.plain_text import HEAD, plain_columns
 from gru4rec_fast.data.times import parsed_times
 from gru4rec_fast.errors import DataError
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";"}
 """Those that a header line is searched for, by name."""
-HEAD = 2**20
-"""Bytes of a file in which its header line ends."""
 
 
 def read_text(
@@ -37,6 +36,7 @@ def read_text(
     text_sessions: bool = False,
     all_columns: bool = False,
     lines_before: int = 0,
+    plain: bool = True,
 ) -> tuple[pl.DataFrame, Origin]:
     """The columns of a text file, and how its errors name a line.
 
@@ -49,6 +49,7 @@ def read_text(
         text_sessions: whether sessions of digits stay text.
         all_columns: whether to read the other columns too, as text.
         lines_before: lines of the file between its header line and the rest of `source`.
+        plain: whether to try `plain_columns` first, which is several times faster.
 
     Raises:
         DataError: no UTF-8 text, a wrong header, a line that cannot be read, a time that is none.
@@ -56,6 +57,13 @@ def read_text(
     import polars as pl
 
     separator, names = header_of(_head(source), sep, usual, keys)
+    origin = Origin(
+        file=True, line_of=lambda row: line_of(_content(source), separator, row) + lines_before
+    )
+    if plain and not (text_items or text_sessions or all_columns):
+        columns = plain_columns(source, separator, names, keys)
+        if columns is not None:
+            return pl.DataFrame(columns), origin
     try:
         if all_columns and len(set(names)) < len(names):
             raise two_of_one_name(names)
@@ -66,9 +74,6 @@ def read_text(
         raise DataError(why_unreadable(_content(source), separator, lines_before)) from error
     frame.columns = [names[place] for place in places]
     frame = _unquoted(frame, separator)
-    origin = Origin(
-        file=True, line_of=lambda row: line_of(_content(source), separator, row) + lines_before
-    )
     items, time_key = frame[keys["item_key"]], keys.get("time_key")
     sessions = frame[keys["session_key"]]
     typed = [items if text_items else _ids(items), sessions if text_sessions else _ids(sessions)]

@@ -40,12 +40,14 @@ PAIRS_BEFORE = 10_000_000
 class BoundedItems:
     """The rounded copy of items; made when it pays, dropped when they change.
 
-    w (V, H) and b (V, 1) are contiguous. Without `wanted` there is never a copy.
+    w (V, H) and b (V, 1) are contiguous. Without `wanted`, or of w in bfloat16, whose tables should
+    take little memory, there is never a copy.
     """
 
     def __init__(self, w: Tensor, b: Tensor, wanted: bool = True) -> None:
         self._tensors = w, b
-        self._pays = wanted and len(w) >= MIN_ITEMS and MIN_UNITS <= w.shape[1] <= MAX_UNITS
+        large = len(w) >= MIN_ITEMS and MIN_UNITS <= w.shape[1] <= MAX_UNITS
+        self._pays = wanted and large and w.dtype == torch.float32
         self._use = _Use((version_of(w), version_of(b)))
 
     def of(self, rows: int) -> _core.BoundedItems | None:

@@ -70,9 +70,9 @@ def forward(engine: str, spec: NetworkSpec, p: Parameters) -> Forward:
     Raises:
         ParameterError: the named engine has no such forward pass; the message says why.
     """
-    w = p["Wy.weight"]
+    w, b = p["Wy.weight"], p["By.weight"]
     candidate = _candidate(engine, w.device)
-    reason = candidate.advances(spec, w.device, w.dtype)
+    reason = candidate.advances(spec, w.device, b.dtype) or _unknown_tables(candidate, w, b)
     return _checked(engine, candidate, "the forward pass", reason).forward(spec, p)
 
 
@@ -86,8 +86,14 @@ def ranker(engine: str, w: Tensor, b: Tensor, bounds: bool = True) -> Ranker:
         ParameterError: the named engine does not rank such tensors; the message says why.
     """
     candidate = _candidate(engine, w.device)
-    able = _checked(engine, candidate, "ranking", candidate.ranks(w.device, w.dtype))
+    reason = candidate.ranks(w.device, b.dtype) or _unknown_tables(candidate, w, b)
+    able = _checked(engine, candidate, "ranking", reason)
     return able.ranker(w, b, bounds)
+
+
+def _unknown_tables(candidate: Engine, w: Tensor, b: Tensor) -> str | None:
+    known = w.dtype == b.dtype or candidate.half_tables
+    return None if known else f"it knows no item tables in {w.dtype}"
 
 
 def _candidate(engine: str, device: torch.device) -> Engine:

@@ -99,6 +99,8 @@ class Engine(Protocol):
     """An implementation of training, of the forward pass alone, and of ranking."""
 
     name: str
+    half_tables: bool
+    """Whether it also advances and ranks with item tables in bfloat16, the rest being float32."""
 
     def supports(
         self,
@@ -212,16 +214,18 @@ def new_state(
     (`Optimiser.states`) has one number a row: (V, 1) of a matrix, (n,) of a vector.
     """
     kinds = optimiser.state_kinds
+    dtype = p["By.weight"].dtype if "By.weight" in p else None  # item tables may be bfloat16
     wide = [name for name, kind in kinds.items() if kind == "element"]
     state: OptimiserState = {name: {} for name in kinds}
     for parameter, value in p.items():
         axis = int(side_by_side and value.dim() == 2)  # along which the states lie
         shape = list(value.shape)
         shape.insert(axis, len(wide))
-        tables = value.new_zeros(shape)
+        tables = value.new_zeros(shape, dtype=dtype)
         for name, kind in kinds.items():
             if kind == "element":
                 state[name][parameter] = tables.select(axis, wide.index(name))
             else:
-                state[name][parameter] = value.new_zeros([*value.shape[:1], 1][: value.dim()])
+                of_rows = [*value.shape[:1], 1][: value.dim()]
+                state[name][parameter] = value.new_zeros(of_rows, dtype=dtype)
     return state

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from gru4rec_fast import _core
@@ -21,7 +22,6 @@ from gru4rec_fast.engines.contract import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -38,7 +38,7 @@ HANDLED = frozenset(
         "adapt", "adapt_params", "learning_rate", "momentum", "lmbd",  # the optimiser
         "hidden_act", "feed_forward", "feed_forward_act",  # the network's structure
         "lr_schedule", "lr_final", "lr_warmup", "lr_decay",  # the rates of a block
-        "grad_cap", "precision", "seed",
+        "grad_cap", "precision", "seed", "table_dtype",
     }
 )  # fmt: skip
 
@@ -47,6 +47,7 @@ class CpuEngine:
     """`contract.Engine` by `_core`."""
 
     name = "cpu"
+    half_tables = True
 
     def supports(
         self,
@@ -135,9 +136,9 @@ class CpuTrainer:
         for table in tables:
             for value in table.values():
                 if value.is_contiguous():
-                    _core.advise_huge_pages(value.detach().numpy())
+                    _core.advise_huge_pages(_array(value))
         parameters, *state = (
-            {name: value.detach().numpy() for name, value in table.items()} for table in tables
+            {name: _array(value) for name, value in table.items()} for table in tables
         )
         self._trainer = _core.Trainer(
             spec=spec,
@@ -184,7 +185,7 @@ class CpuForward:
     """
 
     def __init__(self, spec: NetworkSpec, p: Parameters) -> None:
-        arrays = {name: value.detach().contiguous().numpy() for name, value in p.items()}
+        arrays = {name: _array(value.contiguous()) for name, value in p.items()}
         self._forward = _core.Forward(spec=spec, parameters=arrays)
 
     def advance(
@@ -208,12 +209,12 @@ class CpuRanker:
 
     def __init__(self, w: Tensor, b: Tensor, bounds: bool = True) -> None:
         w, b = w.detach().contiguous(), b.detach().contiguous()
-        self._items = w.numpy(), b.numpy()
+        self._items = _array(w), _array(b)
         self.bounded = BoundedItems(w, b, bounds)
 
     def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """`contract.Ranker.rank_counts`."""
-        rows, threads = _array(features), torch.get_num_threads()
+        rows, threads = _array(features.contiguous()), torch.get_num_threads()
         bounded = self.bounded.of(len(rows))
         if bounded is None:
             greater, equal = _core.rank_counts(rows, *self._items, targets.numpy(), threads)
@@ -224,7 +225,7 @@ class CpuRanker:
 
     def top_k(self, features: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """`contract.Ranker.top_k`."""
-        rows, threads = _array(features), torch.get_num_threads()
+        rows, threads = _array(features.contiguous()), torch.get_num_threads()
         bounded = self.bounded.of(len(rows)) if 8 * k < len(self._items[0]) else None
         if bounded is None:
             best, items = _core.top_k(rows, *self._items, k, threads)
@@ -236,10 +237,14 @@ class CpuRanker:
     def scores(self, features: Tensor, items: Tensor) -> Tensor:
         """`contract.Ranker.scores`."""
         found = _core.item_scores(
-            _array(features), *self._items, items.numpy(), torch.get_num_threads()
+            _array(features.contiguous()), *self._items, items.numpy(), torch.get_num_threads()
         )
         return torch.from_numpy(found)
 
 
-def _array(features: Tensor) -> _core.Float32:
-    return features.detach().contiguous().numpy()
+def _array(x: Tensor) -> NDArray[Any]:
+    """The numbers of a tensor, in the same memory; of bfloat16 the bits, as uint16."""
+    x = x.detach()
+    if x.dtype == torch.bfloat16:
+        return x.view(torch.int16).numpy().view(np.uint16)
+    return x.numpy()

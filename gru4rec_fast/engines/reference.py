@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,6 +28,7 @@ class ReferenceEngine:
     """`contract.Engine` by plain PyTorch."""
 
     name = "reference"
+    half_tables = True
 
     def supports(
         self,
@@ -83,6 +85,8 @@ class ReferenceEngine:
 class PreparedStep:
     """What a step reads of its plan, on the device of the parameters."""
 
+    number: int
+    """Of the step, through all epochs."""
     source: Tensor
     """(M,) int64"""
     restarts: Tensor
@@ -113,7 +117,7 @@ class ReferenceTrainer:
 
     def start_epoch(self) -> None:
         """`contract.Trainer.start_epoch`."""
-        like, lanes = self._p["Wy.weight"], self._config.batch_size
+        like, lanes = self._p["By.weight"], self._config.batch_size
         self.states = [like.new_zeros(lanes, layer.state_width) for layer in self._spec.layers]
 
     def train_block(
@@ -138,6 +142,7 @@ class ReferenceTrainer:
         for site, width in self._spec.dropout_sites.items():
             masks[site.number] = self._mask(block.first_step + t, site, m, width)
         return PreparedStep(
+            number=block.first_step + t,
             source=torch.from_numpy(block.source[t, :m]).long().to(device, non_blocking=True),
             restarts=torch.from_numpy(block.restarts[t, :m]).bool().to(device, non_blocking=True),
             columns=columns.to(device, non_blocking=True),
@@ -165,7 +170,16 @@ class ReferenceTrainer:
             if gradient.rows is None:
                 self._optimiser.update(theta, state, gradient.values)
             else:
-                reference.update_rows(self._optimiser, theta, state, gradient.rows, gradient.values)
+                rounded = None
+                if theta.dtype == torch.bfloat16:
+                    table = int(name != "Wy.weight")
+                    rounded = partial(
+                        reference.rounded_rows,
+                        seed=self._config.seed, step=step.number, table=table,
+                    )  # fmt: skip
+                reference.update_rows(
+                    self._optimiser, theta, state, gradient.rows, gradient.values, rounded
+                )
         return loss
 
     def _mask(self, step: int, site: DropoutSite, rows: int, columns: int) -> Tensor | None:
@@ -206,7 +220,7 @@ class ReferenceForward:
         return states, features
 
     def _step(self, items: Tensor, states: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-        x = self._p[self._spec.input_table][items]
+        x = self._p[self._spec.input_table][items].to(self._p["By.weight"].dtype)
         masks = [None] * self._spec.n_sites
         chunks = [slice(r, r + self.LANES) for r in range(0, len(items), self.LANES)] or [slice(0)]
         advanced = [

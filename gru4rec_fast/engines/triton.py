@@ -60,6 +60,7 @@ class TritonEngine:
     """`contract.Engine` by Triton kernels."""
 
     name = "triton"
+    half_tables = False
 
     def supports(
         self,
@@ -138,6 +139,7 @@ class TritonTrainer:
     ) -> None:
         from gru4rec_fast.kernels.training_step import TrainingStep
 
+        self.n_items = spec.n_items
         self.optimiser_state: OptimiserState = new_state(optimiser, p)
         # The device trains a step in about the time that one core needs to plan it.
         self.planning_threads = min(2, _cores())
@@ -169,7 +171,8 @@ class TritonTrainer:
     def train_block(
         self, block: StepBlock, learning_rates: NDArray[np.float64] | None = None
     ) -> Tensor:
-        """`contract.Trainer.train_block`."""
+        """`contract.Trainer.train_block`; a kernel does not look whether a row exists."""
+        block.require_items(self.n_items)
         return self.step.train_block(block, learning_rates)
 
 

@@ -44,7 +44,7 @@ class NetworkScorer:
         require_finite(p)
         self._forward = choice.forward(engine, network.spec, p)
         self._ranker = choice.ranker(engine, p["Wy.weight"], p["By.weight"], bounds)
-        self._like = p["Wy.weight"]
+        self._like = p["By.weight"]  # Wy may be bfloat16
         self.n_items = network.n_items
         self.device = network.Wy.weight.device
 

@@ -54,7 +54,7 @@ def export_onnx(
         k = min(whole_number("k", k), network.n_items)
     parameters = network.parameter_dict()
     require_finite(parameters)
-    weights = {name: p.numpy(force=True) for name, p in parameters.items()}
+    weights = {name: p.float().numpy(force=True) for name, p in parameters.items()}
     graph, arrays = serving_step(network.spec, weights, k)
     metadata = {
         "item_ids": json.dumps(ordered_ids(itemidmap).tolist()),

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from gru4rec_fast.reference import Parameters
 
 
+HALF_EXPONENT = np.int16(0x7F80)
+"""Of a number in bfloat16; all its bits are set in NaN and infinity."""
+
+
 def require_finite(parameters: Parameters) -> None:
     """Refuse parameters whose scores would mean nothing.
 
@@ -49,7 +53,11 @@ def is_finite(x: Tensor) -> bool:
         return bool(torch.isfinite(x).all())
     # Without PyTorch, which may share such work among threads: in a process forked from one that
     # did, it would wait for threads that are not there.
-    values = x.detach().numpy()
+    half = x.dtype == torch.bfloat16
+    values = (x.detach().view(torch.int16) if half else x.detach()).numpy()
     # In shares of some rows, because NumPy makes an array of the answers.
     rows = max(1, 2**16 // max(1, values[:1].size))
-    return all(np.isfinite(values[r : r + rows]).all() for r in range(0, len(values), rows))
+    shares = (values[r : r + rows] for r in range(0, len(values), rows))
+    if half:
+        return all((share & HALF_EXPONENT != HALF_EXPONENT).all() for share in shares)
+    return all(np.isfinite(share).all() for share in shares)

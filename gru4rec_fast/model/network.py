@@ -71,15 +71,16 @@ class Network(nn.Module):
         self.spec = spec = NetworkSpec.of(config, n_items)
         # Not drawn here: `initialise` or a checkpoint fills them, and torch's generator stays as it
         # was.
+        dtype = torch.bfloat16 if config.table_dtype == "bfloat16" else None
         with torch.device("meta"), Undrawn():
-            self.Wy = _table(spec.tables["Wy.weight"])
+            self.Wy = _table(spec.tables["Wy.weight"], dtype)
             self.By = _table(spec.tables["By.weight"])
             layers = [_module(layer) for layer in spec.layers]
             if spec.one_hot:
                 self.GE = layers.pop(0)
-                self.GE.add_module("Wx0", _table(spec.tables[spec.input_table]))
+                self.GE.add_module("Wx0", _table(spec.tables[spec.input_table], dtype))
             elif not spec.shared:
-                self.E = _table(spec.tables[spec.input_table])
+                self.E = _table(spec.tables[spec.input_table], dtype)
             self.G = nn.ModuleList(layers)
             self.F = nn.ModuleList(nn.Linear(ff.inputs, ff.units) for ff in spec.feed_forward)
         self.to_empty(device="cpu")
@@ -129,7 +130,8 @@ class Network(nn.Module):
         in the list. `training` applies dropout from torch's generator.
         """
         spec, p = self.spec, self.parameter_dict()
-        x = p[spec.input_table][in_idx]
+        dtype = self.By.weight.dtype  # item tables may be bfloat16
+        x = p[spec.input_table][in_idx].to(dtype)
         masks: list[Tensor | None] = [None] * spec.n_sites
         if training:
             for site, width in spec.dropout_sites.items():
@@ -138,13 +140,14 @@ class Network(nn.Module):
                     masks[site.number] = nn.functional.dropout(kept, site.rate)
         H[:], features = reference.advance(spec, p, x, H, masks)
         if out_idx is None:
-            return reference.scores(features, self.Wy.weight, self.By.weight)
-        return reference.scores(features, self.Wy.weight[out_idx], self.By.weight[out_idx])
+            return reference.scores(features, self.Wy.weight.to(dtype), self.By.weight)
+        w = self.Wy.weight[out_idx].to(dtype)
+        return reference.scores(features, w, self.By.weight[out_idx])
 
 
-def _table(shape: Shape) -> nn.Embedding:
+def _table(shape: Shape, dtype: torch.dtype | None = None) -> nn.Embedding:
     n_items, width = shape
-    return nn.Embedding(n_items, width)
+    return nn.Embedding(n_items, width, dtype=dtype)
 
 
 def _module(layer: LayerSpec) -> nn.Module:

@@ -53,6 +53,20 @@ class StepBlock:
         """T, the number of steps."""
         return len(self.live)
 
+    def require_items(self, n_items: int) -> None:
+        """Refuse a block of items that a catalogue lacks, as a damaged store may hold them.
+
+        Raises:
+            ValueError: which one. Items below 0 are refused when a block is made.
+        """
+        largest = int(self.rows.max(initial=0))
+        if largest >= n_items:
+            raise ValueError(
+                f"the block names item {largest}, an item that does not exist; expected a block of "
+                f"plan_epoch for a catalogue of {n_items} items. Look at a prepared store with "
+                "gru4rec-fast prepare --verify"
+            )
+
     @classmethod
     def merge(cls, first_step: int, lanes: LaneBlock, negatives: Int32) -> StepBlock:
         """The block of steps with these lanes (T, B) and these negatives (T, S)."""

@@ -57,6 +57,7 @@ from gru4rec_fast.reference.ranks import (
     rank_counts,
     top_k,
 )
+from gru4rec_fast.reference.rounding import rounded_rows
 from gru4rec_fast.reference.step import Gradient, Touched, loss_and_gradients, touched_rows
 
 __all__ = [
@@ -101,6 +102,7 @@ __all__ = [
     "product_of_parts",
     "rank_counts",
     "rnn",
+    "rounded_rows",
     "scores",
     "session_parallel_batches",
     "top1",

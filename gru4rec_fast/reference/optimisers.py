@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -165,16 +165,23 @@ OPTIMISERS: dict[str, type[Optimiser]] = {
 
 
 def update_rows(
-    optimiser: Optimiser, theta: Tensor, state: Sequence[Tensor], rows: Tensor, g: Tensor
+    optimiser: Optimiser,
+    theta: Tensor,
+    state: Sequence[Tensor],
+    rows: Tensor,
+    g: Tensor,
+    rounded: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> None:
     """Update the unique `rows` (U,) of a table (V, H) by their summed gradients g (U, H).
 
-    No other row of the table or of its state is read or written.
+    No other row of the table or of its state is read or written. A table in bfloat16 is computed in
+    the type of g, and written as `rounded(values, rows)`.
     """
-    tables = [theta, *state]
-    theta_rows, *state_rows = (table[rows] for table in tables)
+    theta_rows = theta[rows].to(g.dtype)
+    state_rows = [table[rows] for table in state]
     optimiser.update(theta_rows, state_rows, g)
-    for table, updated in zip(tables, [theta_rows, *state_rows], strict=True):
+    theta[rows] = theta_rows if rounded is None else rounded(theta_rows, rows)
+    for table, updated in zip(state, state_rows, strict=True):
         table[rows] = updated
 
 

@@ -15,8 +15,8 @@ ScoreTile = Callable[[Tensor, Tensor], Tensor]
 
 
 def item_scores(w: Tensor, b: Tensor) -> ScoreTile:
-    """The network's scores of any of the items of w (V, H) and b (V, 1)."""
-    return lambda h, items: scores(h, w[items], b[items])
+    """The network's scores of any of the items of w (V, H), also in bfloat16, and b (V, 1)."""
+    return lambda h, items: scores(h, w[items].to(b.dtype), b[items])
 
 
 @dataclass(frozen=True)

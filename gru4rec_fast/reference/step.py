@@ -81,7 +81,8 @@ def loss_and_gradients(
     m, n = len(states[0]), len(columns)
     linear = LINEAR[config.precision]
     leaves = {name: value.detach() for name, value in p.items() if name not in spec.tables}
-    leaves |= {name: p[name].detach()[t.rows] for name, t in touched.items()}
+    dtype = p["By.weight"].dtype  # item tables may be bfloat16
+    leaves |= {name: p[name].detach()[t.rows].to(dtype) for name, t in touched.items()}
     for leaf in leaves.values():
         leaf.requires_grad_()
 

@@ -82,7 +82,7 @@ def similar_items(
 def _vectors(network: Network, table: str) -> Tensor:
     one_of("table", table, TABLES)
     name = "Wy.weight" if table == "output" else network.spec.input_table
-    return network.parameter_dict()[name].detach()
+    return network.parameter_dict()[name].detach().float()
 
 
 def _ids(itemidmap: pd.Series[int]) -> pd.Index[Any]:

@@ -52,4 +52,4 @@ def add_co_visited_means(network: Network, sessions: Sessions, n_known: int) -> 
     with torch.no_grad():
         for name in {"Wy.weight", network.spec.input_table}:
             table = parameters[name]
-            table[n_known:] += summed(table[known_item]) / count
+            table[n_known:] += summed(table[known_item].float()) / count

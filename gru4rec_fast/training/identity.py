@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from gru4rec_fast.data.array_files import digest
 from gru4rec_fast.data.store import StoredSessions
@@ -62,7 +63,9 @@ def fingerprint_of(tensors: Mapping[str, Tensor]) -> str:
     sha256 = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         sha256.update(name.encode())
-        sha256.update(tensor.detach().cpu().contiguous().numpy().data)
+        # As bytes: NumPy has no bfloat16.
+        content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        sha256.update(content.numpy().data)
     return sha256.hexdigest()
 
 

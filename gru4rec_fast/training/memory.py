@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gru4rec_fast.config import Config
 
-FLOAT = 4
+FLOAT, HALF = 4, 2
 SAMPLER = 32
 """Bytes an item while the table of negatives is built: weights and masses; 8 stay."""
 PLANNED = 20
@@ -39,14 +39,19 @@ def needed_memory(
         block_steps: T.
         copies: of the parameters that are kept too, as those of the best epoch.
     """
-    shapes = NetworkSpec.of(config, n_items).parameters.values()
+    spec = NetworkSpec.of(config, n_items)
+    shapes = spec.parameters.values()
     elements = sum(int(np.prod(shape, dtype=object)) for shape in shapes)
     rows = sum(shape[0] for shape in shapes)
+    half = 0
+    if config.table_dtype == "bfloat16":
+        tables = {"Wy.weight", spec.input_table}
+        half = sum(int(np.prod(spec.parameters[name], dtype=object)) for name in tables)
     kinds = OPTIMISERS[config.adapt](config).state_kinds.values()
     state = sum(elements if kind == "element" else rows for kind in kinds)
     columns = config.batch_size + config.n_sample
     return {
-        "parameters": FLOAT * elements * (1 + copies),
+        "parameters": (FLOAT * elements - HALF * half) * (1 + copies),
         "optimiser state": FLOAT * state,
         "items": SAMPLER * n_items,
         "planned blocks": PLANNED * BLOCKS_AHEAD * block_steps * columns,
@@ -109,6 +114,8 @@ def require_memory(
     remedies = ["choose smaller layers or embedding"]
     if "element" in OPTIMISERS[config.adapt](config).state_kinds.values():
         remedies.append("adapt='adagrad-rowwise' without momentum, which keeps a number a row")
+    if config.table_dtype == "float32":
+        remedies.append("table_dtype='bfloat16', which halves the item tables")
     if copies:
         remedies.append("restore_best=False, which keeps no second copy of the parameters")
     remedies.append("prepare the log with min_item_support to leave out rare items")

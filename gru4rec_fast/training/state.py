@@ -40,8 +40,8 @@ class TrainingState:
     """Trained so far; negatives and dropout masks depend on their number."""
     support: NDArray[np.int64]
     """(V,) what negatives were drawn by."""
-    last_event: NDArray[np.int64]
-    """(V,) number of the item's last event, counted through all logs in order of training."""
+    last: NDArray[np.int64] | Sessions
+    """`last_event`, or the store that it is counted from when it is asked for."""
     n_events: int
     """E, of all logs so far, each counted once."""
     items_ever: int
@@ -50,8 +50,21 @@ class TrainingState:
     @classmethod
     def start(cls, sessions: Sessions) -> TrainingState:
         """Before a training on `sessions` from new weights, with the log counted in."""
-        last, items = last_events(sessions), sessions.n_items
+        # A pass over a store can take minutes, and only an update needs it.
+        last = last_events(sessions) if sessions.in_memory else sessions
+        items = sessions.n_items
         return cls({}, 0, 0, sessions.support, last, sessions.n_events, items)
+
+    @property
+    def last_event(self) -> NDArray[np.int64]:
+        """(V,) number of the item's last event, counted through all logs in order of training."""
+        if not isinstance(self.last, np.ndarray):
+            self.last = last_events(self.last)
+        return self.last
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy holds no store."""
+        return self.__dict__ | {"last": self.last_event}
 
     def after(self, trainer: Trainer, position: Progress) -> TrainingState:
         """After a training that ended at `position`. An epoch that was stopped counts as one."""
@@ -94,7 +107,7 @@ class TrainingState:
                 optimiser.setdefault(kind, {})[name] = value.clone()
         try:
             support, last_event = (tensors[n].numpy().copy() for n in (SUPPORT, LAST_EVENT))
-            return cls(optimiser, support=support, last_event=last_event, **values)
+            return cls(optimiser, support=support, last=last_event, **values)
         except (KeyError, TypeError) as error:
             raise CheckpointError(
                 f"the training state is incomplete ({error}): save the model again with "

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -14,7 +17,10 @@ from gru4rec_fast import DataError, GRU4Rec, batch_eval, evaluate, prepare
 from gru4rec_fast.data import store as store_module
 from gru4rec_fast.data.sessions import load_sessions
 from gru4rec_fast.data.splitting import hold_out_latest
-from gru4rec_fast.data.store import open_store, verify
+from gru4rec_fast.data.store import StoredSessions, open_store, verify
+from gru4rec_fast.engines.triton import TritonTrainer
+from gru4rec_fast.plan.epoch import plan_epoch
+from gru4rec_fast.plan.negatives import negative_sampler
 from tests.data.test_prepare import a_log
 
 if TYPE_CHECKING:
@@ -151,6 +157,49 @@ def test_damaged_indices_are_refused_before_they_are_used(path: Path, tmp_path: 
             with pytest.raises((ValueError, DataError), match=message):
                 GRU4Rec(**SETTINGS).fit(path, progress=False)
         file.write_bytes(content)
+
+
+def test_last_events_of_a_store_are_counted_when_asked_for(path: Path, tmp_path: Path) -> None:
+    log, newer = a_log(600), a_log(100, seed=4)
+    models = [GRU4Rec(**SETTINGS).fit(data, progress=False) for data in (log, path)]
+    states = [model._training_state for model in models]
+    assert states[0] is not None
+    assert states[1] is not None
+    assert isinstance(states[1].last, StoredSessions)
+    copied = pickle.loads(pickle.dumps(models[1]))
+    assert copied._training_state.last.tolist() == states[0].last_event.tolist()
+    models[1].savemodel(tmp_path / "model", training_state=True)
+    models.append(GRU4Rec.loadmodel(tmp_path / "model", device="cpu"))
+    for model in models:
+        model.partial_fit(newer, 1, forget=0.9, progress=False)
+    for other in models[1:]:
+        for name, value in models[0].model.state_dict().items():
+            np.testing.assert_array_equal(value.numpy(), other.model.state_dict()[name].numpy())
+
+
+@pytest.mark.parametrize("by_input", [False, True])
+def test_no_item_that_does_not_exist_reaches_a_gpu(by_input: bool) -> None:
+    """Its kernels read a row of any index, so planned blocks are looked at before they are sent."""
+    sessions = load_sessions(a_log(600))
+    n = sessions.n_items
+    items = sessions.items.copy()
+    # The first event of a session is only an input, the last one only a target.
+    items[sessions.offsets[:-1] if by_input else sessions.offsets[1:] - 1] = n
+    sent = []
+    trainer = TritonTrainer.__new__(TritonTrainer)
+    trainer.n_items = n
+    trainer.step = cast("Any", SimpleNamespace(train_block=lambda *block: sent.append(block)))
+    sampler = negative_sampler(np.ones(n, dtype=np.int64), 0.5)
+    how: dict[str, Any] = {"batch_size": 4, "n_sample": 5, "seed": 1, "first_step": 0}
+    with plan_epoch(sessions, sampler, **how) as plan:
+        trainer.train_block(next(plan))
+    assert len(sent) == 1
+    with (
+        plan_epoch(replace(sessions, items=items), sampler, **how) as plan,
+        pytest.raises(ValueError, match=f"item {n}, an item that does not exist"),
+    ):
+        trainer.train_block(next(plan))
+    assert len(sent) == 1
 
 
 def test_the_target_is_replaced_only_if_it_is_a_store_and_asked_for(path: Path) -> None:

@@ -99,7 +99,7 @@ std::vector<Row> order_rows(const BoundedCatalogue& catalogue, const float* feat
   sample.norms += first;
   const BoundedCatalogue part = {&sample, catalogue.w + first * units, catalogue.b + first,
                                  catalogue.bound_factor};
-  const ScoreTile tile(features, rows, units, part.w, part.b);
+  const ScoreTile tile(features, rows, units, {part.w, nullptr}, part.b);
   IndexArray undecided(tile.groups() * kPanelRows);
   Sampler sampler{own, undecided.data()};
   ThreadPool pool(1);
@@ -120,10 +120,10 @@ void bounded_rank_counts(const BoundedCatalogue& catalogue, const float* feature
                          const std::int64_t* targets, std::int64_t* greater, std::int64_t* equal,
                          ScanStatistics& statistics, int threads) {
   const Index units = catalogue.rounded->units;
-  const ScoreTile given(features, rows, units, catalogue.w, catalogue.b);
+  const ScoreTile given(features, rows, units, {catalogue.w, nullptr}, catalogue.b);
   const Index groups = given.groups();
   Buffer own(groups * kPanelRows), sorted_own(groups * kPanelRows), sorted(rows * units);
-  score_targets(given, rows, units, catalogue.w, catalogue.b, targets, own.data());
+  score_targets(given, rows, units, {catalogue.w, nullptr}, catalogue.b, targets, own.data());
   const std::vector<Row> order = order_rows(catalogue, features, rows, own.data());
   for (Index i = 0; i < rows; ++i) {
     const Index row = order[static_cast<std::size_t>(i)].row;
@@ -131,7 +131,7 @@ void bounded_rank_counts(const BoundedCatalogue& catalogue, const float* feature
     sorted_own.data()[i] = own.data()[row];
   }
 
-  const ScoreTile tile(sorted.data(), rows, units, catalogue.w, catalogue.b);
+  const ScoreTile tile(sorted.data(), rows, units, {catalogue.w, nullptr}, catalogue.b);
   std::vector<GroupCounts> counts(static_cast<std::size_t>(threads * groups));
   Counter counter{sorted_own.data(), groups, counts};
   ThreadPool pool(threads);

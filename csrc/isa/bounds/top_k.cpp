@@ -53,7 +53,8 @@ struct Chooser {
 
 void bounded_top_k(const BoundedCatalogue& catalogue, const float* features, Index rows, Index k,
                    float* scores, std::int64_t* best, ScanStatistics& statistics, int threads) {
-  const ScoreTile tile(features, rows, catalogue.rounded->units, catalogue.w, catalogue.b);
+  const ScoreTile tile(features, rows, catalogue.rounded->units, {catalogue.w, nullptr},
+                       catalogue.b);
   std::vector<BestItems> best_of(static_cast<std::size_t>(threads * rows));
   for (BestItems& row : best_of) row.heap.reserve(static_cast<std::size_t>(k));
   Chooser chooser{rows, static_cast<std::size_t>(k), best_of};
