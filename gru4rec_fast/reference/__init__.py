@@ -48,6 +48,7 @@ from gru4rec_fast.reference.optimisers import (
     cap_gradients,
     update_rows,
 )
+from gru4rec_fast.reference.rank_sum import sum_over_ranks
 from gru4rec_fast.reference.ranks import (
     RANKS,
     ItemGroups,
@@ -98,6 +99,7 @@ __all__ = [
     "rnn",
     "scores",
     "session_parallel_batches",
+    "sum_over_ranks",
     "top1",
     "top1_max",
     "top_k",

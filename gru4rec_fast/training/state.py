@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gru4rec_fast.data.sessions import Sessions
-    from gru4rec_fast.engines.contract import OptimiserState, Trainer
+    from gru4rec_fast.engines.contract import OptimiserState, SavedTrainer
     from gru4rec_fast.training.progress import Progress
 
 OPTIMISER, SUPPORT, LAST_EVENT = "optimiser.", "update.support", "update.last_event"
@@ -53,7 +53,7 @@ class TrainingState:
         last, items = last_events(sessions), sessions.n_items
         return cls({}, 0, 0, sessions.support, last, sessions.n_events, items)
 
-    def after(self, trainer: Trainer, position: Progress) -> TrainingState:
+    def after(self, trainer: SavedTrainer, position: Progress) -> TrainingState:
         """After a training that ended at `position`. An epoch that was stopped counts as one."""
         return replace(
             self,
