@@ -63,7 +63,7 @@ def sharded_table(items: int, units: int) -> torch.nn.Module:
     from torchrec.optim.apply_optimizer_in_backward import apply_optimizer_in_backward
 
     config = EmbeddingConfig(
-        name="items", embedding_dim=units, num_embeddings=items, feature_names=["item"]
+        name="item_table", embedding_dim=units, num_embeddings=items, feature_names=["item"]
     )
     table = EmbeddingCollection(tables=[config], device=torch.device("meta"))
     apply_optimizer_in_backward(torch.optim.Adagrad, table.parameters(), {"lr": 0.05})
@@ -71,13 +71,16 @@ def sharded_table(items: int, units: int) -> torch.nn.Module:
     planner = EmbeddingShardingPlanner(
         topology=Topology(world_size=dist.get_world_size(), compute_device="cpu"),
         constraints={
-            "items": ParameterConstraints(sharding_types=["row_wise"], compute_kernels=["fused"])
+            "item_table": ParameterConstraints(
+                sharding_types=["row_wise"], compute_kernels=["fused"]
+            )
         },
     )
     plan = planner.collective_plan(table, [sharder], dist.group.WORLD)
-    return DistributedModelParallel(
+    sharded: torch.nn.Module = DistributedModelParallel(
         table, device=torch.device("cpu"), plan=plan, sharders=[sharder]
     )
+    return sharded
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from gru4rec_fast.data.sessions import Sessions
+    from gru4rec_fast.distributed.trainer import SharedTrainer
     from gru4rec_fast.engines.contract import Trainer
     from gru4rec_fast.plan.negatives import Negatives
     from gru4rec_fast.reference import Parameters
@@ -420,7 +421,7 @@ class GRU4Rec(Recommender):
         network: Network,
         items: DataIterator,
         engine: str,
-        trainer: Trainer,
+        trainer: Trainer | SharedTrainer,
         sessions: Sessions,
         sampler: Negatives,
         schedule: Schedule,

@@ -35,8 +35,14 @@ def process_group(command: str) -> Iterator[None]:
             f"work among them. Start {command} without torchrun"
         )
     import torch.distributed as dist
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
 
-    dist.init_process_group("gloo")
+    # After a restart torchrun's store still has the addresses of the processes before, and gloo
+    # would wait for those (pytorch/pytorch#135712): each life has keys of its own.
+    store, rank, size = next(rendezvous("env://"))
+    life = PrefixStore(f"life-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    dist.init_process_group("gloo", store=life, rank=rank, world_size=size)
     try:
         with warnings.catch_warnings():
             if not is_first():

@@ -1,1 +1,1 @@
-"""Training by several processes, the ranks of `torch.distributed` (SPEC section 10)."""
+"""Training by several processes, the ranks of `torch.distributed` (SPEC section 11)."""

@@ -1,4 +1,4 @@
-"""What each rank trains: its sessions, lanes, negatives and seed (SPEC section 10)."""
+"""What each rank trains: its sessions, lanes, negatives and seed (SPEC section 11)."""
 
 from __future__ import annotations
 
@@ -63,4 +63,5 @@ def sessions_of(order: NDArray[np.int64], rank: int, size: int) -> NDArray[np.in
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         code = (code ^ (code >> np.uint64(shift))) * np.uint64(factor)
     code ^= code >> np.uint64(31)
-    return order[code % np.uint64(size) == rank]
+    own: NDArray[np.int64] = order[code % np.uint64(size) == rank]
+    return own

@@ -145,7 +145,7 @@ def _asked(
 def _by_step(values: NDArray[np.int64], counts: NDArray[np.int64]) -> list[list[Tensor]]:
     """[t][owner] the parts of what is ordered by step and owner; counts (T, owners)."""
     steps, size = counts.shape
-    parts = torch.from_numpy(values).split(counts.ravel().tolist())
+    parts = torch.split(torch.from_numpy(values), counts.ravel().tolist())
     return [list(parts[t * size : (t + 1) * size]) for t in range(steps)]
 
 
@@ -167,7 +167,7 @@ def _to_owners(
     receive = asked.sum(dim=(1, 2)).tolist()
     received = message.new_empty(sum(receive))
     ranks.all_to_all(received, message, receive, sent.sum(dim=(1, 2)).tolist())
-    parts = received.split(asked.reshape(-1).tolist())
+    parts = torch.split(received, asked.reshape(-1).tolist())
     return [
         _owned(
             [
@@ -186,5 +186,5 @@ def _owned(items: list[list[Tensor]], size: int) -> Owned:
     for step in asked:
         unique, inverse = torch.unique(torch.cat(step), return_inverse=True)
         rows.append(unique)
-        place.append(list(inverse.split([len(part) for part in step])))
+        place.append(list(torch.split(inverse, [len(part) for part in step])))
     return Owned(asked, rows, place)

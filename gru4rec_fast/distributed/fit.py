@@ -111,7 +111,11 @@ class SharedFit:
             self.ranks, engine, spec, p, optimiser, config, self._own, counts
         )
         self._engine = engine
-        self.whole = WholeModel(self._trainer, network if self.ranks.is_first else None)
+        self.whole = WholeModel(self._trainer, network if self.is_first else None)
+        if not self.is_first:
+            # From here on this rank has its own rows alone.
+            for parameter in p.values():
+                parameter.data = parameter.data[:0].clone()
         return self._trainer, engine
 
     def weights(self) -> Parameters:

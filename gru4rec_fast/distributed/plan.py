@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gru4rec_fast.distributed.deal import sessions_of
 from gru4rec_fast.distributed.exchange import shared_blocks
 from gru4rec_fast.errors import ParameterError
-from gru4rec_fast.plan.epoch import SHUFFLED_IN_MEMORY, epoch_order, plan_epoch
+from gru4rec_fast.plan.epoch import SHUFFLED_IN_MEMORY, plan_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from gru4rec_fast.config import Config
-    from gru4rec_fast.data.sessions import Sessions
     from gru4rec_fast.distributed.exchange import SharedBlock
     from gru4rec_fast.distributed.ranks import Ranks
     from gru4rec_fast.plan.epoch import EpochPlan
+    from gru4rec_fast.plan.lanes import GroupedEvents
     from gru4rec_fast.plan.negatives import Negatives
     from gru4rec_fast.spec import NetworkSpec
     from gru4rec_fast.training.progress import Progress
@@ -44,7 +46,7 @@ class SharedPlans:
         ranks: Ranks,
         own: Config,
         seed: int,
-        sessions: Sessions,
+        sessions: GroupedEvents,
         sampler: Negatives,
         spec: NetworkSpec,
         block_steps: int,
@@ -61,7 +63,9 @@ class SharedPlans:
     def __call__(self, progress: Progress) -> SharedEpoch:
         """The rest of the epoch that `progress` stands in."""
         own, ranks = self._own, self._ranks
-        order = epoch_order(self._sessions, own.train_random_order, self._seed, progress.epoch)
+        order = self._sessions.order
+        if own.train_random_order:
+            order = np.random.default_rng([self._seed, progress.epoch]).permutation(order)
         plan = plan_epoch(
             self._sessions,
             self._sampler,

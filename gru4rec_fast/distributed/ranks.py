@@ -30,8 +30,6 @@ class Ranks:
         self.rank, self.size = rank, size
         self.bytes_sent = 0
         """To other ranks, so far."""
-        self.collectives = 0
-        """Calls so far."""
 
     @classmethod
     def current(cls) -> Ranks | None:
@@ -48,24 +46,24 @@ class Ranks:
     def all_to_all(
         self, received: Tensor, sent: Tensor, receive: Sequence[int], send: Sequence[int]
     ) -> None:
-        """Give each rank its part of `sent`; fills `received` with the parts of all ranks, in order.
+        """Give each rank its part of `sent`; fills `received` with those of all ranks, in order.
 
         send[d] are the elements for rank d, receive[s] those that come from rank s.
         """
-        self._count(sent, sum(send) - send[self.rank])
+        self.count(sent, sum(send) - send[self.rank])
         dist.all_to_all_single(received, sent, list(receive), list(send))
 
     def all_gather(self, own: Tensor) -> Tensor:
         """The tensors of all ranks, which have one shape, as (N, ...)."""
         gathered = own.new_empty(self.size, *own.shape)
-        self._count(own, own.numel() * (self.size - 1))
+        self.count(own, own.numel() * (self.size - 1))
         dist.all_gather(list(gathered.unbind()), own)
         return gathered
 
     def sum(self, own: Tensor) -> Tensor:
         """The sum of the integer tensors of all ranks, which have one shape."""
         total = own.clone()
-        self._count(own, 2 * own.numel() * (self.size - 1) // self.size)
+        self.count(own, 2 * own.numel() * (self.size - 1) // self.size)
         dist.all_reduce(total)
         return total
 
@@ -77,11 +75,11 @@ class Ranks:
                 answer[0] = function()
             except BaseException as error:
                 answer[1] = error
-        error = answer[1]
-        sent = [answer[0], None if error is None else (type(error).__name__, str(error))]
+        raised = answer[1]
+        sent = [answer[0], None if raised is None else (type(raised).__name__, str(raised))]
         dist.broadcast_object_list(sent, src=FIRST)
-        if error is not None:
-            raise error
+        if raised is not None:
+            raise raised
         if sent[1] is not None:
             raise _ERRORS.get(sent[1][0], RuntimeError)(f"rank {FIRST}: {sent[1][1]}")
         result: T = sent[0]
@@ -89,12 +87,12 @@ class Ranks:
 
     def broadcast(self, tensor: Tensor) -> None:
         """Replace the tensor of each rank by that of rank 0."""
-        self._count(tensor, tensor.numel() * (self.size - 1) if self.is_first else 0)
+        self.count(tensor, tensor.numel() * (self.size - 1) if self.is_first else 0)
         dist.broadcast(tensor, FIRST)
 
     def send(self, tensor: Tensor, rank: int) -> None:
         """Send a tensor to a rank that calls `receive` for it."""
-        self._count(tensor, tensor.numel())
+        self.count(tensor, tensor.numel())
         dist.send(tensor.contiguous(), rank)
 
     def receive(self, like: Tensor, rank: int) -> Tensor:
@@ -103,9 +101,19 @@ class Ranks:
         dist.recv(received, rank)
         return received
 
-    def _count(self, tensor: Tensor, elements: int) -> None:
+    def wait(self) -> None:
+        """Wait until all ranks have called this."""
+        dist.barrier()
+
+    def all_gather_objects(self, own: T) -> list[T]:
+        """What each rank gives, by rank; picklable."""
+        gathered: list[Any] = [None] * self.size
+        dist.all_gather_object(gathered, own)
+        return gathered
+
+    def count(self, tensor: Tensor, elements: int) -> None:
+        """Count elements of the tensor's type that are sent to other ranks."""
         self.bytes_sent += elements * tensor.element_size()
-        self.collectives += 1
 
 
 _ERRORS: dict[str, type[Exception]] = {

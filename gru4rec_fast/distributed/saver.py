@@ -61,5 +61,6 @@ class SharedSaver:
 
     @property
     def _first(self) -> TrainingSaver:
-        assert self._inner is not None, "only rank 0 saves"
+        if self._inner is None:
+            raise RuntimeError("only rank 0 has a saver")
         return self._inner

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from gru4rec_fast.config import Config
     from gru4rec_fast.distributed.shards import Shards
+    from gru4rec_fast.engines.contract import Ranker
 
 ROWS = 256
 """Rows that are ranked together; as many targets are fetched."""
@@ -65,7 +66,7 @@ class ShardedScorer:
 
     def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Items scored above each row's target, and items scored equal, the target included."""
-        parts = zip(features.split(ROWS), targets.split(ROWS), strict=True)
+        parts = zip(torch.split(features, ROWS), torch.split(targets, ROWS), strict=True)
         counts = [self._chunk_counts(*part) for part in parts]
         greater, equal = (torch.cat(count) for count in zip(*counts, strict=True))
         return greater, equal
@@ -98,7 +99,7 @@ class ShardedScorer:
         best = torch.sort(scores, dim=1, descending=True, stable=True).indices[:, :k]
         return scores.gather(1, best), items.gather(1, best)
 
-    def _ranker(self, first: int, end: int) -> choice.Ranker:
+    def _ranker(self, first: int, end: int) -> Ranker:
         return choice.ranker(self._engine, self._w[first:end], self._b[first:end], bounds=False)
 
     def _rows(self, table: str, items: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from gru4rec_fast import _core, reference
 from gru4rec_fast.distributed.owners import shard_of, weight_shares
 from gru4rec_fast.distributed.ranks import FIRST
@@ -106,11 +108,11 @@ class Shards:
                             target.copy_(part)
                     elif whole is not None:
                         for target in self._owned_by(rank, name, whole[k][name]):
-                            for rows in target.split(ROWS_AT_ONCE):
+                            for rows in torch.split(target, ROWS_AT_ONCE):
                                 rows.copy_(self.ranks.receive(rows, rank))
                     elif rank == self.ranks.rank:
                         for part in self._own(name, tensor):
-                            for rows in part.split(ROWS_AT_ONCE):
+                            for rows in torch.split(part, ROWS_AT_ONCE):
                                 self.ranks.send(rows, FIRST)
 
     def scatter(self, own: Sequence[Parameters], whole: Sequence[Parameters] | None) -> None:
@@ -123,12 +125,12 @@ class Shards:
                     if source is not None and is_table:
                         source = source[rank :: self.ranks.size]
                     if source is None and rank == self.ranks.rank:
-                        for rows in tensor.split(ROWS_AT_ONCE):
+                        for rows in torch.split(tensor, ROWS_AT_ONCE):
                             rows.copy_(self.ranks.receive(rows, FIRST))
                     elif source is not None and rank == FIRST:
                         tensor.copy_(source)
                     elif source is not None:
-                        for rows in source.split(ROWS_AT_ONCE):
+                        for rows in torch.split(source, ROWS_AT_ONCE):
                             self.ranks.send(rows, rank)
 
     def _own(self, name: str, tensor: Tensor) -> list[Tensor]:

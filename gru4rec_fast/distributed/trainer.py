@@ -1,4 +1,4 @@
-"""Training steps of several ranks: rows out, gradients back (SPEC section 10).
+"""Training steps of several ranks: rows out, gradients back (SPEC section 11).
 
 A step has two exchanges. In the first one each owner sends the rows that others need, and its share
 of the weights, which the step before has updated. Then every rank computes the gradients of its
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gru4rec_fast.distributed.mailbox import Mailbox
+from gru4rec_fast.distributed.mailbox import mailbox
 from gru4rec_fast.distributed.shards import Shards
 from gru4rec_fast.engines.choice import ENGINES
 from gru4rec_fast.engines.gradients import GradientStep
@@ -70,7 +70,7 @@ class SharedTrainer:
         self.shards = Shards(ranks, spec, {**p, **self._weights}, optimiser, engine)
         self._support = support if config.logq > 0 else None
         self._own_shares = self.shards.shares[ranks.rank]
-        self._mailbox = Mailbox(ranks, p["Wy.weight"].dtype)
+        self._mailbox = mailbox(ranks, p["Wy.weight"].dtype, self._longest_message(config))
         # Of the gradients of all rows that this rank owns and a step touches.
         self._totals = {
             n: p[n].new_empty(min(ranks.size * rows, len(self.shards.p[n])), p[n].shape[1])
@@ -115,6 +115,17 @@ class SharedTrainer:
         for each in self.ranks.all_gather(losses):
             total += each
         return total
+
+    def _longest_message(self, config: Config) -> int:
+        """Elements of the longest message between two ranks: all rows of a step, and a share."""
+        size, step = self.ranks.size, self._step
+        rows = 2 * self.most_lanes - (-config.n_sample // size)
+        columns = sum(step.p[n].shape[1] for n in self._tables)
+        shares = [
+            sum(step.p[n][first:end].numel() for n, first, end in of_rank)
+            for of_rank in self.shards.shares
+        ]
+        return rows * columns + max(shares)
 
     def _fetch(self, block: SharedBlock, t: int) -> None:
         """Fill the step's tables and all weights from the owners."""

@@ -1,4 +1,4 @@
-"""The gradients of one step that several ranks compute together (SPEC section 10)."""
+"""The gradients of one step that several ranks compute together (SPEC section 11)."""
 
 from __future__ import annotations
 

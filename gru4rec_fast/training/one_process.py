@@ -78,7 +78,8 @@ class OneProcess:
         identity: dict[str, Any],
     ) -> TrainingSaver:
         """What saves the training in the folder."""
-        assert folder is not None, "a process of its own saves itself"
+        if folder is None:
+            raise RuntimeError("a training is saved in a folder")
         return TrainingSaver(
             folder, interval, self._network, self._trainer, items, stopping, identity
         )

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
+import torch.distributed as dist
 
 from gru4rec_fast import reference
 from gru4rec_fast.config import Config
 from gru4rec_fast.data.sessions import Sessions, load_sessions
+from gru4rec_fast.distributed.cost import block_bytes
 from gru4rec_fast.distributed.deal import config_of, sessions_of
 from gru4rec_fast.distributed.plan import SharedPlans
 from gru4rec_fast.distributed.ranks import Ranks
@@ -53,21 +56,30 @@ def config_of_case(name: str) -> Config:
     )
 
 
-def few_sessions() -> Sessions:
+FIT: dict[str, Any] = {
+    "layers": 11, "batch_size": 9, "n_sample": 13, "n_epochs": 2, "device": "cpu", "momentum": 0.2,
+    "dropout_p_hidden": 0.3,
+}  # fmt: skip
+"""The model of the tests of `fit`."""
+
+
+def few_events() -> pd.DataFrame:
     """90 sessions, whose items follow a steep law: the ranks touch the same rows."""
     rng = np.random.default_rng(3)
     lengths = rng.integers(1, 9, 90)
     items = (V * rng.random(lengths.sum()) ** 2).astype(np.int64)
-    import pandas as pd
-
-    log = pd.DataFrame(
+    return pd.DataFrame(
         {
             "SessionId": np.repeat(np.arange(90), lengths),
             "ItemId": np.concatenate([items[:-V], np.arange(V)]),
             "Time": np.arange(lengths.sum()),
         }
     )
-    return load_sessions(log)
+
+
+def few_sessions() -> Sessions:
+    """Those of `few_events`."""
+    return load_sessions(few_events())
 
 
 def start(config: Config, sessions: Sessions, dtype: torch.dtype) -> Network:
@@ -80,35 +92,56 @@ def start(config: Config, sessions: Sessions, dtype: torch.dtype) -> Network:
     return network.to(dtype=dtype)
 
 
-def train_shared(
-    ranks: Ranks, name: str, engine: str, dtype: torch.dtype
-) -> tuple[dict[str, Tensor], bool]:
-    """What two epochs of a case leave on rank 0, and whether a rank computed less than another."""
-    config, sessions = config_of_case(name), few_sessions()
-    network = start(config, sessions, dtype)
-    own = config_of(config, ranks)
-    optimiser = reference.OPTIMISERS[config.adapt](config)
-    p = network.parameter_dict()
-    trainer = SharedTrainer(
-        ranks, engine, network.spec, p, optimiser, config, own, torch.from_numpy(sessions.support)
-    )
-    sampler = negative_sampler(sessions.support, config.sample_alpha)
-    plans = SharedPlans(ranks, own, config.seed, sessions, sampler, network.spec, BLOCK)
-    schedule = schedule_of(config, 1, EPOCHS, sessions.n_pairs)
-    losses, dry, progress = [], False, Progress()
-    for epoch in range(1, EPOCHS + 1):
-        trainer.start_epoch()
-        progress.epoch, events = epoch, 0
-        with plans(progress) as plan:
-            for block in plan:
-                rates = rates_of(schedule, epoch, events, block.live)
-                losses.append(trainer.train_block(block, rates))
-                events += int(block.live.sum())
-                progress.first_step += len(block)
-                dry |= block.own_steps < len(block)
-        assert events <= sessions.n_pairs
-    whole = whole_of(trainer.shards, p)
-    return {**whole, "losses": torch.cat(losses)}, dry
+class Shared:
+    """Two epochs of a case by all ranks together."""
+
+    def __init__(self, ranks: Ranks, name: str, engine: str, dtype: torch.dtype) -> None:
+        self.config = config = config_of_case(name)
+        sessions = few_sessions()
+        network = start(config, sessions, dtype)
+        self._p = network.parameter_dict()
+        own = config_of(config, ranks)
+        optimiser = reference.OPTIMISERS[config.adapt](config)
+        support = torch.from_numpy(sessions.support)
+        self.trainer = SharedTrainer(
+            ranks, engine, network.spec, self._p, optimiser, config, own, support
+        )
+        sampler = negative_sampler(sessions.support, config.sample_alpha)
+        plans = SharedPlans(ranks, own, config.seed, sessions, sampler, network.spec, BLOCK)
+        schedule = schedule_of(config, 1, EPOCHS, sessions.n_pairs)
+        self.dry = False
+        """Whether a step was computed by other ranks alone, as this one had no session left."""
+        self.sent: list[tuple[int, int]] = []
+        """Bytes that this rank sent in each block, and those that `step_bytes` says."""
+        losses, progress = [], Progress()
+        for epoch in range(1, EPOCHS + 1):
+            self.trainer.start_epoch()
+            progress.epoch, events = epoch, 0
+            with plans(progress) as plan:
+                for block in plan:
+                    rates = rates_of(schedule, epoch, events, block.live)
+                    before = ranks.bytes_sent
+                    losses.append(self.trainer.train_block(block, rates))
+                    expected = block_bytes(self.trainer, block)
+                    self.sent.append((ranks.bytes_sent - before, expected))
+                    events += int(block.live.sum())
+                    progress.first_step += len(block)
+                    self.dry |= block.own_steps < len(block)
+        self.losses = torch.cat(losses)
+
+    def results(self) -> dict[str, Tensor]:
+        """Parameters, optimiser state and losses, whole on rank 0."""
+        return {**whole_of(self.trainer.shards, self._p), "losses": self.losses}
+
+
+def same_rows(run: Shared) -> None:
+    """Give items 0 to 7 the row and the bias of item 0, so that they tie on all ranks."""
+    shards = run.trainer.shards
+    rank, size = shards.ranks.rank, shards.ranks.size
+    for name in ("Wy.weight", "By.weight"):
+        row = shards.p[name][:1].clone()
+        dist.broadcast(row, 0)
+        shards.p[name][: len(range(rank, 8, size))] = row
 
 
 def whole_of(shards: Shards, p: dict[str, Tensor]) -> dict[str, Tensor]:
