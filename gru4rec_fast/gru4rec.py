@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from gru4rec_fast.data.sessions import Sessions
-    from gru4rec_fast.distributed.trainer import SharedTrainer
-    from gru4rec_fast.engines.contract import Trainer
     from gru4rec_fast.plan.negatives import Negatives
     from gru4rec_fast.reference import Parameters
     from gru4rec_fast.training.schedule import Schedule
@@ -421,7 +419,7 @@ class GRU4Rec(Recommender):
         network: Network,
         items: DataIterator,
         engine: str,
-        trainer: Trainer | SharedTrainer,
+        trainer: Any,
         sessions: Sessions,
         sampler: Negatives,
         schedule: Schedule,

@@ -15,6 +15,7 @@ from gru4rec_fast.distributed.scorer import ShardedScorer
 from gru4rec_fast.distributed.trainer import SharedTrainer
 from gru4rec_fast.distributed.whole import WholeModel
 from gru4rec_fast.engines import choice
+from gru4rec_fast.engines.contract import not_handled
 from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.reference import OPTIMISERS
 from gru4rec_fast.training.progress import asks_to_stop
@@ -36,8 +37,16 @@ if TYPE_CHECKING:
 
 ENGINES = ("cpu", "reference")
 """Those that hand gradients out."""
-DEFAULTS_ONLY = {"grad_cap": "the norm of all gradients of a step"}
-"""Hyper-parameters that several ranks do not know, and what they would have to exchange."""
+HANDLED = frozenset(
+    {
+        "loss", "bpreg", "logq", "smoothing", "sample_alpha", "final_act", "elu_param",
+        "adapt", "adapt_params", "learning_rate", "momentum", "lmbd",
+        "hidden_act", "feed_forward", "feed_forward_act",
+        "lr_schedule", "lr_final", "lr_warmup", "lr_decay", "seed",
+    }
+)  # fmt: skip
+"""Fields of Config that several ranks compute with, beside `contract.WITHOUT_ENGINE`: an allow-list
+as that of an engine. So grad_cap is refused, which needs the norm of all gradients of a step."""
 
 
 class SharedFit:
@@ -56,12 +65,12 @@ class SharedFit:
     def __init__(self, ranks: Ranks, config: Config, engine: str, device: torch.device) -> None:
         self.ranks, self._config = ranks, config
         self._device, self._asked = device, engine
-        for name, what in DEFAULTS_ONLY.items():
-            if getattr(config, name) != getattr(type(config), name):
-                raise self._refused(
-                    f"{name}={getattr(config, name)}",
-                    f"they do not exchange {what}. Leave {name} at its default",
-                )
+        unknown = not_handled(config, HANDLED)
+        if unknown is not None:
+            raise ParameterError(
+                f"training by {ranks.size} ranks: {unknown}. Leave it at its default, or train in "
+                "one process"
+            )
         if device.type != "cpu":
             raise self._refused(
                 f"device={str(device)!r}", "they compute on CPUs: pass device='cpu'"

@@ -8,7 +8,8 @@ of the ranks and update. So the result is the same in each run with that many ra
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -18,7 +19,7 @@ from gru4rec_fast.engines.choice import ENGINES
 from gru4rec_fast.engines.gradients import GradientStep
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
 
     from gru4rec_fast.config import Config
     from gru4rec_fast.distributed.exchange import SharedBlock
+    from gru4rec_fast.distributed.owners import Share
     from gru4rec_fast.distributed.ranks import Ranks
     from gru4rec_fast.engines.contract import OptimiserState
     from gru4rec_fast.reference import Optimiser, Parameters
     from gru4rec_fast.spec import NetworkSpec
+
+T = TypeVar("T")
 
 
 class SharedTrainer:
@@ -42,7 +46,7 @@ class SharedTrainer:
         p: its parameters, the same on all ranks; they are copied, of tables a rank's rows alone.
         optimiser: what updates them.
         config: the whole batch, with the seed of this rank's dropout masks.
-        own: this rank's lanes and negatives (`deal.config_of`).
+        own: the configuration of this rank (`deal.config_of`), for its seed.
         support: (V,) events of each item.
     """
 
@@ -60,7 +64,7 @@ class SharedTrainer:
         self.ranks = ranks
         self.most_lanes = -(-config.batch_size // ranks.size)
         """Lanes of the rank that has the most of them."""
-        rows = min(2 * own.batch_size + own.n_sample, spec.n_items)
+        rows = min(2 * self.most_lanes - (-config.n_sample // ranks.size), spec.n_items)
         config = config.replace(seed=own.seed)
         self._step = GradientStep(ENGINES[engine], config, rows, p["Wy.weight"].dtype)
         self._tables = list(spec.tables)
@@ -69,8 +73,7 @@ class SharedTrainer:
             weight.copy_(p[name])
         self.shards = Shards(ranks, spec, {**p, **self._weights}, optimiser, engine)
         self._support = support if config.logq > 0 else None
-        self._own_shares = self.shards.shares[ranks.rank]
-        self._mailbox = mailbox(ranks, p["Wy.weight"].dtype, self._longest_message(config))
+        self._mailbox = mailbox(ranks, p["Wy.weight"].dtype, self._longest_message(rows))
         # Of the gradients of all rows that this rank owns and a step touches.
         self._totals = {
             n: p[n].new_empty(min(ranks.size * rows, len(self.shards.p[n])), p[n].shape[1])
@@ -116,87 +119,71 @@ class SharedTrainer:
             total += each
         return total
 
-    def _longest_message(self, config: Config) -> int:
+    def _longest_message(self, rows: int) -> int:
         """Elements of the longest message between two ranks: all rows of a step, and a share."""
-        size, step = self.ranks.size, self._step
-        rows = 2 * self.most_lanes - (-config.n_sample // size)
-        columns = sum(step.p[n].shape[1] for n in self._tables)
-        shares = [
-            sum(step.p[n][first:end].numel() for n, first, end in of_rank)
-            for of_rank in self.shards.shares
-        ]
-        return rows * columns + max(shares)
+        columns = sum(self._step.p[n].shape[1] for n in self._tables)
+        shapes = [self._shapes(shares) for shares in self.shards.shares]
+        return rows * columns + max(sum(map(math.prod, each)) for each in shapes)
 
     def _fetch(self, block: SharedBlock, t: int) -> None:
         """Fill the step's tables and all weights from the owners."""
-        shards, step = self.shards, self._step
+        shards, step, own = self.shards, self._step, self.ranks.rank
         wanted, owned = block.wanted, block.owned
         received = self._mailbox.exchange(
-            [
-                [
+            self._others(
+                lambda r: [
                     *((shards.p[n], owned[n].asked[t][r]) for n in self._tables),
-                    *((shards.p[n][first:end], None) for n, first, end in self._own_shares),
+                    *((shards.p[n][first:end], None) for n, first, end in shards.shares[own]),
                 ]
-                if r != self.ranks.rank
-                else []
-                for r in range(self.ranks.size)
-            ],
-            [
-                [
+            ),
+            self._others(
+                lambda r: [
                     *((len(wanted[n].places[t][r]), step.p[n].shape[1]) for n in self._tables),
-                    *((end - first, *step.p[n].shape[1:]) for n, first, end in shards.shares[r]),
+                    *self._shapes(shards.shares[r]),
                 ]
-                if r != self.ranks.rank
-                else []
-                for r in range(self.ranks.size)
-            ],
+            ),
         )
         for r, parts in enumerate(received):
-            if r == self.ranks.rank:
-                parts = [shards.p[n].index_select(0, owned[n].asked[t][r]) for n in self._tables]
-            for n, rows in zip(self._tables, parts, strict=False):
-                step.p[n].index_copy_(0, wanted[n].places[t][r], rows)
-            if r != self.ranks.rank:
+            if r == own:
+                tables = [shards.p[n].index_select(0, owned[n].asked[t][r]) for n in self._tables]
+            else:
+                tables = parts[: len(self._tables)]
                 self._take_weights(r, parts[len(self._tables) :])
+            for n, rows in zip(self._tables, tables, strict=True):
+                step.p[n].index_copy_(0, wanted[n].places[t][r], rows)
         if self._support is not None and block.compact is not None and t < block.own_steps:
-            rows = torch.from_numpy(block.rows[t, : block.compact.touched[t]]).long()
-            step.support[: len(rows)] = self._support[rows]
+            items = torch.from_numpy(block.rows[t, : block.compact.touched[t]]).long()
+            step.support[: len(items)] = self._support[items]
 
     def _update(self, block: SharedBlock, t: int) -> None:
         """Give the gradients to the owners, and update the rows and weights that this rank owns."""
-        shards, g = self.shards, self._step.gradients
-        wanted, owned = block.wanted, block.owned
+        shards, g, own = self.shards, self._step.gradients, self.ranks.rank
+        wanted, owned, shares = block.wanted, block.owned, self.shards.shares[self.ranks.rank]
         received = self._mailbox.exchange(
-            [
-                [
+            self._others(
+                lambda r: [
                     *((g[n], wanted[n].places[t][r]) for n in self._tables),
                     *((g[n][first:end], None) for n, first, end in shards.shares[r]),
                 ]
-                if r != self.ranks.rank
-                else []
-                for r in range(self.ranks.size)
-            ],
-            [
-                [
+            ),
+            self._others(
+                lambda r: [
                     *((len(owned[n].asked[t][r]), g[n].shape[1]) for n in self._tables),
-                    *((end - first, *g[n].shape[1:]) for n, first, end in self._own_shares),
+                    *self._shapes(shares),
                 ]
-                if r != self.ranks.rank
-                else []
-                for r in range(self.ranks.size)
-            ],
+            ),
         )
-        own = self.ranks.rank
         received[own] = [
             *(g[n].index_select(0, wanted[n].places[t][own]) for n in self._tables),
-            *(g[n][first:end] for n, first, end in self._own_shares),
+            *(g[n][first:end] for n, first, end in shares),
         ]
         for k, n in enumerate(self._tables):
             total = self._totals[n][: len(owned[n].rows[t])].zero_()
             for r, parts in enumerate(received):
                 total.index_add_(0, owned[n].place[t][r], parts[k])
             shards.update_rows(n, owned[n].rows[t], total)
-        for k, (n, first, end) in enumerate(self._own_shares, start=len(self._tables)):
+        for k, (n, first, end) in enumerate(shares, start=len(self._tables)):
+            # In place: a message is its receiver's.
             total = received[0][k]
             for parts in received[1:]:
                 total += parts[k]
@@ -204,21 +191,22 @@ class SharedTrainer:
 
     def _fetch_weights(self) -> None:
         """Make the weights of all ranks those after the last update."""
-        others = [r != self.ranks.rank for r in range(self.ranks.size)]
-        own = [(self._weights[n][first:end], None) for n, first, end in self._own_shares]
+        shares = self.shards.shares
+        own = [(self._weights[n][first:end], None) for n, first, end in shares[self.ranks.rank]]
         received = self._mailbox.exchange(
-            [own if other else [] for other in others],
-            [
-                [(end - first, *self._weights[n].shape[1:]) for n, first, end in shares]
-                if other
-                else []
-                for shares, other in zip(self.shards.shares, others, strict=True)
-            ],
+            self._others(lambda _: own), self._others(lambda r: self._shapes(shares[r]))
         )
         for r, parts in enumerate(received):
-            if others[r]:
+            if r != self.ranks.rank:
                 self._take_weights(r, parts)
 
     def _take_weights(self, rank: int, parts: Sequence[Tensor]) -> None:
         for (n, first, end), rows in zip(self.shards.shares[rank], parts, strict=True):
             self._weights[n][first:end] = rows
+
+    def _others(self, of_rank: Callable[[int], list[T]]) -> list[list[T]]:
+        """By rank, what is sent to it or comes from it; nothing for this rank itself."""
+        return [of_rank(r) if r != self.ranks.rank else [] for r in range(self.ranks.size)]
+
+    def _shapes(self, shares: Sequence[Share]) -> list[tuple[int, ...]]:
+        return [(end - first, *self._weights[n].shape[1:]) for n, first, end in shares]
