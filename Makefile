@@ -112,6 +112,9 @@ gpu-prediction: $(STAMP)  ## what a step should take on an H100, from docs/KERNE
 kernels-of-tests: $(STAMP)  ## compile what the tests launch for three chips, by two versions of Triton
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.specialisations --jobs $(JOBS) $(ARGS)
 
+bench-distributed: $(STAMP)  ## a step by 1, 2 and 4 processes; ARGS="quality" or "curve" for recall
+	@$(BIN)/python -m benchmarks.distributed $(or $(ARGS),speed)
+
 gpu-report:  ## test and measure on this machine's GPU, 8 minutes a call, into OUT; by PYTHON's own torch
 	@$(PYTHON) benchmarks/gpu_report.py $(ARGS)
 

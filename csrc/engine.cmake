@@ -39,6 +39,7 @@ set(KERNEL_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/adagrad.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/adagrad_rowwise.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/adam.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/gradient.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/gradient_cap.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/rmsprop.cpp
   ${CMAKE_CURRENT_LIST_DIR}/isa/optimisers/sgd.cpp

@@ -19,6 +19,7 @@ from gru4rec_fast.recommender import Recommender
 from gru4rec_fast.training.history import History
 from gru4rec_fast.training.loop import train
 from gru4rec_fast.training.memory import require_memory
+from gru4rec_fast.training.one_process import OneProcess
 from gru4rec_fast.training.progress import Hooks, Progress
 from gru4rec_fast.training.report import BlockReport, EpochReport, NonFiniteLossError
 from gru4rec_fast.training.setup import (
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from gru4rec_fast.data.sessions import Sessions
-    from gru4rec_fast.engines.contract import Trainer
     from gru4rec_fast.plan.negatives import Negatives
+    from gru4rec_fast.reference import Parameters
     from gru4rec_fast.training.schedule import Schedule
 
 logger = logging.getLogger(__name__)
@@ -109,6 +110,10 @@ class GRU4Rec(Recommender):
     ) -> GRU4Rec:
         """Train on a session log, from new weights, also where there is a model (with a warning).
 
+        Under an initialised `torch.distributed` process group, all its ranks train one model
+        together, if all of them call `fit` with the same arguments. Rank 0 then has the model, the
+        files and the callbacks; the other ranks have none.
+
         Args:
             data: a pandas, polars or Arrow table, or the path of a TSV, CSV or Parquet file, with a
                 row (session, item, time) for each event; it is not changed. Or the path of a store
@@ -161,6 +166,7 @@ class GRU4Rec(Recommender):
                 when it is allocated; the message names the sizes.
             ImportError: `tensorboard` without the package; the message names the extra.
         """
+        from gru4rec_fast.distributed.fit import SharedFit
         from gru4rec_fast.evaluation.validation import (
             cutoff_of,
             figures,
@@ -169,7 +175,7 @@ class GRU4Rec(Recommender):
         from gru4rec_fast.training.checkpoint_folder import locked_folder
         from gru4rec_fast.training.early_stopping import stopping_of
         from gru4rec_fast.training.identity import identity_of
-        from gru4rec_fast.training.resume import Interval, TrainingSaver
+        from gru4rec_fast.training.resume import Interval
 
         config = self.config
         whole_number("sample_cache_max_size", sample_cache_max_size, at_least=0)
@@ -177,11 +183,18 @@ class GRU4Rec(Recommender):
         stopping = stopping_of(validation, metric, patience, restore_best)
         hooks = Hooks(on_epoch, on_block, stopping=stopping)
         interval = Interval(checkpoint_every)
+        run: SharedFit | OneProcess
+        run = SharedFit.current(config, self._engine, self.device) or OneProcess(
+            self._engine, self.device, self.scorer
+        )
+        run.refuse(negatives=negatives)
         keys: dict[str, Any] = {
             "item_key": item_key, "session_key": session_key, "time_key": time_key, "sep": sep
         }  # fmt: skip
         with ExitStack() as stack:
-            folder = stack.enter_context(locked_folder(checkpoint, resume))
+            folder = stack.enter_context(
+                locked_folder(checkpoint if run.is_first else None, resume and run.is_first)
+            )
             sessions, validated = training_and_validation(data, validation, keys, config.time_sort)
             warn_of_pitfalls(sessions, config, stacklevel=3)
             block_steps = block_steps_of(config, sample_cache_max_size)
@@ -195,16 +208,16 @@ class GRU4Rec(Recommender):
             network = Network(config, sessions.n_items)
             network.initialise(compatibility_mode)
             network.to(self.device).eval()
-            trainer, engine = trainer_of(network, sessions.support, self._engine, self.device)
+            trainer, engine = run.trainer(network, sessions.support)
             items = DataIterator(sessions.itemidmap, sessions.columns, sessions.support)
             position = Progress()
-            if folder is not None:
+            if checkpoint is not None:
                 identity = identity_of(
                     config, engine, sessions, validated, negatives,
                     compatibility_mode=bool(compatibility_mode), metric=metric,
                     patience=stopping and stopping.patience, restore_best=bool(restore_best),
                 )  # fmt: skip
-                saver = TrainingSaver(folder, interval, network, trainer, items, stopping, identity)
+                saver = run.saver(folder, interval, items, stopping, identity)
                 position = saver.restore(position)
                 hooks = replace(hooks, saver=saver)
             if self._network is not None and position.first_step + position.steps == 0:
@@ -214,15 +227,20 @@ class GRU4Rec(Recommender):
                     stacklevel=2,
                 )
             if validated is not None:
-                hooks = replace(hooks, validate=lambda: figures(self.scorer(), validated, cutoff))
+                hooks = replace(hooks, validate=lambda: figures(run.scorer(), validated, cutoff))
             self._train(
-                network, items, engine, trainer, sessions, sampler, schedule, position, hooks,
-                tensorboard,
+                network, items, engine, trainer, sessions, sampler, schedule, position,
+                run.hooks(hooks), tensorboard if run.is_first else None, run.weights(),
                 last_epoch=config.n_epochs,
                 block_steps=block_steps,
-                show_bar=progress,
+                show_bar=progress and run.is_first,
+                plans=run.plans(sessions, sampler, block_steps),
             )  # fmt: skip
-        self._training_state = TrainingState.start(sessions).after(trainer, position)
+            whole = run.finish()
+        if run.is_first:
+            self._training_state = TrainingState.start(sessions).after(whole, position)
+        else:
+            self._network = self._data_iterator = None
         return self
 
     def partial_fit(
@@ -326,7 +344,7 @@ class GRU4Rec(Recommender):
                 hooks = replace(hooks, saver=saver)
             self._train(
                 network, items, engine, trainer, sessions, sampler, schedule, position, hooks,
-                tensorboard,
+                tensorboard, network.parameter_dict(),
                 last_epoch=state.epochs + n_epochs,
                 block_steps=block_steps,
                 show_bar=progress,
@@ -401,17 +419,17 @@ class GRU4Rec(Recommender):
         network: Network,
         items: DataIterator,
         engine: str,
-        trainer: Trainer,
+        trainer: Any,
         sessions: Sessions,
         sampler: Negatives,
         schedule: Schedule,
         position: Progress,
         hooks: Hooks,
         tensorboard: str | os.PathLike[str] | None,
+        weights: Parameters,
         **settings: Any,
     ) -> None:
         """Take the network as the model, train it from `position`, restore its best weights."""
-        weights = network.parameter_dict()
         with writing(tensorboard, hooks, position) as all_hooks:
             self.engine_ = engine
             self._become(network, items)

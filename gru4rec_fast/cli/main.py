@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from gru4rec_fast import __version__
 from gru4rec_fast.checks import closest
 from gru4rec_fast.cli.parser import Parser
+from gru4rec_fast.cli.ranks import process_group
 from gru4rec_fast.errors import CheckpointError, DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"gru4rec-fast: warning: {_with_flags(str(message), of_run)}\n"
     )
     try:
-        status = handler(options)
+        with process_group(arguments[0]):
+            status = handler(options)
     except (DataError, ParameterError, CheckpointError, ArithmeticError, MemoryError) as error:
         message = _with_flags(str(error) or "not enough memory", of_run)
         print(f"gru4rec-fast: error: {message}", file=sys.stderr)

@@ -15,6 +15,7 @@ from gru4rec_fast.cli.parameters import (
     set_parameters,
     start_parameters,
 )
+from gru4rec_fast.cli.ranks import is_first
 from gru4rec_fast.cli.training_run import TrainingRun, add_training
 from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.gru4rec import GRU4Rec
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
             "--patience N with --metric loss"
         )
     logs = [options.log, *tests, *([validation] if isinstance(validation, str) else [])]
-    file = ModelFile(options.save, "--save", logs)
+    file = ModelFile(options.save if is_first() else None, "--save", logs)
     params = start_parameters(options) | set_parameters(options)
     gru = GRU4Rec(**params, device=options.device)
     check_logs(tests, **keys(options))
@@ -96,6 +97,8 @@ def run(options: argparse.Namespace) -> int:
             patience=options.patience,
             **training.arguments,
         )
+    if not is_first():
+        return int(gru.error_during_train)
     status = training.status()
     if status is not None:
         return status

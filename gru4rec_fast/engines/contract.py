@@ -30,11 +30,8 @@ OptimiserState = dict[str, dict[str, "Tensor"]]
 """Name of a state, as 'accumulator' -> name of a parameter -> tensor, see `new_state`."""
 
 
-class Trainer(Protocol):
-    """Trains one network, planned block after planned block; made once for a fit.
-
-    The parameters and the optimiser state are updated in place.
-    """
+class SavedTrainer(Protocol):
+    """What a training keeps beside the parameters, and is saved with them."""
 
     @property
     def optimiser_state(self) -> OptimiserState:
@@ -46,6 +43,13 @@ class Trainer(Protocol):
 
     @states.setter
     def states(self, states: list[Tensor]) -> None: ...
+
+
+class Trainer(SavedTrainer, Protocol):
+    """Trains one network, planned block after planned block; made once for a fit.
+
+    The parameters and the optimiser state are updated in place.
+    """
 
     @property
     def planning_threads(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast.checks import whole_number
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gru4rec_fast.data.data_iterator import DataIterator
-    from gru4rec_fast.engines.contract import Trainer
+    from gru4rec_fast.engines.contract import SavedTrainer
     from gru4rec_fast.model.network import Network
     from gru4rec_fast.training.checkpoint_folder import CheckpointFolder
     from gru4rec_fast.training.early_stopping import EarlyStopping
@@ -74,14 +75,16 @@ class TrainingSaver:
         folder: CheckpointFolder,
         interval: Interval,
         network: Network,
-        trainer: Trainer,
+        trainer: SavedTrainer,
         items: DataIterator,
         stopping: EarlyStopping | None,
         identity: dict[str, Any],
+        ranks: int = 1,
     ) -> None:
         self._folder, self._interval = folder, interval
         self._network, self._trainer, self._items = network, trainer, items
         self._stopping, self._identity = stopping, identity
+        self._ranks = ranks
 
     def is_due(self, step: int) -> bool:
         """`progress.Saver.is_due`."""
@@ -106,6 +109,7 @@ class TrainingSaver:
         if progress.steps > 0:
             for layer, lanes in enumerate(self._trainer.states):
                 tensors[f"{LANES}{layer}"] = lanes
+        progress.ranks = self._ranks
         training: dict[str, Any] = {"progress": progress.to_json(), "identity": self._identity}
         if self._stopping is not None:
             training["stopping"] = self._stopping.to_json()
@@ -141,10 +145,18 @@ class TrainingSaver:
             value.copy_(state.tensors[name])
         progress = Progress.from_json(training["progress"])
         if progress.steps > 0:
-            self._trainer.states = [
-                state.tensors[f"{LANES}{layer}"].to(self._network.Wy.weight.device, copy=True)
-                for layer in range(len(self._network.spec.layers))
-            ]
+            lanes = [state.tensors[f"{LANES}{n}"] for n in range(len(self._network.spec.layers))]
+            if progress.ranks != self._ranks:
+                warnings.warn(
+                    f"{self._folder.path} holds a training by {progress.ranks} process(es) in the "
+                    f"middle of epoch {progress.epoch}, and there are {self._ranks} now: the rest "
+                    "of the epoch is dealt anew, with lanes that start from zero, so that some "
+                    "sessions are trained twice and others not",
+                    stacklevel=4,
+                )
+                lanes = [h.new_zeros(self._lanes(), h.shape[1]) for h in lanes]
+            device = self._network.Wy.weight.device
+            self._trainer.states = [h.to(device, copy=True) for h in lanes]
         if self._stopping is not None:
             best = {
                 name: state.tensors[BEST + name].to(value.device, copy=True)
@@ -154,6 +166,10 @@ class TrainingSaver:
             self._stopping.load(training["stopping"], best)
         self._interval.restart(progress.first_step + progress.steps)
         return progress
+
+    def _lanes(self) -> int:
+        """Rows of the lanes' states; each rank has as many as the one with the most lanes."""
+        return self._ranks * -(-self._network.config.batch_size // self._ranks)
 
     def _live_tensors(self) -> dict[str, Tensor]:
         """Parameters and optimiser state that the trainer updates in place, by name in a file."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gru4rec_fast.data.sessions import Sessions
-    from gru4rec_fast.engines.contract import OptimiserState, Trainer
+    from gru4rec_fast.engines.contract import OptimiserState, SavedTrainer
     from gru4rec_fast.training.progress import Progress
 
 OPTIMISER, SUPPORT, LAST_EVENT = "optimiser.", "update.support", "update.last_event"
@@ -66,7 +66,7 @@ class TrainingState:
         """A copy holds no store."""
         return self.__dict__ | {"last": self.last_event}
 
-    def after(self, trainer: Trainer, position: Progress) -> TrainingState:
+    def after(self, trainer: SavedTrainer, position: Progress) -> TrainingState:
         """After a training that ended at `position`. An epoch that was stopped counts as one."""
         return replace(
             self,

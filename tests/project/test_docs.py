@@ -28,6 +28,7 @@ DOCS = (
     "docs/EXPERIMENTS.md",
     "docs/DATA.md",
     "docs/RELIABILITY.md",
+    "docs/SCALING.md",
     "SECURITY.md",
     "docs/TUNING.md",
     "docs/DESIGN.md",

@@ -18,6 +18,7 @@ LAYERS = (
     ("estimator",),
     ("baselines",),
     ("serving", "export"),
+    ("distributed",),
     ("training", "evaluation"),
     ("engines",),
     ("kernels",),

@@ -5,9 +5,9 @@
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
-extern const OptimiserEntry sgd, adagrad, adagrad_rowwise, rmsprop, adadelta, adam;
+extern const OptimiserEntry sgd, adagrad, adagrad_rowwise, rmsprop, adadelta, adam, gradient;
 
-inline constexpr const OptimiserEntry* kOptimisers[] = {&sgd,     &adagrad,  &adagrad_rowwise,
-                                                        &rmsprop, &adadelta, &adam};
+inline constexpr const OptimiserEntry* kOptimisers[] = {
+    &sgd, &adagrad, &adagrad_rowwise, &rmsprop, &adadelta, &adam, &gradient};
 
 }  // namespace gru4rec_fast::GRU4REC_FAST_ISA

@@ -1,0 +1,1 @@
+"""Training by several processes, the ranks of `torch.distributed` (SPEC section 11)."""

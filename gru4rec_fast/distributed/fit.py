@@ -1,0 +1,179 @@
+"""`fit` by several ranks: what differs from a training in one process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gru4rec_fast.distributed.deal import config_of
+from gru4rec_fast.distributed.plan import SharedPlans
+from gru4rec_fast.distributed.ranks import Ranks
+from gru4rec_fast.distributed.saver import SharedSaver
+from gru4rec_fast.distributed.scorer import ShardedScorer
+from gru4rec_fast.distributed.trainer import SharedTrainer
+from gru4rec_fast.distributed.whole import WholeModel
+from gru4rec_fast.engines import choice
+from gru4rec_fast.engines.contract import not_handled
+from gru4rec_fast.errors import ParameterError
+from gru4rec_fast.reference import OPTIMISERS
+from gru4rec_fast.training.progress import asks_to_stop
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gru4rec_fast.config import Config
+    from gru4rec_fast.data.data_iterator import DataIterator
+    from gru4rec_fast.data.sessions import Sessions
+    from gru4rec_fast.model.network import Network
+    from gru4rec_fast.plan.negatives import Negatives
+    from gru4rec_fast.reference import Parameters
+    from gru4rec_fast.training.checkpoint_folder import CheckpointFolder
+    from gru4rec_fast.training.early_stopping import EarlyStopping
+    from gru4rec_fast.training.progress import Hooks
+    from gru4rec_fast.training.report import BlockReport, EpochReport
+    from gru4rec_fast.training.resume import Interval
+
+ENGINES = ("cpu", "reference")
+"""Those that hand gradients out."""
+HANDLED = frozenset(
+    {
+        "loss", "bpreg", "logq", "smoothing", "sample_alpha", "final_act", "elu_param",
+        "adapt", "adapt_params", "learning_rate", "momentum", "lmbd",
+        "hidden_act", "feed_forward", "feed_forward_act",
+        "lr_schedule", "lr_final", "lr_warmup", "lr_decay", "seed",
+    }
+)  # fmt: skip
+"""Fields of Config that several ranks compute with, beside `contract.WITHOUT_ENGINE`: an allow-list
+as that of an engine. So grad_cap is refused, which needs the norm of all gradients of a step."""
+
+
+class SharedFit:
+    """One training by all ranks, which make and use this together.
+
+    Args:
+        ranks: of the process group.
+        config: the hyper-parameters.
+        engine: as the user names it.
+        device: where the model is trained.
+
+    Raises:
+        ParameterError: an option that several ranks do not support.
+    """
+
+    def __init__(self, ranks: Ranks, config: Config, engine: str, device: torch.device) -> None:
+        self.ranks, self._config = ranks, config
+        self._device, self._asked = device, engine
+        unknown = not_handled(config, HANDLED)
+        if unknown is not None:
+            raise ParameterError(
+                f"training by {ranks.size} ranks: {unknown}. Leave it at its default, or train in "
+                "one process"
+            )
+        if device.type != "cpu":
+            raise self._refused(
+                f"device={str(device)!r}", "they compute on CPUs: pass device='cpu'"
+            )
+        self._own = config_of(config, ranks)
+        self.is_first = ranks.is_first
+        """Whether this rank writes files, calls back, and has the model after the training."""
+
+    @classmethod
+    def current(cls, config: Config, engine: str, device: torch.device) -> SharedFit | None:
+        """The training of the initialised process group; None in a process of its own.
+
+        Raises:
+            ParameterError: an option that several ranks do not support.
+        """
+        ranks = Ranks.current()
+        return None if ranks is None else cls(ranks, config, engine, device)
+
+    def refuse(self, **arguments: Any) -> None:
+        """Refuse arguments of `fit` that are given and that several ranks do not support.
+
+        Raises:
+            ParameterError: one is neither None nor False.
+        """
+        for name, value in arguments.items():
+            if value is not None and value is not False:
+                raise self._refused(name, "leave it out, or train in one process")
+
+    def _refused(self, what: str, why: str) -> ParameterError:
+        return ParameterError(f"{what} is not for training by {self.ranks.size} ranks: {why}")
+
+    def trainer(self, network: Network, support: NDArray[Any]) -> tuple[SharedTrainer, str]:
+        """The trainer of this rank, and the name of its engine.
+
+        Raises:
+            ParameterError: an engine that does not hand gradients out.
+        """
+        config, spec = self._config, network.spec
+        optimiser = OPTIMISERS[config.adapt](config)
+        engine = choice.for_training(
+            self._asked, spec, optimiser, config, self._device, torch.float32
+        ).name
+        if engine not in ENGINES:
+            raise self._refused(f"engine={engine!r}", f"pass one of {', '.join(ENGINES)}")
+        p, counts = network.parameter_dict(), torch.from_numpy(support)
+        self._trainer = SharedTrainer(
+            self.ranks, engine, spec, p, optimiser, config, self._own, counts
+        )
+        self._engine = engine
+        self.whole = WholeModel(self._trainer, network if self.is_first else None)
+        if not self.is_first:
+            # From here on this rank has its own rows alone.
+            for parameter in p.values():
+                parameter.data = parameter.data[:0].clone()
+        return self._trainer, engine
+
+    def weights(self) -> Parameters:
+        """What the trainer of this rank updates, by name."""
+        return self._trainer.shards.p
+
+    def plans(self, sessions: Sessions, sampler: Negatives, block_steps: int) -> SharedPlans:
+        """What plans the epochs."""
+        spec, seed = self._trainer.shards.spec, self._config.seed
+        return SharedPlans(self.ranks, self._own, seed, sessions, sampler, spec, block_steps)
+
+    def hooks(self, hooks: Hooks) -> Hooks:
+        """Hooks by which rank 0 calls back, with the model of all ranks, and all do as it says."""
+
+        def on_epoch(report: EpochReport) -> bool:
+            if self.ranks.on_first(lambda: hooks.on_epoch is not None):
+                self.whole.gather_parameters()
+            return self.ranks.on_first(lambda: asks_to_stop(hooks.on_epoch, report))
+
+        def on_block(report: BlockReport) -> bool:
+            return self.ranks.on_first(lambda: asks_to_stop(hooks.on_block, report))
+
+        return replace(hooks, on_epoch=on_epoch, on_block=on_block)
+
+    def scorer(self) -> ShardedScorer:
+        """The scorer of the model as it is now."""
+        return ShardedScorer(self._trainer.shards, self._config, self._engine)
+
+    def saver(
+        self,
+        folder: CheckpointFolder | None,
+        interval: Interval,
+        items: DataIterator,
+        stopping: EarlyStopping | None,
+        identity: dict[str, Any],
+    ) -> SharedSaver:
+        """What saves the training; `folder` is that of rank 0, None elsewhere.
+
+        Raises:
+            ParameterError: the best weights are kept too.
+        """
+        if stopping is not None and stopping.restore_best:
+            raise self._refused(
+                "checkpoint with the best epoch's weights",
+                "pass restore_best=False, or leave checkpoint out",
+            )
+        return SharedSaver(self._trainer, self.whole, folder, interval, items, stopping, identity)
+
+    def finish(self) -> WholeModel:
+        """Bring the model to rank 0's network; returns what has the state of its optimiser."""
+        self.whole.gather()
+        return self.whole

@@ -1,0 +1,146 @@
+"""What a rank keeps of a model: its rows of the item tables with their optimiser state.
+
+The weights beside the tables are on all ranks; their optimiser state is used on the owner of a row
+alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from gru4rec_fast import _core, reference
+from gru4rec_fast.distributed.owners import shard_of, weight_shares
+from gru4rec_fast.distributed.ranks import FIRST
+from gru4rec_fast.engines.contract import OptimiserState, new_state
+from gru4rec_fast.engines.cpu import optimiser_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from gru4rec_fast.distributed.ranks import Ranks
+    from gru4rec_fast.reference import Optimiser, Parameters
+    from gru4rec_fast.spec import NetworkSpec
+
+ROWS_AT_ONCE = 2**18
+"""Rows of a table that are sent to rank 0, or from it, at a time."""
+
+
+class Shards:
+    """Tables in shards, and weights, of one rank; `gather` and `scatter` are for all ranks at once.
+
+    Args:
+        ranks: of the training.
+        spec: the network.
+        p: its parameters before training, the same on all ranks. The rows of tables are copied;
+            the other weights are the ones that are trained.
+        optimiser: what updates them.
+        engine: by which implementation, 'cpu' or 'reference'.
+    """
+
+    def __init__(
+        self, ranks: Ranks, spec: NetworkSpec, p: Parameters, optimiser: Optimiser, engine: str
+    ) -> None:
+        self.ranks, self.spec = ranks, spec
+        self.p = {
+            name: shard_of(value, ranks.rank, ranks.size) if name in spec.tables else value
+            for name, value in p.items()
+        }
+        """Tables (V_r, columns), weights whole."""
+        self.state: OptimiserState = new_state(optimiser, self.p, side_by_side=engine == "cpu")
+        self.shares = weight_shares(
+            {name: shape for name, shape in spec.parameters.items() if name not in spec.tables},
+            ranks.size,
+        )
+        """The weights' rows that each rank owns."""
+        self.optimiser, self._engine = optimiser, engine
+        self._arrays = {name: value.numpy() for name, value in self.p.items()}
+        self._state_arrays = {
+            name: [tables[name].numpy() for tables in self.state.values()] for name in self.p
+        }
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Set the learning rate of the updates that follow."""
+        self.optimiser.learning_rate = rate
+
+    def update_rows(self, table: str, rows: Tensor, g: Tensor) -> None:
+        """Update unique rows (U,) of a shard by their summed gradients g (U, columns)."""
+        if len(rows) == 0:
+            return
+        if self._engine != "cpu":
+            state = [tables[table] for tables in self.state.values()]
+            reference.update_rows(self.optimiser, self.p[table], state, rows, g)
+            return
+        _core.update_rows(
+            self.optimiser.name, optimiser_options(self.optimiser), self._arrays[table],
+            self._state_arrays[table], rows.numpy(), g.numpy(),
+        )  # fmt: skip
+
+    def update_weight(self, name: str, first: int, end: int, g: Tensor) -> None:
+        """Update rows first .. end - 1 of a weight by their summed gradients."""
+        if self._engine != "cpu":
+            rows = slice(first, end)
+            state = [tables[name][rows] for tables in self.state.values()]
+            self.optimiser.update(self.p[name][rows], state, g)
+            return
+        _core.update_rows(
+            self.optimiser.name, optimiser_options(self.optimiser), self._arrays[name][first:end],
+            [array[first:end] for array in self._state_arrays[name]], None, g.numpy(),
+        )  # fmt: skip
+
+    def gather(self, own: Sequence[Parameters], whole: Sequence[Parameters] | None) -> None:
+        """Fill rank 0's `whole` tensors from the ranks' own ones; `whole` is None elsewhere.
+
+        Each dictionary has tensors by the names of parameters, as `p` and each table of `state`.
+        """
+        for k, tensors in enumerate(own):
+            for name, tensor in tensors.items():
+                for rank in range(self.ranks.size):
+                    if rank == self.ranks.rank == FIRST and whole is not None:
+                        for target, part in zip(
+                            self._owned_by(rank, name, whole[k][name]),
+                            self._own(name, tensor),
+                            strict=True,
+                        ):
+                            target.copy_(part)
+                    elif whole is not None:
+                        for target in self._owned_by(rank, name, whole[k][name]):
+                            for rows in torch.split(target, ROWS_AT_ONCE):
+                                rows.copy_(self.ranks.receive(rows, rank))
+                    elif rank == self.ranks.rank:
+                        for part in self._own(name, tensor):
+                            for rows in torch.split(part, ROWS_AT_ONCE):
+                                self.ranks.send(rows, FIRST)
+
+    def scatter(self, own: Sequence[Parameters], whole: Sequence[Parameters] | None) -> None:
+        """The opposite of `gather`; weights go to all ranks whole."""
+        for k, tensors in enumerate(own):
+            for name, tensor in tensors.items():
+                is_table = name in self.spec.tables
+                for rank in range(self.ranks.size):
+                    source = None if whole is None else whole[k][name]
+                    if source is not None and is_table:
+                        source = source[rank :: self.ranks.size]
+                    if source is None and rank == self.ranks.rank:
+                        for rows in torch.split(tensor, ROWS_AT_ONCE):
+                            rows.copy_(self.ranks.receive(rows, FIRST))
+                    elif source is not None and rank == FIRST:
+                        tensor.copy_(source)
+                    elif source is not None:
+                        for rows in torch.split(source, ROWS_AT_ONCE):
+                            self.ranks.send(rows, rank)
+
+    def _own(self, name: str, tensor: Tensor) -> list[Tensor]:
+        """The parts of this rank's tensor whose rows it owns."""
+        if name in self.spec.tables:
+            return [tensor]
+        return self._owned_by(self.ranks.rank, name, tensor)
+
+    def _owned_by(self, rank: int, name: str, whole: Tensor) -> list[Tensor]:
+        """Views of the parts of a whole tensor whose rows a rank owns."""
+        if name in self.spec.tables:
+            return [whole[rank :: self.ranks.size]]
+        return [whole[first:end] for n, first, end in self.shares[rank] if n == name]

@@ -1,0 +1,200 @@
+"""What the ranks do: `python -m tests.distributed.rank_process FOLDER`.
+
+It forks 1, 2 and 4 processes, one group after the other, so that torch is imported once. Rank 0
+leaves what it found in FOLDER for tests/distributed/test_ranks.py.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from gru4rec_fast import GRU4Rec
+from gru4rec_fast.distributed import mailbox
+from gru4rec_fast.distributed.ranks import Ranks
+from gru4rec_fast.distributed.scorer import ShardedScorer
+from gru4rec_fast.errors import ParameterError
+from tests.distributed.cases import CASES, FIT, Shared, few_events, same_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gru4rec_fast.training.report import BlockReport
+
+SIZES = (1, 2, 4)
+STOPPED = SimpleNamespace(path=Path())
+"""The folder of a training by 2 ranks that stopped in the middle of its second epoch."""
+SHORT_BLOCKS: dict[str, Any] = {"sample_cache_max_size": 5 * 13, "progress": False}
+"""Of `fit`: blocks of 5 steps."""
+
+
+def main(folder: Path) -> int:
+    """Run all groups; returns the exit status."""
+    torch.set_num_threads(1)
+    for size in SIZES:
+        children = []
+        for rank in range(size):
+            child = os.fork()
+            if child == 0:
+                os._exit(run(rank, size, folder))
+            children.append(child)
+        if any(os.waitpid(child, 0)[1] for child in children):
+            return 1
+    return 0
+
+
+def run(rank: int, size: int, folder: Path) -> int:
+    """All jobs of a rank."""
+    try:
+        store = (folder / f"store-{size}").as_uri()
+        dist.init_process_group("gloo", init_method=store, rank=rank, world_size=size)
+        ranks = Ranks(rank, size)
+        STOPPED.path = folder / "stopped"
+        found = {job.__name__: job(ranks) for job in JOBS if size in JOBS[job]}
+        if rank == 0:
+            torch.save(found, folder / f"{size}.pt")
+        dist.destroy_process_group()
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def truth(ranks: Ranks) -> dict[str, Any]:
+    """Every case by the reference in float64."""
+    return {name: Shared(ranks, name, "reference", torch.float64).results() for name in CASES}
+
+
+def engine(ranks: Ranks) -> dict[str, Any]:
+    """Every case by the C++ engine, with what was sent in the last block and how it ended."""
+    found = {}
+    for name in CASES:
+        run = Shared(ranks, name, "cpu", torch.float32)
+        found[name] = {"results": run.results(), "dry": run.dry, "sent": run.sent}
+    return found
+
+
+def by_sockets(ranks: Ranks) -> dict[str, Any]:
+    """A case where no memory is shared; and so a second run of it."""
+    memory, mailbox.MEMORY = mailbox.MEMORY, Path("/nowhere")
+    try:
+        return Shared(ranks, "shared", "cpu", torch.float32).results()
+    finally:
+        mailbox.MEMORY = memory
+
+
+def scorer(ranks: Ranks) -> dict[str, Any]:
+    """Ranks and best items over shards, of a table with equal rows on different ranks."""
+    run = Shared(ranks, "shared", "cpu", torch.float32)
+    same_rows(run)
+    sharded = ShardedScorer(run.trainer.shards, run.config, "cpu")
+    features = torch.randn(300, 11, generator=torch.Generator().manual_seed(1))
+    targets = torch.randint(sharded.n_items, (300,), generator=torch.Generator().manual_seed(2))
+    state = sharded.start(3)
+    inputs, restarts = torch.tensor([5, 0, 7]), torch.tensor([True, True, True])
+    step = sharded.step(state, inputs, restarts, torch.arange(3))
+    counts, best = sharded.rank_counts(features, targets), sharded.top_k(features, 9)
+    return {
+        "whole": run.results(), "features": features, "targets": targets, "step": step,
+        "counts": counts, "best": best, "all": sharded.top_k(features, 1000),
+    }  # fmt: skip
+
+
+def fit(ranks: Ranks) -> dict[str, Any]:
+    """A `fit` with validation; callbacks come on rank 0 alone."""
+    seen: list[int] = []
+    gru = GRU4Rec(**FIT)
+    gru.fit(
+        few_events(),
+        validation=few_events(),
+        restore_best=False,
+        progress=False,
+        on_epoch=lambda report: seen.append(report.epoch),
+    )
+    if not ranks.is_first:
+        with pytest.raises(RuntimeError) as raised:
+            gru.scorer()
+        ranks.all_gather_objects((seen, str(raised.value)))
+        return {}
+    others = ranks.all_gather_objects((seen, ""))
+    return {
+        "p": gru.model.state_dict(), "history": gru.history.to_json(), "others": others,
+        "recommended": gru.recommend([3], k=4), "state": state_of(gru),
+    }  # fmt: skip
+
+
+def state_of(gru: GRU4Rec) -> dict[str, torch.Tensor]:
+    """What an update of the model would go on from."""
+    assert gru._training_state is not None
+    return gru._training_state.tensors()
+
+
+def stopped(ranks: Ranks) -> int:
+    """The steps of a training that a callback stops in the middle of an epoch."""
+    steps = []
+
+    def stop(report: BlockReport) -> bool:
+        steps.append(report.step)
+        return report.epoch == 2
+
+    GRU4Rec(**FIT).fit(
+        few_events(), checkpoint=STOPPED.path, checkpoint_every=10, on_block=stop, **SHORT_BLOCKS
+    )
+    if ranks.is_first:
+        for copy in ("by-1", "by-2", "by-4"):
+            shutil.copytree(STOPPED.path, STOPPED.path.with_name(copy))
+    ranks.wait()
+    return steps[-1] if steps else 0
+
+
+def resumed(ranks: Ranks) -> dict[str, Any]:
+    """The stopped training to its end, by this number of ranks."""
+    folder = STOPPED.path.with_name(f"by-{ranks.size}")
+    gru = GRU4Rec(**FIT)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gru.fit(few_events(), checkpoint=folder, resume=True, **SHORT_BLOCKS)
+    if not ranks.is_first:
+        return {}
+    messages = [str(warning.message) for warning in caught]
+    return {
+        "p": gru.model.state_dict(), "history": gru.history.to_json(), "warnings": messages,
+        "state": state_of(gru),
+    }  # fmt: skip
+
+
+def refused(_: Ranks) -> list[str]:
+    """What `fit` refuses."""
+    messages = []
+    cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"grad_cap": 1.0}, {}),
+        ({"batch_size": 1}, {}),
+        ({"n_sample": 1}, {}),
+        ({}, {"negatives": [[1] * 13]}),
+        ({"engine": "triton"}, {}),
+    ]
+    for options, arguments in cases:
+        with pytest.raises(ParameterError) as raised:
+            GRU4Rec(**{**FIT, **options}).fit(few_events(), progress=False, **arguments)
+        messages.append(str(raised.value))
+    return messages
+
+
+JOBS: dict[Callable[[Ranks], Any], tuple[int, ...]] = {
+    truth: (2, 4), engine: SIZES, by_sockets: (2,), scorer: (2, 4), fit: (2,), refused: (2,),
+    stopped: (2,), resumed: (2, 4),
+}  # fmt: skip
+"""Which number of ranks does which job."""
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

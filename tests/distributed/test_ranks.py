@@ -1,0 +1,240 @@
+"""Training by 1, 2 and 4 processes, beside the same steps in one by the reference."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from gru4rec_fast import GRU4Rec
+from gru4rec_fast.distributed.ranks import Ranks
+from gru4rec_fast.engines.choice import ENGINES
+from gru4rec_fast.evaluation.evaluate import evaluate
+from gru4rec_fast.plan.epoch import epoch_order, plan_epoch
+from gru4rec_fast.plan.negatives import negative_sampler
+from gru4rec_fast.reference import OPTIMISERS
+from gru4rec_fast.training.setup import schedule_of
+from tests.distributed.cases import (
+    BLOCK,
+    CASES,
+    EPOCHS,
+    FIT,
+    config_of_case,
+    few_events,
+    few_sessions,
+    rates_of,
+    simulate,
+    start,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes are forked")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
+    """What each number of ranks has left, by job."""
+    folder = tmp_path_factory.mktemp("ranks")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.distributed.rank_process", str(folder)],
+        cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = {n: torch.load(folder / f"{n}.pt", weights_only=False) for n in (1, 2, 4)}
+    return results | {0: {"folder": folder}}
+
+
+def error(values: dict[str, Tensor], truth: dict[str, Tensor]) -> dict[str, float]:
+    """Largest difference of each tensor from the truth, by its scale."""
+    return {
+        name: float((values[name].double() - t).abs().max() / t.abs().max())
+        for name, t in truth.items()
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("size", [2, 4])
+def test_ranks_together_train_one_step(
+    size: int, name: str, found: dict[int, dict[str, Any]]
+) -> None:
+    """In float64 only the order of a sum differs; in float32 rounding as large as the reference's.
+
+    The slack of 4 is for the sums of the engine and of the ranks, which the simulation adds up
+    in another order; 1e-6 is for tensors that the simulation happens to get exactly.
+    """
+    truth = simulate(name, size, torch.float64)
+    assert max(error(found[size]["truth"][name], truth).values()) < 1e-11
+    rounding = error(simulate(name, size, torch.float32), truth)
+    ours = error(found[size]["engine"][name]["results"], truth)
+    worse = {n: (e, rounding[n]) for n, e in ours.items() if e > 4 * rounding[n] + 1e-6}
+    assert not worse
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_exchange_of_one_rank_changes_no_bit(
+    name: str, found: dict[int, dict[str, Any]]
+) -> None:
+    """Rows that are fetched and updated by their owner get the bits of the ordinary engine."""
+    config, sessions = config_of_case(name), few_sessions()
+    network = start(config, sessions, torch.float32)
+    p = network.parameter_dict()
+    support = torch.from_numpy(sessions.support)
+    trainer = ENGINES["cpu"].trainer(
+        network.spec, p, OPTIMISERS[config.adapt](config), config, support
+    )
+    schedule = schedule_of(config, 1, EPOCHS, sessions.n_pairs)
+    sampler, first, losses = negative_sampler(sessions.support, config.sample_alpha), 0, []
+    for epoch in range(1, EPOCHS + 1):
+        trainer.start_epoch()
+        order, events = epoch_order(sessions, config.train_random_order, config.seed, epoch), 0
+        with plan_epoch(
+            sessions, sampler, batch_size=config.batch_size, n_sample=config.n_sample,
+            seed=config.seed, first_step=first, order=order, block_steps=BLOCK,
+        ) as plan:  # fmt: skip
+            for block in plan:
+                rates = rates_of(schedule, epoch, events, block.live)
+                losses.append(trainer.train_block(block, rates))
+                events += int(block.live.sum())
+                first += len(block)
+    whole = {f"{k} of {n}": t for k, tables in trainer.optimiser_state.items()
+             for n, t in tables.items()} | p | {"losses": torch.cat(losses)}  # fmt: skip
+    ours = found[1]["engine"][name]["results"]
+    assert [n for n, t in whole.items() if not torch.equal(t, ours[n])] == []
+
+
+def test_a_second_run_and_sockets_give_the_same_bits(found: dict[int, dict[str, Any]]) -> None:
+    memory, sockets = found[2]["engine"]["shared"]["results"], found[2]["by_sockets"]
+    assert [n for n, t in memory.items() if not torch.equal(t, sockets[n])] == []
+    assert not torch.equal(
+        memory["losses"][:9], found[4]["engine"]["shared"]["results"]["losses"][:9]
+    )
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_a_rank_that_has_run_dry_contributes_nothing(
+    size: int, found: dict[int, dict[str, Any]]
+) -> None:
+    assert any(found[size]["engine"][name]["dry"] for name in CASES)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("name", CASES)
+def test_the_cost_model_counts_the_bytes(
+    size: int, name: str, found: dict[int, dict[str, Any]]
+) -> None:
+    sent = found[size]["engine"][name]["sent"]
+    assert sent
+    assert all(counted == expected > 0 for counted, expected in sent)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_ranks_and_best_items_are_exact(size: int, found: dict[int, dict[str, Any]]) -> None:
+    job = found[size]["scorer"]
+    p = job["whole"]
+    ranker = ENGINES["cpu"].ranker(p["Wy.weight"], p["By.weight"])
+    features, targets = job["features"], job["targets"]
+    greater, equal = ranker.rank_counts(features, targets)
+    assert int(equal.max()) == 8
+    assert torch.equal(job["counts"][0], greater)
+    assert torch.equal(job["counts"][1], equal)
+    for key, k in (("best", 9), ("all", len(p["Wy.weight"]))):
+        scores, items = ranker.top_k(features, k)
+        assert torch.equal(job[key][0], scores)
+        assert torch.equal(job[key][1], items)
+    config = config_of_case("shared")
+    network = start(config, few_sessions(), torch.float32)
+    forward = ENGINES["cpu"].forward(network.spec, {n: p[n] for n in network.parameter_dict()})
+    zeros = [torch.zeros(3, 11)]
+    assert torch.equal(job["step"], forward.advance(torch.tensor([5, 0, 7]), zeros)[1])
+
+
+def test_fit_leaves_the_model_on_rank_0(found: dict[int, dict[str, Any]]) -> None:
+    job = found[2]["fit"]
+    (mine, _), (theirs, message) = job["others"]
+    assert (mine, theirs) == ([1, 2], [])
+    assert "no model" in message
+    gru = GRU4Rec(**FIT).fit(few_events(), progress=False)
+    gru.model.load_state_dict(job["p"])
+    gru.refresh()
+    assert gru.recommend([3], k=4).equals(job["recommended"])
+    result = evaluate(gru, few_events(), [20], groups={}, lists=False, n_bootstrap=0)
+    assert job["history"][-1]["validation"]["recall@20"] == result.values["recall"][20]
+
+
+def test_a_resumed_training_has_the_bits_of_an_uninterrupted_one(
+    found: dict[int, dict[str, Any]],
+) -> None:
+    assert found[2]["stopped"] > 20
+    resumed, whole = found[2]["resumed"], found[2]["fit"]
+    assert resumed["warnings"] == []
+    assert [n for n, t in whole["p"].items() if not torch.equal(t, resumed["p"][n])] == []
+    assert [n for n, t in whole["state"].items() if not torch.equal(t, resumed["state"][n])] == []
+
+
+def test_any_number_of_ranks_goes_on_from_a_state(found: dict[int, dict[str, Any]]) -> None:
+    """The first epoch was trained by 2 ranks, and so was a part of the second."""
+    first = found[2]["fit"]["history"][0]["loss"]
+    by_4 = found[4]["resumed"]
+    with pytest.warns(UserWarning, match=r"training by 2 process\(es\) in the middle of epoch 2"):
+        by_1 = GRU4Rec(**FIT).fit(
+            few_events(), checkpoint=found[0]["folder"] / "by-1", resume=True, progress=False
+        )
+    assert any("in the middle of epoch 2, and there are 4 now" in w for w in by_4["warnings"])
+    for history in (by_4["history"], by_1.history.to_json()):
+        assert history[0]["loss"] == first
+        assert history[1]["loss"] < first
+
+
+@pytest.mark.slow
+def test_all_ranks_go_on_when_one_is_killed(
+    tmp_path: Path, found: dict[int, dict[str, Any]]
+) -> None:
+    """By torchrun and the command line, with the bits of the training without the kill."""
+    log, model = tmp_path / "log.tsv", tmp_path / "model.safetensors"
+    few_events().to_csv(log, sep="\t", index=False)
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+            "--max-restarts", "1", "-m", "tests.distributed.killed_rank",
+            str(log), str(model), str(tmp_path / "states"),
+        ],
+        cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Signal 9 (SIGKILL)" in done.stderr or "exitcode: -9" in done.stderr
+    assert done.stdout.count("Saved") == 1
+    ours, whole = GRU4Rec.loadmodel(model).model.state_dict(), found[2]["fit"]["p"]
+    assert [n for n, t in whole.items() if not torch.equal(t, ours[n])] == []
+
+
+def test_other_commands_are_refused_under_torchrun() -> None:
+    launched = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "gru4rec_fast", "info", "model.safetensors"],
+        env=os.environ | launched, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "info was started by 2 processes: only train shares its work" in done.stderr
+
+
+def test_what_several_ranks_do_not_support_is_refused(found: dict[int, dict[str, Any]]) -> None:
+    cap, lanes, negatives, given, engine = found[2]["refused"]
+    assert "training by 2 ranks: it does not know grad_cap=1.0. Leave it at its default" in cap
+    assert "batch_size=1 is shared by 2 ranks: expected at least 2" in lanes
+    assert "n_sample=1 is shared by 2 ranks: expected 0, or at least 2" in negatives
+    assert "negatives is not for training by 2 ranks" in given
+    assert "triton" in engine
+
+
+def test_without_a_process_group_there_are_no_ranks() -> None:
+    assert Ranks.current() is None
