@@ -42,10 +42,10 @@ def document(results: dict[str, Any]) -> str:
         "",
         "Mini-batches/s of generated sessions: `engine` whole epochs, planning and copies "
         "included; `eager` and `graph` the reference in plain PyTorch and one fixed step of it in "
-        "a CUDA graph. Of a step, in µs: `device` in the engine's graph, launches chained; `gap` "
-        "what the engine takes more; `host` packing, upload and launch; `plan` the planner alone; "
-        "`floor` that of benchmarks/roofline.py. `bits`: whether two trainings gave the same "
-        "parameters.",
+        "a CUDA graph. Of a step, in µs: `device` in the engine's graph of a block, launches "
+        "chained, also with dependent launches; `gap` what the engine takes more; `host` packing, "
+        "upload and launch; `plan` the planner alone; `floor` that of benchmarks/roofline.py. "
+        "`bits`: whether two trainings gave the same parameters.",
         *_settings(results),
         *_kernels(results),
         *_losses(results),

@@ -68,11 +68,12 @@ _EXACT = Tiles(
 _MANY = replace(_EXACT, columns=64, loss_lanes=64, gradient_lanes=64, update_gates=64)
 """More lanes, 'tf32'."""
 
-# Of sm_90 (shared memory of 227 KiB, products of 64 rows and four warps): few lanes are divided
-# among more processors; rows of gradients are read ahead, and with 128 of them in a tile fewer
-# programs read the same states and write fewer parts. sm_80 spills at both.
+# sm_90 (227 KiB of shared memory, products of 64 rows by four warps) divides few lanes among more
+# processors. With 128 rows of gradients in a tile, fewer programs read the same states, and they
+# write fewer parts; sm_80 spills there. For few lanes sm_80 spills 8 or 16 bytes unless the
+# gradients read two blocks ahead. gfx942 has 64 KiB for all that is read ahead.
 _TABLE = {
-    "sm_80": (_FEW, replace(_MANY, input_depth=64)),
+    "sm_80": (replace(_FEW, gradient_stages=3), replace(_MANY, input_depth=64)),
     "sm_90": (
         replace(_FEW, lanes=16),
         replace(_MANY, gradient_rows=128, gradient_lanes=32, gradient_stages=3, update_gates=128,
