@@ -104,7 +104,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
     if arguments.recall:
-        print_recall(*arguments.recall, arguments.preset, arguments.seeds)
+        train, test = arguments.recall
+        print_recall(train, test, arguments.preset, arguments.seeds)
     else:
         print_times(arguments.rounds, arguments.items, arguments.threads)
 

@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TF32 = "tf32"
-FLOAT32 = "ieee"
-"""How the kernels may multiply, by Triton's names; float32 is exact."""
+TF32, FLOAT32 = "tf32", "ieee"
+"""How the kernels may multiply, by Triton's names; 'auto' is the first."""
 
 NO_TRITON = "Triton is not installed; pip install 'gru4rec-fast[gpu]' brings it"
 CELLS = {("gru-reset-after", False), ("gru-reset-before", True)}

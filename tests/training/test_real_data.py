@@ -44,7 +44,7 @@ def test_recall_of_the_authors_code_is_reached(preset: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["high", "medium"])
 def test_lower_precision_costs_no_recall(precision: str) -> None:
-    """Two seeds of two epochs; over four seeds of ten epochs the means differ by less than 0.003.
+    """Two seeds of two epochs. A seed moves recall@20 by 0.01, so the means may differ by 0.03.
 
     By the instructions that this processor has, also where float32 is faster.
     """
@@ -64,7 +64,7 @@ def test_lower_precision_costs_no_recall(precision: str) -> None:
             recall, _ = batch_eval(gru, DATA / "test.tsv.gz", cutoff=[20], mode="standard")
             found.append(recall[20])
     assert recalls["highest"] != recalls[precision]
-    assert abs(np.mean(recalls["highest"]) - np.mean(recalls[precision])) <= 0.01, recalls
+    assert np.mean(recalls[precision]) >= np.mean(recalls["highest"]) - 0.03, recalls
 
 
 @pytest.mark.slow
