@@ -22,7 +22,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from benchmarks.gpu_timing import peak_bytes, seconds, wait
-from gru4rec_fast.engines.triton import PRECISION
+from gru4rec_fast.engines.triton import TF32
 from gru4rec_fast.nn import SampledLoss
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def ways(
         return F.cross_entropy(torch.addmm(bias.T, h, rows.T), own)
 
     def kernels(sparse: bool) -> Tensor:
-        loss = SampledLoss("cross-entropy", sparse=sparse, precision=PRECISION)
+        loss = SampledLoss("cross-entropy", sparse=sparse, precision=TF32)
         if h.device.type == "cuda":
             value: Tensor = loss(h, w, b, targets, negatives)
             return value
@@ -93,7 +93,7 @@ def compare(
 ) -> dict[str, Any]:
     """Seconds, peak bytes and deviation of each way."""
     torch.manual_seed(0)
-    torch.backends.cuda.matmul.allow_tf32 = PRECISION == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = True
     h = torch.randn(rows, units, device=device, requires_grad=True)
     w = (torch.randn(n_items, units, device=device) / units**0.5).requires_grad_()
     b = (0.1 * torch.randn(n_items, 1, device=device)).requires_grad_()

@@ -41,7 +41,7 @@ from benchmarks import gpu_loss, launches, roofline  # noqa: E402
 from benchmarks.gpu_model import Model, setting  # noqa: E402
 from benchmarks.gpu_timing import captured, seconds, wait  # noqa: E402
 from gru4rec_fast.engines.reference import ReferenceRanker, ReferenceTrainer  # noqa: E402
-from gru4rec_fast.engines.triton import PRECISION, TritonRanker  # noqa: E402
+from gru4rec_fast.engines.triton import TF32, TritonRanker  # noqa: E402
 from gru4rec_fast.kernels.training_step import GRAPH_STEPS  # noqa: E402
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ REPEATS = 20
 def environment(device: torch.device, _: str) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "device": CPU_NAME, "torch": torch.__version__, "triton": triton.__version__,
-        "measured_with_python": platform.python_version(), "precision": PRECISION,
+        "measured_with_python": platform.python_version(), "precision": TF32,
     }  # fmt: skip
     if device.type == "cuda":
         chip = torch.cuda.get_device_properties(device)
@@ -251,7 +251,7 @@ def profile(model: Model) -> dict[str, float]:
 
 def measure_reference(device: torch.device, name: str) -> dict[str, Any]:
     config, n_items = setting(name, CHECK)
-    torch.backends.cuda.matmul.allow_tf32 = PRECISION == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = True
     model = Model(config, n_items, device, 40 if CHECK else 2000, "reference")
     model.train(5, 20.0)
     steps, elapsed = model.train(10**9, 0.2 if CHECK else 12.0)

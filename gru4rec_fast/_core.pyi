@@ -349,10 +349,12 @@ class Trainer:
         batch_size: the B that a step's loss is divided by, and the most lanes of a block.
         seed: of the dropout masks, 0..2^64-1.
         support: (V,) events per item; borrowed.
+        precision: of the products: 'highest', 'high' or 'medium', see `instructions_of_products`.
 
     Raises:
-        ValueError: for an unknown cell, loss, activation, optimiser or option, a missing option or
-            array, other parameters than the activation takes, and an array that does not fit.
+        ValueError: for an unknown cell, loss, activation, optimiser, precision or option, a missing
+            option or array, other parameters than the activation takes, and an array that does not
+            fit.
     """
 
     def __init__(
@@ -370,6 +372,7 @@ class Trainer:
         batch_size: int,
         seed: int,
         support: Int64,
+        precision: str = "highest",
     ) -> None: ...
     def start_epoch(self) -> None:
         """Set the states of all B lanes to zero."""

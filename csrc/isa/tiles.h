@@ -93,6 +93,9 @@ class Tiles {
 #else
 
 // A thread's tile registers, all of full size, from the constructor to the destructor.
+//
+// GCC 12 isn't told what memory its intrinsics read, and could leave out the writes before them, or
+// write later. So an empty `asm` that may use all memory stands before each of them.
 class Tiles {
  public:
   Tiles() {
@@ -106,6 +109,7 @@ class Tiles {
       configuration.row_bytes[tile] = kTileDepth;
       configuration.rows[tile] = kTileSize;
     }
+    asm volatile("" : : "r"(&configuration) : "memory");
     _tile_loadconfig(&configuration);
   }
   ~Tiles() { _tile_release(); }
@@ -114,7 +118,11 @@ class Tiles {
 };
 
 #define GRU4REC_FAST_TILE_ZERO(tile) _tile_zero(tile)
-#define GRU4REC_FAST_TILE_LOAD(tile, from, stride) _tile_loadd(tile, from, stride)
+#define GRU4REC_FAST_TILE_LOAD(tile, from, stride) \
+  do {                                             \
+    asm volatile("" : : : "memory");               \
+    _tile_loadd(tile, from, stride);               \
+  } while (false)
 #define GRU4REC_FAST_TILE_STORE(tile, to, stride) _tile_stored(tile, to, stride)
 #define GRU4REC_FAST_TILE_MULTIPLY_ADD(sums, a, b) _tile_dpbusd(sums, a, b)
 #define GRU4REC_FAST_TILE_MULTIPLY_ADD_BF16(sums, a, b) _tile_dpbf16ps(sums, a, b)

@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TF32 = "tf32"
-FLOAT32 = "ieee"
-"""How the kernels may multiply, by Triton's names; float32 is exact."""
+TF32, FLOAT32 = "tf32", "ieee"
+"""How the kernels may multiply, by Triton's names; 'auto' is the first."""
 DEPENDENT_LAUNCHES = os.environ.get("GRU4REC_FAST_DEPENDENT_LAUNCHES", "0") == "1"
 """Whether a kernel of a step begins before the one before it has ended, see
 `kernels.dependent_launch`. Off until a GPU has shown that it gives the same bits."""

@@ -18,7 +18,9 @@ import torch
 from torch import Tensor
 
 from gru4rec_fast.config import Config
+from gru4rec_fast.engines.choice import ENGINES
 from gru4rec_fast.engines.reference import ReferenceTrainer
+from gru4rec_fast.engines.triton import TritonTrainer
 from gru4rec_fast.kernels._tile import width_block
 from gru4rec_fast.kernels._tuning import tiles_for
 from gru4rec_fast.spec import NetworkSpec
@@ -130,3 +132,21 @@ def test_the_shipped_configuration(
         )
         most = SLACK * same_precision + NEGLIGIBLE
         assert found <= most, f"{name} is {found:.1e} off, at most {most:.1e} allowed"
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [("auto", "tf32"), ("highest", "ieee"), ("high", "tf32"), ("medium", "tf32")],
+)
+def test_the_engine_multiplies_at_least_as_precisely_as_asked_for(
+    precision: str, expected: str, device: torch.device
+) -> None:
+    config = Config(layers=(16,), batch_size=4, n_sample=8).replace(precision=precision)
+    p = model(config, 50, device)
+    spec = NetworkSpec.of(config, 50)
+    support = torch.ones(50, dtype=torch.int64, device=device)
+    trainer = ENGINES["triton"].trainer(spec, p, optimiser(config), config, support)
+    assert isinstance(trainer, TritonTrainer)
+    assert trainer.step.context.precision == expected
+    named = ENGINES["triton"].products(config, device)
+    assert named.startswith("tf32" if expected == "tf32" else "float32")

@@ -13,9 +13,8 @@ from tests.tensors import random
 
 U = 2.0**-8
 """The unit roundoff of bfloat16, which has 8 significant bits."""
-BOUND = {1: 2 * U + U**2, 2: 3 * U**2 + 2 * U**3 + U**4}
-"""Of |product of parts - product| by the product of the magnitudes: x_1 = x (1 + e), |e| <= U, and
-the rest of two parts is at most U² |x|; x_2 y_2, which is left out, is at most U² |x y|."""
+BOUND = {1: 2 * U + U**2, 2: 3 * U**2 + 2 * U**3 + 2 * U**4}
+"""Of |product of parts - product| by the product of the magnitudes (docs/DESIGN-cpu.md)."""
 
 
 def test_parts_are_bfloat16_numbers_that_add_up() -> None:

@@ -42,29 +42,27 @@ def test_recall_of_the_authors_code_is_reached(preset: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["high", "medium"])
-def test_lower_precision_costs_no_recall(precision: str) -> None:
-    """Two seeds of two epochs; over four seeds of ten epochs the means differ by less than 0.003.
+def test_lower_precision_costs_no_recall() -> None:
+    """Two seeds of one epoch. A seed moves recall@20 by 0.01, so the means may differ by 0.03.
 
     By the instructions that this processor has, also where float32 is faster.
     """
     sets = [name for name in _core.bf16_instruction_sets() if not name.startswith("emulated")]
     if not sets:
         pytest.skip("no bfloat16 instructions on this processor, and the emulation takes minutes")
-    recalls: dict[str, list[float]] = {"highest": [], precision: []}
-    for name, found in recalls.items():
+    recalls: dict[str, list[float]] = {"highest": [], "high": [], "medium": []}
+    for precision, found in recalls.items():
         for seed in (1, 2):
-            gru = GRU4Rec(
-                **PRESETS["rsc15"] | {"n_epochs": 2, "n_sample": 512, "precision": name},
-                seed=seed, device="cpu",
-            )  # fmt: skip
+            params = PRESETS["rsc15"] | {"n_epochs": 1, "n_sample": 512, "precision": precision}
+            gru = GRU4Rec(**params, seed=seed, device="cpu")
             _core.use_bf16_instruction_set(sets[0])
             gru.fit(DATA / "train.tsv.gz", progress=False)
             _core.use_bf16_instruction_set("")
             recall, _ = batch_eval(gru, DATA / "test.tsv.gz", cutoff=[20], mode="standard")
             found.append(recall[20])
-    assert recalls["highest"] != recalls[precision]
-    assert abs(np.mean(recalls["highest"]) - np.mean(recalls[precision])) <= 0.01, recalls
+    means = {precision: np.mean(found) for precision, found in recalls.items()}
+    assert len(set(means.values())) == 3, "two precisions trained the same"
+    assert min(means["high"], means["medium"]) >= means["highest"] - 0.03, recalls
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from gru4rec_fast import CheckpointError, GRU4Rec, ParameterError
+from gru4rec_fast.training import identity
 from tests.logs import random_log
 from tests.training.test_loop import SMALL, same
 
@@ -41,6 +42,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "negatives": ({"embedding": 5, "constrained_embedding": False}, {"negatives": NEGATIVES}),
     "one-hot": ({"constrained_embedding": False, "loss": "bpr-max"}, {}),
+    "medium": ({"precision": "medium"}, {}),
     "validation": ({"n_epochs": 4, "learning_rate": 0.5}, {"validation": 0.2, "patience": 3}),
 }
 
@@ -160,6 +162,7 @@ def test_without_an_intact_state_training_is_refused(tmp_path: Path) -> None:
     [
         ({"n_epochs": 3}, {}, "n_epochs is 2 there, 3 here"),
         ({"layers": (12,)}, {}, r"layers is \[10\] there, \[12\] here"),
+        ({"precision": "high"}, {}, "precision is 'auto' there, 'high' here"),
         ({"engine": "reference"}, {}, "engine is 'cpu' there, 'reference' here"),
         ({}, {"compatibility_mode": False}, "compatibility_mode is True there, False here"),
         ({}, {"negatives": NEGATIVES}, "negatives: none there, 7 rows here"),
@@ -174,6 +177,27 @@ def test_another_training_is_refused(
     fit({}, tmp_path)
     with pytest.raises(CheckpointError, match=f"holds another training: .*{message}"):
         fit(params, tmp_path, **settings)
+
+
+def test_a_state_from_before_a_parameter_existed_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then it was trained as the default does now."""
+
+    identity_of, calls = identity.identity_of, []
+
+    def older(*arguments: Any, **keywords: Any) -> dict[str, Any]:
+        calls.append(keywords)
+        known = identity_of(*arguments, **keywords)
+        return {name: value for name, value in known.items() if name != "precision"}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(identity, "identity_of", older)
+        fit({}, tmp_path, on_block=after(2, error=False))
+    assert calls
+    with pytest.raises(CheckpointError, match="precision is 'auto' there, 'medium' here"):
+        fit({"precision": "medium"}, tmp_path)
+    assert same(fit({}, tmp_path), fit({}))
 
 
 def test_a_second_training_in_the_same_folder_is_refused(tmp_path: Path) -> None:
