@@ -284,9 +284,9 @@ def test_a_model_is_trained_saved_loaded_evaluated_and_updated(tmp_path: Path) -
     assert gru.recommend(items).equals(full.recommend(items))
     assert gru.item_vectors().equals(full.item_vectors())
     assert gru.similar_items(items, k=3).equals(full.similar_items(items, k=3))
-    served = [each.live().step(["a", "b"], items, k=5) for each in (gru, full)]
-    np.testing.assert_array_equal(*(each.ids for each in served))
-    np.testing.assert_array_equal(*(each.scores for each in served))
+    served, expected = (each.live().step(["a", "b"], items, k=5) for each in (gru, full))
+    np.testing.assert_array_equal(served.ids, expected.ids)
+    np.testing.assert_array_equal(served.scores, expected.scores)
     for number, each in enumerate((gru, full)):
         each.export_onnx(tmp_path / f"{number}.onnx")
     assert (tmp_path / "0.onnx").read_bytes() == (tmp_path / "1.onnx").read_bytes()
