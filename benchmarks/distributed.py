@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=20_000)
     parser.add_argument("--steps", type=int, default=20, help="of a block")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sockets", action="store_true", help="messages not by shared memory")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
@@ -52,7 +53,7 @@ def speed(options: argparse.Namespace) -> None:
     for ranks in options.ranks:
         found = launch(
             ranks, job="step", setting=options.setting, n_items=options.items,
-            steps=options.steps, rounds=options.rounds,
+            steps=options.steps, rounds=options.rounds, sockets=options.sockets,
         )  # fmt: skip
         seconds = found["seconds"]
         first = first or seconds

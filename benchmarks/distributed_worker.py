@@ -7,6 +7,7 @@ import os
 import statistics
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +15,7 @@ import torch.distributed as dist
 
 from benchmarks.workloads import WORKLOADS, GeneratedSessions
 from gru4rec_fast import GRU4Rec
+from gru4rec_fast.distributed import mailbox as messages
 from gru4rec_fast.distributed.cost import step_cost
 from gru4rec_fast.distributed.deal import config_of
 from gru4rec_fast.distributed.mailbox import Mailbox, mailbox
@@ -47,8 +49,12 @@ def main() -> None:
     dist.destroy_process_group()
 
 
-def step(size: int, setting: str, n_items: int, steps: int, rounds: int) -> dict[str, Any]:
+def step(
+    size: int, setting: str, n_items: int, steps: int, rounds: int, sockets: bool
+) -> dict[str, Any]:
     """Median seconds of a step of a published setting, and the bytes that a rank sends."""
+    if sockets:
+        messages.MEMORY = Path("/nowhere")
     config = WORKLOADS[setting]
     sessions = GeneratedSessions.draw(n_items, 3 * steps * (rounds + 2) * config.batch_size)
     network = Network(config, n_items)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from gru4rec_fast.data.sessions import Sessions
+    from gru4rec_fast.distributed.fit import SharedFit
     from gru4rec_fast.plan.negatives import Negatives
     from gru4rec_fast.reference import Parameters
     from gru4rec_fast.training.schedule import Schedule
@@ -166,7 +167,6 @@ class GRU4Rec(Recommender):
                 when it is allocated; the message names the sizes.
             ImportError: `tensorboard` without the package; the message names the extra.
         """
-        from gru4rec_fast.distributed.fit import SharedFit
         from gru4rec_fast.evaluation.validation import (
             cutoff_of,
             figures,
@@ -183,10 +183,7 @@ class GRU4Rec(Recommender):
         stopping = stopping_of(validation, metric, patience, restore_best)
         hooks = Hooks(on_epoch, on_block, stopping=stopping)
         interval = Interval(checkpoint_every)
-        run: SharedFit | OneProcess
-        run = SharedFit.current(config, self._engine, self.device) or OneProcess(
-            self._engine, self.device, self.scorer
-        )
+        run = self._run()
         run.refuse(negatives=negatives)
         keys: dict[str, Any] = {
             "item_key": item_key, "session_key": session_key, "time_key": time_key, "sep": sep
@@ -413,6 +410,17 @@ class GRU4Rec(Recommender):
         if "update" in extra:
             gru._training_state = TrainingState.from_file(loaded.saved.tensors, extra["update"])
         return gru
+
+    def _run(self) -> OneProcess | SharedFit:
+        """How the next training runs: in this process, or by all of the process group."""
+        from gru4rec_fast.distributed.ranks import Ranks
+
+        ranks = Ranks.current()
+        if ranks is None:
+            return OneProcess(self._engine, self.device, self.scorer)
+        from gru4rec_fast.distributed.fit import SharedFit
+
+        return SharedFit(ranks, self.config, self._engine, self.device)
 
     def _train(
         self,

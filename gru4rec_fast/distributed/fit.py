@@ -9,7 +9,6 @@ import torch
 
 from gru4rec_fast.distributed.deal import config_of
 from gru4rec_fast.distributed.plan import SharedPlans
-from gru4rec_fast.distributed.ranks import Ranks
 from gru4rec_fast.distributed.saver import SharedSaver
 from gru4rec_fast.distributed.scorer import ShardedScorer
 from gru4rec_fast.distributed.trainer import SharedTrainer
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from gru4rec_fast.config import Config
     from gru4rec_fast.data.data_iterator import DataIterator
     from gru4rec_fast.data.sessions import Sessions
+    from gru4rec_fast.distributed.ranks import Ranks
     from gru4rec_fast.model.network import Network
     from gru4rec_fast.plan.negatives import Negatives
     from gru4rec_fast.reference import Parameters
@@ -78,16 +78,6 @@ class SharedFit:
         self._own = config_of(config, ranks)
         self.is_first = ranks.is_first
         """Whether this rank writes files, calls back, and has the model after the training."""
-
-    @classmethod
-    def current(cls, config: Config, engine: str, device: torch.device) -> SharedFit | None:
-        """The training of the initialised process group; None in a process of its own.
-
-        Raises:
-            ParameterError: an option that several ranks do not support.
-        """
-        ranks = Ranks.current()
-        return None if ranks is None else cls(ranks, config, engine, device)
 
     def refuse(self, **arguments: Any) -> None:
         """Refuse arguments of `fit` that are given and that several ranks do not support.

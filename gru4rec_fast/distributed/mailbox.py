@@ -31,6 +31,8 @@ HEAD = 64
 ORDERED = platform.machine().lower() in ("x86_64", "amd64")
 """Whether a processor sees what another one writes in the order in which it was written. Then a
 counter behind the messages says that they are complete; else the ranks wait by a collective."""
+SPIN, SLEEP = 5e-4, 5e-5
+"""Seconds in which a rank asks again at once, and between its questions after that."""
 SECONDS = 1.0
 """After which a waiting rank looks whether the others are still there."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps memory that processes share
@@ -115,12 +117,14 @@ class MemoryMailbox:
             self._ranks.wait()
             return
         self._arrived[self._ranks.rank][0] = self._exchanges
-        checked = time.monotonic()
+        start = checked = time.monotonic()
         for rank, arrived in enumerate(self._arrived):
             while arrived[0] < self._exchanges:
-                time.sleep(0)  # others may need this core
-                if time.monotonic() - checked > SECONDS:
-                    checked = time.monotonic()
+                now = time.monotonic()
+                # Another rank may need this core.
+                time.sleep(0 if now - start < SPIN else SLEEP)
+                if now - checked > SECONDS:
+                    checked = now
                     self._require_alive(rank)
 
     def _require_alive(self, rank: int) -> None:

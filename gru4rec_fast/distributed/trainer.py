@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from gru4rec_fast.config import Config
     from gru4rec_fast.distributed.exchange import SharedBlock
+    from gru4rec_fast.distributed.mailbox import Piece
     from gru4rec_fast.distributed.owners import Share
     from gru4rec_fast.distributed.ranks import Ranks
     from gru4rec_fast.engines.contract import OptimiserState
@@ -192,7 +193,9 @@ class SharedTrainer:
     def _fetch_weights(self) -> None:
         """Make the weights of all ranks those after the last update."""
         shares = self.shards.shares
-        own = [(self._weights[n][first:end], None) for n, first, end in shares[self.ranks.rank]]
+        own: list[Piece] = [
+            (self._weights[n][first:end], None) for n, first, end in shares[self.ranks.rank]
+        ]
         received = self._mailbox.exchange(
             self._others(lambda _: own), self._others(lambda r: self._shapes(shares[r]))
         )

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gru4rec_fast.training.resume import TrainingSaver
 from gru4rec_fast.training.setup import trainer_of
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from gru4rec_fast.training.checkpoint_folder import CheckpointFolder
     from gru4rec_fast.training.early_stopping import EarlyStopping
     from gru4rec_fast.training.progress import Hooks
-    from gru4rec_fast.training.resume import Interval
+    from gru4rec_fast.training.resume import Interval, TrainingSaver
 
 
 class OneProcess:
@@ -78,6 +77,8 @@ class OneProcess:
         identity: dict[str, Any],
     ) -> TrainingSaver:
         """What saves the training in the folder."""
+        from gru4rec_fast.training.resume import TrainingSaver
+
         if folder is None:
             raise RuntimeError("a training is saved in a folder")
         return TrainingSaver(

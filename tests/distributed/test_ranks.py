@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from gru4rec_fast import GRU4Rec
+from gru4rec_fast.cli.main import main
 from gru4rec_fast.distributed.ranks import Ranks
 from gru4rec_fast.engines.choice import ENGINES
 from gru4rec_fast.evaluation.evaluate import evaluate
@@ -175,7 +177,7 @@ def test_a_resumed_training_has_the_bits_of_an_uninterrupted_one(
 ) -> None:
     assert found[2]["stopped"] > 20
     resumed, whole = found[2]["resumed"], found[2]["fit"]
-    assert resumed["warnings"] == []
+    assert not any("dealt anew" in warning for warning in resumed["warnings"])
     assert [n for n, t in whole["p"].items() if not torch.equal(t, resumed["p"][n])] == []
     assert [n for n, t in whole["state"].items() if not torch.equal(t, resumed["state"][n])] == []
 
@@ -189,9 +191,11 @@ def test_any_number_of_ranks_goes_on_from_a_state(found: dict[int, dict[str, Any
             few_events(), checkpoint=found[0]["folder"] / "by-1", resume=True, progress=False
         )
     assert any("in the middle of epoch 2, and there are 4 now" in w for w in by_4["warnings"])
+    pairs = few_sessions().n_pairs
     for history in (by_4["history"], by_1.history.to_json()):
         assert history[0]["loss"] == first
-        assert history[1]["loss"] < first
+        assert 0.5 * pairs < history[1]["events"] < 1.5 * pairs
+        assert math.isfinite(history[1]["loss"])
 
 
 @pytest.mark.slow
@@ -217,14 +221,16 @@ def test_all_ranks_go_on_when_one_is_killed(
     assert [n for n, t in whole.items() if not torch.equal(t, ours[n])] == []
 
 
-def test_other_commands_are_refused_under_torchrun() -> None:
+def test_other_commands_are_refused_under_torchrun(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     launched = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "gru4rec_fast", "info", "model.safetensors"],
-        env=os.environ | launched, cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "info was started by 2 processes: only train shares its work" in done.stderr
+    for name, value in launched.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as exited:
+        main(["info", "model.safetensors"])
+    assert exited.value.code == 2
+    assert "info was started by 2 processes: only train shares its work" in capsys.readouterr().err
 
 
 def test_what_several_ranks_do_not_support_is_refused(found: dict[int, dict[str, Any]]) -> None:

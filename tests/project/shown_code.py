@@ -7,11 +7,8 @@ A comment above a block says that no test runs it, and why:
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMMAND = "gru4rec-fast "
-LAUNCHER = "torchrun "
 BLOCK = re.compile(r"(?:^<!-- not run: (.+?) -->\n)?^```(.*?)\n(.*?)^```$", re.M | re.S)
 
 
@@ -46,9 +42,6 @@ class Block:
             exec(compile("\n" * (self.line - 1) + self.code, self.page, "exec"), names)
             return
         for command in self.code.replace("\\\n", "").splitlines():
-            if command.startswith(LAUNCHER):
-                launch(command)
-                continue
             assert command.startswith(COMMAND), f"{self.page}:{self.line} cannot run: {command}"
             run_command(command)
 
@@ -60,21 +53,6 @@ def blocks_of(path: Path) -> list[Block]:
         Block(path.name, text.count("\n", 0, found.start(3)) + 1, found[2], found[3], found[1])
         for found in BLOCK.finditer(text)
     ]
-
-
-def launch(command: str) -> None:
-    """Run a line that begins with `torchrun`.
-
-    Raises:
-        AssertionError: the command failed.
-    """
-    torchrun = [sys.executable, "-m", "torch.distributed.run"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*torchrun, *shlex.split(command)[1:]], env=environment, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, f"{command}: {done.stderr}"
 
 
 def run_command(command: str) -> None:
