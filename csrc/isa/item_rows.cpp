@@ -83,7 +83,7 @@ void ItemRows::add_state_gradient(const Tile& tile, CellBuffers& last, Scratch& 
   // update_group() prefetches the state of the group after its own.
   prefetch_pages(state_rows(network_.wy, scored(first + group_, end + group_)));
   prefetch_pages(state_rows(network_.by, scored(end, end + tile_rows_)));
-  RowPrefetch prefetch(next, product_length(H, step_.live, n));
+  RowPrefetch prefetch(next, product_length(H, step_.live, n, packed_));
   const auto add = [&](const auto& transposed_rows) {
     product(H, step_.live, n, transposed_rows, loss_->d_scores(first), loss_->stride(),
             shares_.data() + tile.share * H * lane_stride, lane_stride, !tile.first_of_share,

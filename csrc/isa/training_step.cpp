@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "engine/sharing_choice.h"
 #include "isa/input_rows.h"
 #include "isa/item_rows.h"
 #include "isa/layer.h"
@@ -127,6 +128,7 @@ class Step final : public TrainingStep {
   TrainingSettings settings_;
   std::unique_ptr<Optimiser> optimiser_;
   std::unique_ptr<Workspace> workspace_;
+  SharingChoice choice_;
 };
 
 void Step::train_block(const StepBlock& block, LayerState* states, float* losses, int threads) {
@@ -140,12 +142,15 @@ void Step::train_block(const StepBlock& block, LayerState* states, float* losses
   workspace_->reserve_scratch(threads);
   workspace_->load_states(states);
   ThreadPool pool(threads);
-  if (worth_sharing(network_, block.width, block.lanes)) pool.start();
+  if (choice_.shared() && worth_sharing(network_, block.width, block.lanes)) pool.start();
   for (Index t = 0; t < block.steps; ++t) {
     if (block.learning_rate != nullptr) {
       workspace_->set_learning_rate(static_cast<float>(block.learning_rate[t]));
     }
+    pool.allow_sharing(choice_.shared());
+    choice_.begin_step();
     losses[t] = workspace_->train(block.at(t), pool);
+    if (threads > 1) choice_.end_step();
   }
   workspace_->store_states(states, block.live[block.steps - 1]);
 }
