@@ -19,6 +19,19 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f": did you mean {by_lower[near[0]]!r}?" if near else ""
 
 
+def one_of(name: str, value: object, known: Iterable[str]) -> str:
+    """`value`, if it is one of the known names.
+
+    Raises:
+        ParameterError: it is not; the message has the one that was meant, if any is near.
+    """
+    names = tuple(known)
+    if isinstance(value, str) and value in names:
+        return value
+    hint = closest(value, names) if isinstance(value, str) else ""
+    raise ParameterError(f"{name} is {value!r}; expected one of {', '.join(names)}{hint}")
+
+
 def whole_number(name: str, value: object, at_least: int = 1) -> int:
     """`value`, an integer of any integer type, as an int.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gru4rec_fast.baselines.pop import PopScorer
-from gru4rec_fast.checks import closest
+from gru4rec_fast.checks import one_of
 from gru4rec_fast.cli import output_folder
 from gru4rec_fast.cli.comparison import CUTOFFS, Figures, line, table
 from gru4rec_fast.cli.learning_curve import draw
@@ -159,10 +159,8 @@ def run_demo(
     if train is None and (test is not None or preset is not None):
         name, value = ("test", test) if test is not None else ("preset", preset)
         raise ParameterError(f"{name}={value!r} needs a training log: pass train=...")
-    if preset is not None and preset not in PRESETS:
-        raise ParameterError(
-            f"preset={preset!r}{closest(preset, PRESETS)}; expected one of {', '.join(PRESETS)}"
-        )
+    if preset is not None:
+        one_of("preset", preset, PRESETS)
     folder = output_folder.prepare(out, [MODEL, PICTURE, *(LOGS if train is None else ())])
     if train is None:
         return _on_generated_sessions(folder, device, params or {})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from gru4rec_fast.checks import closest
+from gru4rec_fast.checks import closest, one_of
 from gru4rec_fast.data.event_codes import UNITS
 from gru4rec_fast.data.items import is_unicode
 from gru4rec_fast.data.recipes import RECIPES
@@ -60,11 +60,8 @@ class Preparation:
         Raises:
             ParameterError: an unknown recipe or option, or a value out of range.
         """
-        if recipe is not None and recipe not in RECIPES:
-            raise ParameterError(
-                f"recipe is {recipe!r}{closest(str(recipe), RECIPES)}; expected one of "
-                f"{', '.join(sorted(RECIPES))}"
-            )
+        if recipe is not None:
+            one_of("recipe", recipe, sorted(RECIPES))
         values = (RECIPES[recipe] if recipe is not None else {}) | options
         names = [field.name for field in fields(cls)]
         for name in values:
@@ -117,10 +114,7 @@ class Preparation:
             raise ParameterError(f"{self.keys}: expected different columns")
         if self.sep is not None and not re.fullmatch(r"[ !#-~\t]", str(self.sep)):
             raise ParameterError(f"sep is {self.sep!r}; expected one ASCII character, no quote")
-        if self.time_unit not in UNITS:
-            raise ParameterError(
-                f"time_unit is {self.time_unit!r}; expected one of {', '.join(UNITS)}"
-            )
+        one_of("time_unit", self.time_unit, UNITS)
         for name, least in (("min_session_length", 1), ("min_item_support", 1)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:

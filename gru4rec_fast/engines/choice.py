@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from gru4rec_fast.checks import closest
+from gru4rec_fast.checks import one_of
 from gru4rec_fast.engines.cpu import CpuEngine
 from gru4rec_fast.engines.reference import ReferenceEngine
 from gru4rec_fast.engines.triton import TritonEngine
@@ -36,10 +36,7 @@ def check_name(engine: object) -> str:
     Raises:
         ParameterError: there is no engine of that name.
     """
-    if isinstance(engine, str) and engine in NAMES:
-        return engine
-    hint = closest(engine, NAMES) if isinstance(engine, str) else ""
-    raise ParameterError(f"engine={engine!r}: expected one of {', '.join(NAMES)}{hint}")
+    return one_of("engine", engine, NAMES)
 
 
 def for_training(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from gru4rec_fast.checks import closest, whole_number
+from gru4rec_fast.checks import one_of, whole_number
 from gru4rec_fast.data.column_names import ITEM_KEY, SESSION_KEY, TIME_KEY
 from gru4rec_fast.data.origin import naming
 from gru4rec_fast.errors import DataError, ParameterError
@@ -162,11 +162,7 @@ def check_settings(
         ("unknown", unknown, UNKNOWN_MODES),
         ("targets", targets, TARGETS),
     ):
-        if value not in known:
-            raise ParameterError(
-                f"{name} is {value!r}{closest(str(value), known)}; expected one of "
-                f"{', '.join(known)}"
-            )
+        one_of(name, value, known)
     if targets == "all" and (mode != "conservative" or not lists):
         raise ParameterError(
             f"targets='all' with mode={mode!r}, lists={lists!r}: lists of K items tell only the "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gru4rec_fast.checks import closest
+from gru4rec_fast.checks import one_of
 from gru4rec_fast.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -44,11 +44,7 @@ def check_groups(groups: Mapping[str, int | Iterable[int]] | None) -> dict[str, 
         )
     checked: dict[str, Edges] = {}
     for kind, edges in given.items():
-        if kind not in DEFAULT_GROUPS:
-            raise ParameterError(
-                f"groups names {kind!r}{closest(str(kind), DEFAULT_GROUPS)}; expected one of "
-                f"{', '.join(DEFAULT_GROUPS)}"
-            )
+        one_of("a key of groups", kind, DEFAULT_GROUPS)
         if _is_whole(edges) and edges >= 1:
             checked[kind] = int(edges)
             continue

@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 
-from gru4rec_fast.checks import closest, whole_number
+from gru4rec_fast.checks import one_of, whole_number
 from gru4rec_fast.engines import choice
-from gru4rec_fast.errors import DataError, ParameterError
+from gru4rec_fast.errors import DataError
 from gru4rec_fast.model.finite import require_finite
 from gru4rec_fast.serving.recommend import id_list
 
@@ -53,7 +53,7 @@ def similar_items(
     trained can be zero; its cosine with all others is 0.
     """
     k = whole_number("k", k)
-    _one_of("measure", measure, MEASURES)
+    one_of("measure", measure, MEASURES)
     vectors = _vectors(network, table)
     several = not pd.api.types.is_scalar(item)
     given = id_list(item if several else [item], "item")
@@ -80,7 +80,7 @@ def similar_items(
 
 
 def _vectors(network: Network, table: str) -> Tensor:
-    _one_of("table", table, TABLES)
+    one_of("table", table, TABLES)
     name = "Wy.weight" if table == "output" else network.spec.input_table
     return network.parameter_dict()[name].detach()
 
@@ -98,9 +98,3 @@ def _indices(itemidmap: pd.Series[int], ids: pd.Index[Any]) -> Tensor:
             f"an id of the training log, as {itemidmap.index[:1].tolist()[0]!r}"
         )
     return torch.from_numpy(itemidmap.to_numpy(dtype="int64")[positions])
-
-
-def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
-    if value not in known:
-        hint = closest(value, known) if isinstance(value, str) else ""
-        raise ParameterError(f"{name} is {value!r}; expected one of {', '.join(known)}{hint}")

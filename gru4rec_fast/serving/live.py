@@ -168,6 +168,8 @@ class LiveSessions:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all sessions to a file with a checksum, complete or not at all.
 
+        Other threads wait only while the sessions are copied in memory.
+
         Raises:
             CheckpointError: it cannot be written, or a session id is neither an integer nor text.
         """
@@ -175,7 +177,8 @@ class LiveSessions:
         with self._lock:
             now = self._clock()
             self._table.expire(now)
-            write_sessions(path, self._table, self._catalogue, fingerprint, now)
+            sessions = self._table.copy()
+        write_sessions(path, sessions, self._catalogue, fingerprint, now)
 
     def restore(self, path: str | os.PathLike[str], *, replay: bool = False) -> LiveSessions:
         """Read the sessions of a file in place of those that are here; the same object comes back.

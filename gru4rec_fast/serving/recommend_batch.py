@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from gru4rec_fast.checks import whole_number
+from gru4rec_fast.checks import one_of, whole_number
 from gru4rec_fast.data.columns import id_column, select_columns
 from gru4rec_fast.data.origin import Origin
-from gru4rec_fast.errors import DataError, ParameterError
+from gru4rec_fast.errors import DataError
 from gru4rec_fast.serving.ranking import best_items
 from gru4rec_fast.serving.recommendations import Recommendations, recommendations
 
@@ -41,8 +41,7 @@ def recommend_batch(
 ) -> Recommendations:
     """The k best next items of each session, see `GRU4Rec.recommend_batch`."""
     k = whole_number("k", k)
-    if cold not in COLD:
-        raise ParameterError(f"cold={cold!r}: expected one of {', '.join(COLD)}")
+    one_of("cold", cold, COLD)
     names, ids, lengths = _sessions_of(sessions, keys)
     items = catalogue.find(ids)
     row = np.repeat(np.arange(len(names)), lengths)

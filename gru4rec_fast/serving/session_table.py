@@ -6,6 +6,7 @@ Letters: n ids of a call, L kept items of a session.
 from __future__ import annotations
 
 from collections import OrderedDict
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +48,16 @@ class SessionTable:
 
     def __contains__(self, session: Hashable) -> bool:
         return session in self._slots
+
+    def copy(self) -> SessionTable:
+        """A table of its own with the same sessions."""
+        other = copy(self)
+        other._slots, other._free = self._slots.copy(), self._free.copy()
+        other.values = [values.copy() for values in self.values]
+        other.items, other.events, other.used = (
+            self.items.copy(), self.events.copy(), self.used.copy()
+        )  # fmt: skip
+        return other
 
     def ids(self) -> Iterator[Hashable]:
         """The sessions, the least recently used first."""

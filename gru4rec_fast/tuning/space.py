@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gru4rec_fast.checks import closest
+from gru4rec_fast.checks import closest, one_of
 from gru4rec_fast.config import Config
 from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.parameter import as_text, parse
@@ -81,11 +81,7 @@ class Dimension:
                 f"unknown parameter {name!r}{closest(str(name), FIELDS)}; known parameters: "
                 f"{', '.join(FIELDS)}"
             )
-        if dtype not in KINDS:
-            raise ParameterError(
-                f"dtype of {name} is {dtype!r}{closest(str(dtype), KINDS)}; expected one of "
-                f"{', '.join(KINDS)}"
-            )
+        one_of(f"dtype of {name}", dtype, KINDS)
         if not isinstance(values, list) or not values:
             raise ParameterError(f"values of {name} is {values!r}; expected a list")
         found = cls(name, dtype, tuple(values), entry.get("step"), entry.get("log", False))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gru4rec_fast.checks import closest, whole_number
+from gru4rec_fast.checks import one_of, whole_number
 from gru4rec_fast.config import Config
 from gru4rec_fast.data.origin import naming
 from gru4rec_fast.data.sessions import load_sessions, require_pairs
@@ -110,10 +110,7 @@ def tune(
             raise
         raise ImportError("tune needs Optuna: pip install 'gru4rec-fast[tune]'") from error
 
-    if metric not in METRICS:
-        raise ParameterError(
-            f"metric is {metric!r}{closest(metric, METRICS)}; expected one of {', '.join(METRICS)}"
-        )
+    one_of("metric", metric, METRICS)
     check_settings([cutoff], 1, mode)
     final = check_settings(final_cutoffs, 1, mode)
     whole_number("workers", workers)
@@ -124,8 +121,7 @@ def tune(
     if n_trials is not None:
         whole_number("n_trials", n_trials)
     pruning = pruning or ("median" if seconds is None else "halving")
-    if pruning not in ("halving", "median", "none"):
-        raise ParameterError(f"pruning is {pruning!r}; expected one of 'halving', 'median', 'none'")
+    one_of("pruning", pruning, ("halving", "median", "none"))
     params = {k: v for k, v in Config().replace(**dict(fixed or {})).to_dict().items()
               if k in dict(fixed or {})}  # fmt: skip
     # The space has models of one layer, whose size is a number.

@@ -177,7 +177,7 @@ def test_bad_input_is_refused_before_anything_is_trained_or_written(
     with pytest.raises(ParameterError, match="preset='rsc15' needs a training log"):
         demo.run_demo(preset="rsc15", out=tmp_path)
     with pytest.raises(
-        ParameterError, match=r"preset='rsc': did you mean 'rsc15'.*expected one of"
+        ParameterError, match=r"preset is 'rsc'; expected one of .*: did you mean 'rsc15'"
     ):
         demo.run_demo(log, preset="rsc", out=tmp_path)
     with pytest.raises(ParameterError, match="n_epochs=0"):

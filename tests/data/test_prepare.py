@@ -249,7 +249,7 @@ def test_what_cannot_be_prepared_is_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=message):
             prepare(source, tmp_path / "store")
     options: list[tuple[dict[str, Any], str]] = [
-        ({"recipe": "rsc51"}, r"recipe is 'rsc51'.*did you mean|rsc15"),
+        ({"recipe": "rsc51"}, r"recipe is 'rsc51'; .*: did you mean 'rsc15'"),
         ({"min_sesion_length": 2}, "no option 'min_sesion_length'"),
         ({"memory": "1T"}, "memory is '1T'"),
         ({"test_days": 0}, "test_days is 0"),

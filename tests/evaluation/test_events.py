@@ -252,7 +252,7 @@ def test_without_lists(table: Table, test_log: pd.DataFrame) -> None:
 def test_bad_requests(table: Table, test_log: pd.DataFrame) -> None:
     items = table.data_iterator.itemidmap
     sessions = load_sessions(test_log, itemidmap=items)
-    with pytest.raises(ParameterError, match=r"mode is 'standart': did you mean 'standard'"):
+    with pytest.raises(ParameterError, match=r"mode is 'standart'; .*did you mean 'standard'"):
         evaluate(table, test_log, mode="standart")
     with pytest.raises(ParameterError, match=r"unknown is 'keep'; expected one of drop, miss"):
         evaluate(table, test_log, unknown="keep")

@@ -106,7 +106,7 @@ def test_no_groups_without_what_they_need(gru: GRU4Rec, test_log: pd.DataFrame) 
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ({"positon": 3}, "groups names 'positon': did you mean 'position'"),
+        ({"positon": 3}, "a key of groups is 'positon'; .*: did you mean 'position'"),
         ({"length": 0}, r"groups\['length'\] is 0; expected a number of groups"),
         ({"length": True}, "is True"),
         ({"length": ()}, r"is \(\)"),

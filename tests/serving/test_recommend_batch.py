@@ -87,7 +87,7 @@ def test_cold_sessions(plain: GRU4Rec) -> None:
     assert found.scores[0, 2] == -np.inf
     with pytest.raises(DataError, match="leave them out, or pass cold="):
         plain.recommend_batch(sessions, 3, cold="raise")
-    with pytest.raises(ParameterError, match="cold='x': expected one of none, popularity, raise"):
+    with pytest.raises(ParameterError, match="cold is 'x'; expected one of none, popularity"):
         plain.recommend_batch(sessions, 3, cold="x")
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 
 from gru4rec_fast import CheckpointError, GRU4Rec
+from gru4rec_fast.serving import session_file
 from tests.serving.models import STRUCTURES, small_model
 
 if TYPE_CHECKING:
@@ -44,6 +46,31 @@ def test_restored_sessions_go_on_with_the_same_bits(structure: str, tmp_path: Pa
     ):
         assert np.array_equal(restored, kept)
     assert [other.items(s) for s in sessions] == [live.items(s) for s in sessions]
+
+
+def test_sessions_go_on_while_a_file_is_written(
+    plain: GRU4Rec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file has the sessions of the moment of the call."""
+    live, write = with_sessions(plain), session_file.write_sessions
+    before = {session: live.items(session) for session in (7, "seven", 108)}
+
+    def write_after_a_step(*arguments: Any) -> None:
+        other = threading.Thread(target=with_events, args=(live,))
+        other.start()
+        other.join(timeout=20)
+        assert not other.is_alive(), "the step waits for the file"
+        write(*arguments)
+
+    def with_events(live: LiveSessions) -> None:
+        live.step([7, "new"], plain.data_iterator.itemidmap.index[[0, 1]].tolist())
+
+    monkeypatch.setattr("gru4rec_fast.serving.live.write_sessions", write_after_a_step)
+    live.save(tmp_path / "sessions")
+    assert live.items(7) != before[7]
+    restored = plain.live(last=4).restore(tmp_path / "sessions")
+    assert {session: restored.items(session) for session in before} == before
+    assert "new" not in restored
 
 
 @pytest.mark.parametrize("replay", [False, True])
