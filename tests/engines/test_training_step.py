@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from gru4rec_fast import _core
 from gru4rec_fast.config import Config
 from gru4rec_fast.data.sessions import load_sessions
 from gru4rec_fast.engines import contract, cpu
@@ -199,7 +200,7 @@ def test_all_tables_are_advised_to_lie_on_huge_pages(monkeypatch: pytest.MonkeyP
     """The state of a row lies side by side, so its tables are not contiguous."""
     advised: list[tuple[int, int]] = []
     monkeypatch.setattr(
-        cpu._core,
+        _core,
         "advise_huge_pages",
         lambda array: advised.append((array.ctypes.data, array.ctypes.data + array.nbytes)),
     )
