@@ -59,6 +59,9 @@ bench: $(STAMP)  ## all benchmarks; ARGS="-k sampling" for some
 bench-report: $(STAMP)  ## measure all interleaved; writes docs/BENCHMARKS.md and its chart
 	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.report $(ARGS)
 
+bench-sets: $(STAMP)  ## a step by each instruction set, beside its products by two libraries
+	@OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.instruction_sets $(ARGS)
+
 bench-against: $(STAMP)  ## a step's time beside that of REV=<commit>, interleaved; ARGS="--bits" for parameters
 	@$(if $(REV),,echo 'say which commit: make bench-against REV=HEAD~1' && exit 2;) \
 	  $(BIN)/python -m benchmarks.against '$(REV)' $(ARGS)

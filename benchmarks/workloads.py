@@ -2,13 +2,13 @@
 
 `engine` trains planned steps by an engine. `plain` trains the same steps as a good PyTorch
 user would write them: sparse gradients, coalesced, and Adagrad with momentum on their rows. `floor`
-is a step's matrix products alone, all N columns, through torch.mm(out=...).
+is a step's matrix products alone, all N columns, through torch.mm(out=...) or numpy.matmul.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -108,26 +108,29 @@ class Workload:
         """Trains the first steps as plain PyTorch."""
         return PlainPyTorch(self, steps)
 
-    def floor(self, steps: int) -> Callable[[], None]:
-        """The matrix products of that many steps."""
+    def floor(self, steps: int, library: str = "torch") -> Callable[[], None]:
+        """The matrix products of that many steps, by 'torch' (torch.mm) or 'numpy' (matmul)."""
         config = self.config
         B, H, N = config.batch_size, config.layers[-1], config.batch_size + config.n_sample
         one_hot = self.network.spec.one_hot
-        h, w, s = torch.randn(B, H), torch.randn(N, H), torch.randn(B, N)
-        w_ih, g = torch.randn(3 * H, H), torch.randn(B, 3 * H)
-        d_h, d_w, d_ih = torch.empty(B, H), torch.empty(N, H), torch.empty(3 * H, H)
+        sizes = ((B, H), (N, H), (B, N), (3 * H, H), (B, 3 * H), (B, H), (N, H), (3 * H, H))
+        mm: Any = torch.mm
+        operands: Any = [torch.randn(size) for size in sizes]
+        if library == "numpy":
+            mm, operands = np.matmul, [x.numpy() for x in operands]
+        h, w, s, w_ih, g, d_h, d_w, d_ih = operands
 
         def run() -> None:
             for _ in range(steps):
                 if not one_hot:  # the input's products: forward, back to the input, to its weights
-                    torch.mm(h, w_ih.T, out=g)
-                    torch.mm(g, w_ih, out=d_h)
-                    torch.mm(g.T, h, out=d_ih)
-                torch.mm(h, w_ih.T, out=g)
-                torch.mm(g.T, h, out=d_ih)
-                torch.mm(h, w.T, out=s)
-                torch.mm(s, w, out=d_h)
-                torch.mm(s.T, h, out=d_w)
+                    mm(h, w_ih.T, out=g)
+                    mm(g, w_ih, out=d_h)
+                    mm(g.T, h, out=d_ih)
+                mm(h, w_ih.T, out=g)
+                mm(g.T, h, out=d_ih)
+                mm(h, w.T, out=s)
+                mm(s, w, out=d_h)
+                mm(s.T, h, out=d_w)
 
         return run
 

@@ -53,6 +53,7 @@ add_library(engine STATIC
   ${CMAKE_CURRENT_LIST_DIR}/engine/forward_pass.cpp
   ${CMAKE_CURRENT_LIST_DIR}/engine/huge_pages.cpp
   ${CMAKE_CURRENT_LIST_DIR}/engine/processor.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/engine/sharing_choice.cpp
   ${CMAKE_CURRENT_LIST_DIR}/engine/thread_pool.cpp
   ${CMAKE_CURRENT_LIST_DIR}/engine/training_step.cpp)
 target_include_directories(engine PUBLIC ${CMAKE_CURRENT_LIST_DIR})

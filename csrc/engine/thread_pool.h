@@ -27,11 +27,15 @@ class ThreadPool {
   // Starts the helpers; it takes some 100 microseconds until they can help.
   void start();
 
+  // Whether loops may be shared from now on; at first they may.
+  __attribute__((always_inline)) void allow_sharing(bool allowed) { sharing_ = allowed; }
+
   // Calls work(chunk, thread) for every chunk 0..chunks-1, thread 0 being the caller. `work` may
   // not throw. With `shared` false, when the loop is too short to be shared, the caller works
   // alone.
   template <class Work>
   void run(std::ptrdiff_t chunks, bool shared, const Work& work) {
+    shared = shared && sharing_;
     const bool alone = shared && loops_alone_ > 0;
     if (alone) --loops_alone_;
     if (!shared || alone || chunks < 2 || threads_ == 1) {
@@ -52,6 +56,7 @@ class ThreadPool {
   void judge_loop(bool long_wait);
 
   int threads_;
+  bool sharing_ = true;
   int loops_alone_ = 0;  // loops that the caller still runs without helpers, see thread_pool.cpp
   int next_loops_alone_;
   int penalty_ = 0;

@@ -91,7 +91,7 @@ void ItemRows::add_state_gradient(const Tile& tile, CellBuffers& last, Scratch& 
   // update_group() prefetches the state of the group after its own.
   prefetch_pages(state_rows(network_.wy, scored(first + group_, end + group_)));
   prefetch_pages(state_rows(network_.by, scored(end, end + tile_rows_)));
-  RowPrefetch prefetch(next, product_length(H, step_.live, n));
+  RowPrefetch prefetch(next, product_length(H, step_.live, n, packed_));
   float* const share = shares_.data() + tile.share * H * lane_stride;
   if (products_.kernels != nullptr) {
     RightFactor d(products_, scratch.strips.data());

@@ -171,9 +171,12 @@ struct Width {
   constexpr int operator()() const { return VECS; }
 };
 
-// About how many columns of A the full tiles of a product of these sizes read.
-inline Index product_length(Index rows, Index columns, Index depth) {
-  return rows / kTileRows * ((columns + 2 * kWidth - 1) / (2 * kWidth)) * depth;
+// How many columns of A the full tiles of a product of these sizes read.
+inline Index product_length(Index rows, Index columns, Index depth, bool whole_strips = false) {
+  const Index vectors = (columns + kWidth - 1) / kWidth;
+  const Index threes = vectors >= 3 && vectors % 2 == 1 && !whole_strips ? 1 : 0;
+  const Index twos = (vectors - 3 * threes + 1) / 2;
+  return (rows / kRowsOf<2> * twos + rows / kRowsOf<3> * threes) * depth;
 }
 
 // C (rows x columns) = A B, or += with `accumulate`; columns are rounded up to whole vectors.

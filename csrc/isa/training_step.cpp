@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "engine/sharing_choice.h"
 #include "isa/gathered_tables.h"
 #include "isa/input_rows.h"
 #include "isa/item_rows.h"
@@ -133,6 +134,7 @@ class Step final : public TrainingStep {
   std::unique_ptr<Optimiser> optimiser_;
   std::unique_ptr<GatheredTables> tables_;  // of bfloat16, else null
   std::unique_ptr<Workspace> workspace_;
+  SharingChoice choice_;
 };
 
 void Step::make_workspace(const StepBlock& block, int threads) {
@@ -158,11 +160,13 @@ void Step::train_block(const StepBlock& block, LayerState* states, float* losses
   workspace_->reserve_scratch(threads);
   workspace_->load_states(states);
   ThreadPool pool(threads);
-  if (worth_sharing(network_, block.width, block.lanes)) pool.start();
+  if (choice_.shared() && worth_sharing(network_, block.width, block.lanes)) pool.start();
   for (Index t = 0; t < block.steps; ++t) {
     if (block.learning_rate != nullptr) {
       workspace_->set_learning_rate(static_cast<float>(block.learning_rate[t]));
     }
+    pool.allow_sharing(choice_.shared());
+    choice_.begin_step();
     const PlannedStep step = block.at(t);
     if (tables_ == nullptr) {
       losses[t] = workspace_->train(step, pool);
@@ -170,6 +174,7 @@ void Step::train_block(const StepBlock& block, LayerState* states, float* losses
       losses[t] = workspace_->train(tables_->gather(step, pool), pool);
       tables_->scatter(step, pool);
     }
+    if (threads > 1) choice_.end_step();
   }
   workspace_->store_states(states, block.live[block.steps - 1]);
 }

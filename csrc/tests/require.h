@@ -1,4 +1,4 @@
-// What the tests here assert by.
+// What the tests without Python assert with: a message and exit status 1.
 #pragma once
 
 #include <cstdio>

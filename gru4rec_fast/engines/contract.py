@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from gru4rec_fast.reference import OPTIMISERS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import numpy as np
     import torch
@@ -209,13 +209,22 @@ def not_float32(expected: str, device: torch.device, dtype: torch.dtype) -> str 
     return None
 
 
+def new_zeros(like: Tensor, shape: Sequence[int], dtype: torch.dtype | None) -> Tensor:
+    """Zeros of that shape, of the dtype and on the device of `like`."""
+    return like.new_zeros(shape, dtype=dtype)
+
+
 def new_state(
-    optimiser: Optimiser, p: Mapping[str, Tensor], side_by_side: bool = False
+    optimiser: Optimiser,
+    p: Mapping[str, Tensor],
+    side_by_side: bool = False,
+    zeros: Callable[[Tensor, Sequence[int], torch.dtype | None], Tensor] = new_zeros,
 ) -> OptimiserState:
     """Zero state of each parameter. `side_by_side` puts all states of a row on one memory page.
 
     A TLB miss costs a processor about as much as to read the row. State of kind 'row'
-    (`Optimiser.states`) has one number a row: (V, 1) of a matrix, (n,) of a vector.
+    (`Optimiser.states`) has one number a row: (V, 1) of a matrix, (n,) of a vector. `zeros`
+    allocates a table.
     """
     kinds = optimiser.state_kinds
     dtype = p["By.weight"].dtype if "By.weight" in p else None  # item tables may be bfloat16
@@ -225,11 +234,11 @@ def new_state(
         axis = int(side_by_side and value.dim() == 2)  # along which the states lie
         shape = list(value.shape)
         shape.insert(axis, len(wide))
-        tables = value.new_zeros(shape, dtype=dtype)
+        tables = zeros(value, shape, dtype)
         for name, kind in kinds.items():
             if kind == "element":
                 state[name][parameter] = tables.select(axis, wide.index(name))
             else:
                 of_rows = [*value.shape[:1], 1][: value.dim()]
-                state[name][parameter] = value.new_zeros(of_rows, dtype=dtype)
+                state[name][parameter] = zeros(value, of_rows, dtype)
     return state

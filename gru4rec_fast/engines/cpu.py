@@ -118,6 +118,16 @@ def optimiser_options(optimiser: Optimiser) -> dict[str, float]:
     }
 
 
+def zeros_on_huge_pages(like: Tensor, shape: Sequence[int], dtype: torch.dtype | None) -> Tensor:
+    """`contract.new_zeros`, on huge pages where the system has them.
+
+    The advice comes before the first write, which is the last moment at which it is cheap.
+    """
+    table = like.new_empty(shape, dtype=dtype)
+    _core.advise_huge_pages(table.numpy())
+    return table.zero_()
+
+
 class CpuTrainer:
     """`contract.Trainer` of float32 parameters on the CPU."""
 
@@ -131,12 +141,13 @@ class CpuTrainer:
         config: Config,
         support: Tensor,
     ) -> None:
-        self.optimiser_state: OptimiserState = new_state(optimiser, p, side_by_side=True)
+        self.optimiser_state: OptimiserState = new_state(
+            optimiser, p, side_by_side=True, zeros=zeros_on_huge_pages
+        )
+        for value in p.values():
+            if value.is_contiguous():
+                _core.advise_huge_pages(_array(value))
         tables = [p, *self.optimiser_state.values()]
-        for table in tables:
-            for value in table.values():
-                if value.is_contiguous():
-                    _core.advise_huge_pages(_array(value))
         parameters, *state = (
             {name: _array(value) for name, value in table.items()} for table in tables
         )

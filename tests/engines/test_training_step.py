@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from gru4rec_fast import _core
 from gru4rec_fast.config import Config
 from gru4rec_fast.data.sessions import load_sessions
 from gru4rec_fast.engines import contract, cpu
@@ -176,6 +177,40 @@ def test_equal_bits_for_any_number_of_threads(case: str) -> None:
     finally:
         torch.set_num_threads(before)
     assert [run.differs_from(runs[0]) for run in runs] == [[]] * 4
+
+
+def test_steps_that_try_without_help_have_equal_bits() -> None:
+    """Short steps: after some of them, some run on one thread, to see which way is faster."""
+    config = Config().replace(
+        layers=(100,), batch_size=50, n_sample=0, constrained_embedding=False, momentum=0.1
+    )
+    block = random_block(50, 0, n_items=400, steps=100)
+    before = torch.get_num_threads()
+    runs = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            runs.append(Run(config, block, n_items=400))
+    finally:
+        torch.set_num_threads(before)
+    assert [run.differs_from(runs[0]) for run in runs] == [[]] * 3
+
+
+def test_all_tables_are_advised_to_lie_on_huge_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state of a row lies side by side, so its tables are not contiguous."""
+    advised: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        _core,
+        "advise_huge_pages",
+        lambda array: advised.append((array.ctypes.data, array.ctypes.data + array.nbytes)),
+    )
+    run = Run(Config().replace(layers=(20,), batch_size=4, momentum=0.2), random_block(4, 10))
+    for table in (run.p, *run.trainer.optimiser_state.values()):
+        for name, value in table.items():
+            last = value[(-1,) * value.dim()]
+            assert any(
+                begin <= value.data_ptr() and last.data_ptr() < end for begin, end in advised
+            ), name
 
 
 def planned_blocks(config: Config, block_steps: int) -> tuple[list[StepBlock], int]:

@@ -42,7 +42,8 @@ void update_rows(const Parameter& p, Index first, Index n, Index lanes, const fl
   const Index stride = row_stride(p.columns);
   float* g = scratch.gradient.data();
   const RowList rows{nullptr, first, first + n};
-  RowPrefetch prefetch(state_rows(p, rows), product_length(n, p.columns, lanes));
+  // One at a time: most of a dense weight's state is in the caches already.
+  RowPrefetch prefetch(state_rows(p, rows), product_length(n, p.columns, lanes), 1);
   multiply(n, p.columns, lanes, Rows{d, d_stride}, y, g, stride, false, prefetch);
   optimiser.update(p, rows, g, stride, RowOrigin::kWeights);
 }

@@ -21,8 +21,9 @@
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
-// Loops over units are shared in blocks of this many.
-inline constexpr Index kUnitBlock = 36;
+// Loops over units are shared in blocks of this many: whole register tiles, also those of an odd
+// number of vectors, which have 8 rows with AVX-512 and 4 with AVX2.
+inline constexpr Index kUnitBlock = kTileRows == 12 ? 24 : 36;
 
 inline Index unit_blocks(Index units) {
   return (units + kUnitBlock - 1) / kUnitBlock;
