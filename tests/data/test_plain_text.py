@@ -57,6 +57,14 @@ def test_both_readings_mean_the_same(
         assert fast.equals(slow)
 
 
+@pytest.mark.parametrize(
+    "rows", ["", "1\t2\t9223372036854775808\n", "1\t2\t-9223372036854775809\n3\t4\t5\n"]
+)
+def test_what_only_looks_plain_is_left_to_the_general_reading(rows: str) -> None:
+    content = ("ItemId\tSessionId\tTime\n" + rows).encode()
+    assert plain_text.plain_columns(content, "\t", ["ItemId", "SessionId", "Time"], KEYS) is None
+
+
 @pytest.mark.parametrize("block", [40, 2**25])
 def test_plain_files_are_read_in_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int

@@ -57,6 +57,23 @@ def test_rounding_is_unbiased_and_exact_where_it_can_be() -> None:
     assert ((found.mean(dim=0) - exact).abs() <= 5 * (upper - lower) / 2 / n**0.5).all()
 
 
+@pytest.mark.parametrize("table", [0, 1])
+def test_the_random_numbers_are_those_of_the_definition(table: int) -> None:
+    """Also of blocks beyond 2^32: a number rounds up where its lower half and they carry."""
+    rows, columns, seed, step = [3, 2**31 - 1], 20, 2**40 + 3, 2**33 + 1
+    lower = np.random.default_rng(1).integers(0, 2**16, (2, columns))
+    values = torch.from_numpy((0x3F800000 + lower).astype(np.int32).view(np.float32))
+    found = reference.rounded_rows(values, torch.tensor(rows), seed, step, table)
+    for i, row in enumerate(rows):
+        for k in range(columns):
+            b = row * 3 + k // 8
+            counter = (b % 2**32, step % 2**32, step >> 32, 2**31 + 2**30 * table + (b >> 32))
+            word = _core.philox4x32(seed, counter)[k % 8 // 2]
+            random = word >> 16 if k % 2 else word & 0xFFFF
+            up = int(lower[i, k]) + random >= 2**16
+            assert float(found[i, k]) == (1 + 2**-7 if up else 1.0)
+
+
 def test_rounding_keeps_what_is_not_finite() -> None:
     worst = np.array([0x7FFFFFFF, 0xFF800001], np.uint32).view(np.float32)
     values = torch.tensor([[float("inf"), -float("inf"), *worst.tolist()]])
@@ -75,10 +92,10 @@ def test_the_engine_rounds_as_the_reference(
     columns: int, step: int, table: int, instruction_set: str
 ) -> None:
     rng = np.random.default_rng(columns)
-    rows = rng.permutation(500)[:39]
+    rows = rng.permutation(4000)[:39]
     values = rng.normal(0, 1, (39, columns)).astype(np.float32)
     values[::5, 0] = [np.inf, -np.inf, np.nan, 3e38, -3e38, 0.0, -0.0, 1e-45]
-    theta = np.full((500, columns), 77, np.uint16)
+    theta = np.full((4000, columns), 77, np.uint16)
     expected = theta.copy()
     _core.round_rows(theta, rows, values, 2**63 + 9, step, table)
     rounded = reference.rounded_rows(
