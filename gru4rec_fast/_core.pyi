@@ -439,7 +439,7 @@ def update_rows(
     rows: Int64 | None,
     g: Float32,
 ) -> None:
-    """Update unique `rows` (n,) of theta (V, H) or (V,) by g (n, H) or (n,), in place; for tests.
+    """Update unique `rows` (n,) of theta (V, H) or (V,) by g (n, H) or (n,), in place.
 
     `state` has an array like theta for each state table, (V, 1) or (V,) for one by row. All rows if
     None.

@@ -195,7 +195,7 @@ std::vector<std::int32_t> rows_of(const Array<std::int64_t>& given, std::ptrdiff
   return rows;
 }
 
-// Updates rows of a parameter (rows, columns), or elements of a vector; for tests.
+// Updates rows of a parameter (rows, columns), or elements of a vector.
 void update_rows(const std::string& optimiser, const py::dict& options, const py::array& theta,
                  const std::vector<py::array>& state, const py::object& rows, const py::array& g) {
   const auto part = find_optimiser(optimiser);

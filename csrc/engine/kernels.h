@@ -39,7 +39,7 @@ using ItemScores = void(const float* features, std::ptrdiff_t rows, std::ptrdiff
                         std::ptrdiff_t n, float* scores, int threads);
 
 // Updates the n unique `rows` of a parameter by the gradients g (n x columns), or its first n rows
-// where `rows` is null; for tests.
+// where `rows` is null: gradients that come from elsewhere, as the sums over several ranks.
 using UpdateRows = void(int optimiser, const OptionValues& options, const Parameter& parameter,
                         const std::int32_t* rows, std::ptrdiff_t n, const float* g);
 

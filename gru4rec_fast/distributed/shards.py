@@ -98,40 +98,41 @@ class Shards:
         """
         for k, tensors in enumerate(own):
             for name, tensor in tensors.items():
-                for rank in range(self.ranks.size):
-                    if rank == self.ranks.rank == FIRST and whole is not None:
-                        for target, part in zip(
-                            self._owned_by(rank, name, whole[k][name]),
-                            self._own(name, tensor),
-                            strict=True,
-                        ):
-                            target.copy_(part)
-                    elif whole is not None:
-                        for target in self._owned_by(rank, name, whole[k][name]):
-                            for rows in torch.split(target, ROWS_AT_ONCE):
-                                rows.copy_(self.ranks.receive(rows, rank))
-                    elif rank == self.ranks.rank:
-                        for part in self._own(name, tensor):
-                            for rows in torch.split(part, ROWS_AT_ONCE):
-                                self.ranks.send(rows, FIRST)
+                self._gather(name, tensor, None if whole is None else whole[k][name])
 
     def scatter(self, own: Sequence[Parameters], whole: Sequence[Parameters] | None) -> None:
         """The opposite of `gather`; weights go to all ranks whole."""
         for k, tensors in enumerate(own):
             for name, tensor in tensors.items():
-                is_table = name in self.spec.tables
-                for rank in range(self.ranks.size):
-                    source = None if whole is None else whole[k][name]
-                    if source is not None and is_table:
-                        source = source[rank :: self.ranks.size]
-                    if source is None and rank == self.ranks.rank:
-                        for rows in torch.split(tensor, ROWS_AT_ONCE):
-                            rows.copy_(self.ranks.receive(rows, FIRST))
-                    elif source is not None and rank == FIRST:
-                        tensor.copy_(source)
-                    elif source is not None:
-                        for rows in torch.split(source, ROWS_AT_ONCE):
-                            self.ranks.send(rows, rank)
+                self._scatter(name, tensor, None if whole is None else whole[k][name])
+
+    def _gather(self, name: str, own: Tensor, whole: Tensor | None) -> None:
+        if whole is None:
+            for part in self._own(name, own):
+                for rows in torch.split(part, ROWS_AT_ONCE):
+                    self.ranks.send(rows, FIRST)
+            return
+        for target, part in zip(
+            self._owned_by(FIRST, name, whole), self._own(name, own), strict=True
+        ):
+            target.copy_(part)
+        for rank in range(1, self.ranks.size):
+            for target in self._owned_by(rank, name, whole):
+                for rows in torch.split(target, ROWS_AT_ONCE):
+                    rows.copy_(self.ranks.receive(rows, rank))
+
+    def _scatter(self, name: str, own: Tensor, whole: Tensor | None) -> None:
+        if whole is None:
+            for rows in torch.split(own, ROWS_AT_ONCE):
+                rows.copy_(self.ranks.receive(rows, FIRST))
+            return
+        for rank in range(self.ranks.size):
+            part = whole[rank :: self.ranks.size] if name in self.spec.tables else whole
+            if rank == FIRST:
+                own.copy_(part)
+                continue
+            for rows in torch.split(part, ROWS_AT_ONCE):
+                self.ranks.send(rows, rank)
 
     def _own(self, name: str, tensor: Tensor) -> list[Tensor]:
         """The parts of this rank's tensor whose rows it owns."""
