@@ -39,7 +39,7 @@ inline void transpose_square(Vec (&r)[kWidth]) {
 #elif defined(__AVX2__)
   transpose_eight(r);
 #else
-  Vec t[kWidth] = {};
+  Vec t[kWidth];
   for (Index i = 0; i < kWidth; ++i) {
     for (Index j = 0; j < kWidth; ++j) t[j][i] = r[i][j];
   }
