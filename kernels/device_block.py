@@ -8,13 +8,13 @@ and each field at a multiple of 16 words, so that loads are aligned:
     item, source, restart, input_row, target_row, target_item, owns_row           (B each)
     row_item, target_count, sample_count, input_lane                               (U each)
 
-The first five fields of the lanes are those of `_core.LaneBlock`, the first three of the rows those
-of `_core.MergedRows`. `target_item` is the item of the target's row. `input_lane[u]` is one of the
-lanes whose input is row u, -1 if there is none; this lane owns the row, it alone updates it, and
-its `owns_row` is 1. The header gives M and the number of scored rows. Kernels mask dead lanes and
-padding rows by it, so all steps have the same launches. The learning rate is there only where a
-schedule changes it. Dropout and the slot of the state depend on the step's number, an int64 counted
-through all epochs.
+The first three fields of the lanes are those of `_core.LaneBlock`; the next two, and the first
+three of the rows, are those of `_core.MergedRows`. `target_item` is the item of the target's row.
+`input_lane[u]` is one of the lanes whose input is row u, -1 if there is none; this lane owns the
+row, it alone updates it, and its `owns_row` is 1. The header gives M and the number of scored rows.
+Kernels mask dead lanes and padding rows by it, so all steps have the same launches. The learning
+rate is there only where a schedule changes it. Dropout and the slot of the state depend on the
+step's number, an int64 counted through all epochs.
 
 A launch gets the address of its step's record. All fields of a record are read at once: none of
 them tells where another lies, and what dead lanes and padding rows hold is dropped only then

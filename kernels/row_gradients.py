@@ -6,8 +6,9 @@
 
 The gradients are those that autograd gives for the losses of the reference. The loss's GRADIENT and
 the optimiser's UPDATE are compile-time functions. A program owns a tile of unique rows and columns.
-It reads the rows once, computes the score gradients of its rows for all lanes, and updates the rows
-at once, so there are neither atomics nor a gradient buffer. A row that is also an input of the step
+It reads its rows, computes their score gradients for all lanes, reads the rows again from the cache
+and updates them, so there are no atomics. Without UPDATE it writes the gradients by unique row, for
+`row_update`. A row that is also an input of the step
 has a second gradient, which the cell's backward pass computes later. Its first gradient is
 deferred: it goes to (B, H) at the lane that owns the row, and `cell_update` adds it. A tile's share
 of the state's gradient becomes one part of (parts, B, H); the cell sums the parts in order.

@@ -17,7 +17,7 @@ class SharingChoice {
   // Measure a step.
   void begin_step();
   void end_step();
-  // What end_step() does with the time.
+  // Take the seconds of the step.
   void record(double seconds);
 
  private:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 BLOCK = 2**25
 """Bytes that are read at a time."""
 THREADS = 2
+"""Threads that read blocks of a file at a time."""
 HEAD = 2**20
 """Bytes of a file in which its header line ends."""
 

@@ -29,10 +29,12 @@ def config_of(config: Config, ranks: Ranks) -> Config:
         raise ParameterError(
             f"batch_size={config.batch_size} is shared by {n} ranks: expected at least {lanes}"
             + ("" if config.n_sample else ", as a lane without negatives needs another one")
+            + ". Raise it, or start fewer processes"
         )
     if 0 < config.n_sample < n:
         raise ParameterError(
-            f"n_sample={config.n_sample} is shared by {n} ranks: expected 0, or at least {n}"
+            f"n_sample={config.n_sample} is shared by {n} ranks: expected 0, or at least {n}. "
+            "Raise it, or start fewer processes"
         )
     return config.replace(
         batch_size=share(config.batch_size, rank, n),

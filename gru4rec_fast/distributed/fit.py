@@ -42,7 +42,7 @@ HANDLED = frozenset(
         "loss", "bpreg", "logq", "smoothing", "sample_alpha", "final_act", "elu_param",
         "adapt", "adapt_params", "learning_rate", "momentum", "lmbd",
         "hidden_act", "feed_forward", "feed_forward_act",
-        "lr_schedule", "lr_final", "lr_warmup", "lr_decay", "seed",
+        "lr_schedule", "lr_final", "lr_warmup", "lr_decay", "precision", "seed",
     }
 )  # fmt: skip
 """Fields of Config that several ranks compute with, beside `contract.WITHOUT_ENGINE`: an allow-list
@@ -68,8 +68,8 @@ class SharedFit:
         unknown = not_handled(config, HANDLED)
         if unknown is not None:
             raise ParameterError(
-                f"training by {ranks.size} ranks: {unknown}. Leave it at its default, or train in "
-                "one process"
+                f"training by {ranks.size} ranks is refused: {unknown}. Leave it at its default, "
+                "or train in one process"
             )
         if device.type != "cpu":
             raise self._refused(

@@ -34,7 +34,7 @@ counter behind the messages says that they are complete; else the ranks wait by 
 SPIN, SLEEP = 5e-4, 5e-5
 """Seconds in which a rank asks again at once, and between its questions after that."""
 SECONDS = 1.0
-"""After which a waiting rank looks whether the others are still there."""
+"""Seconds after which a waiting rank looks whether the others are still there."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps memory that processes share
 
 
@@ -99,7 +99,11 @@ class MemoryMailbox:
     def exchange(
         self, messages: Sequence[Sequence[Piece]], shapes: Sequence[Sequence[tuple[int, ...]]]
     ) -> list[list[Tensor]]:
-        """`Mailbox.exchange`."""
+        """`Mailbox.exchange`.
+
+        Raises:
+            RuntimeError: a rank has ended.
+        """
         own, turn = self._ranks.rank, self._exchanges % SETS
         for rank, message in enumerate(messages):
             self._ranks.count(self._slots[own], write(message, self._slots[own][turn, rank], 0))

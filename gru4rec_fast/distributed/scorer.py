@@ -65,7 +65,10 @@ class ShardedScorer:
         return features
 
     def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Items scored above each row's target, and items scored equal, the target included."""
+        """Items scored above each row's target, and items scored equal, the target included.
+
+        Features (R, F) and targets (R,); both counts are (R,).
+        """
         parts = zip(torch.split(features, ROWS), torch.split(targets, ROWS), strict=True)
         counts = [self._chunk_counts(*part) for part in parts]
         greater, equal = (torch.cat(count) for count in zip(*counts, strict=True))

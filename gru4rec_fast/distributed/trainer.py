@@ -65,7 +65,8 @@ class SharedTrainer:
         self.ranks = ranks
         self.most_lanes = -(-config.batch_size // ranks.size)
         """Lanes of the rank that has the most of them."""
-        rows = min(2 * self.most_lanes - (-config.n_sample // ranks.size), spec.n_items)
+        most_samples = -(-config.n_sample // ranks.size)
+        rows = min(2 * self.most_lanes + most_samples, spec.n_items)
         config = config.replace(seed=own.seed)
         self._step = GradientStep(ENGINES[engine], config, rows, p["Wy.weight"].dtype)
         self._tables = list(spec.tables)
@@ -102,7 +103,10 @@ class SharedTrainer:
     def train_block(
         self, block: SharedBlock, learning_rates: NDArray[np.float64] | None = None
     ) -> Tensor:
-        """`contract.Trainer.train_block`; the losses (T,) are those of all ranks together."""
+        """`contract.Trainer.train_block`; the losses (T,) are those of all ranks together.
+
+        `learning_rates` (T,) has the rate of each step, None where it is always the same.
+        """
         losses = self._step.p["Wy.weight"].new_zeros(len(block))
         for t in range(len(block)):
             if learning_rates is not None:

@@ -40,6 +40,7 @@ CASES: dict[str, dict[str, Any]] = {
     "separate": {
         "constrained_embedding": False, "embedding": 7, "adapt": "adam", "learning_rate": 0.01,
         "logq": 0.8, "cell": "lstm", "layers": (12, 9), "feed_forward": (8,),
+        "precision": "highest",
     },
     "one-hot": {
         "constrained_embedding": False, "adapt": "adagrad-rowwise", "loss": "bpr-max",

@@ -235,7 +235,7 @@ def test_other_commands_are_refused_under_torchrun(
 
 def test_what_several_ranks_do_not_support_is_refused(found: dict[int, dict[str, Any]]) -> None:
     cap, lanes, negatives, given, engine = found[2]["refused"]
-    assert "training by 2 ranks: it does not know grad_cap=1.0. Leave it at its default" in cap
+    assert "training by 2 ranks is refused: it does not know grad_cap=1.0. Leave" in cap
     assert "batch_size=1 is shared by 2 ranks: expected at least 2" in lanes
     assert "n_sample=1 is shared by 2 ranks: expected 0, or at least 2" in negatives
     assert "negatives is not for training by 2 ranks" in given

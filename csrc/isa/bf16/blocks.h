@@ -1,7 +1,8 @@
 // Blocks of a product of split factors, whose sums are held in registers: by the tiles of AMX, or
 // by VDPBF16PS.
 //
-// A block has up to kBlockRowTiles x kBlockColumnTiles tiles. The small products come first.
+// A block has up to kBlockRowTiles x kBlockColumnTiles tiles. Of factors in two parts, x1 + x2 and
+// y1 + y2, the small terms x1 y2 and x2 y1 are added before x1 y1.
 #pragma once
 
 #include "isa/bf16/split.h"

@@ -10,7 +10,7 @@ namespace gru4rec_fast::GRU4REC_FAST_ISA {
 namespace {
 
 constexpr Index kStripRows = kBlockRowTiles * kBf16Rows;
-constexpr Index kStripTiles = 8;  // of a row of tiles; a deeper product goes on from C
+constexpr Index kStripTiles = 8;  // tiles of depth; a deeper product goes on from C
 constexpr Index kStripDepth = kStripTiles * kBf16Depth;
 
 // Prefetches rows evenly over so many calls.
@@ -36,7 +36,7 @@ template <int ROWS, int PARTS>
 void multiply_columns(Blocks& blocks, BlockOperands from, BlockResult to, Index column_tiles,
                       SpreadPrefetch& prefetch) {
   while (column_tiles > 0) {
-    // Of four columns two and two: a single one is slow.
+    // Of four tiles of columns two and two: a single one is slow.
     const Index most = column_tiles == 4 ? 2 : kBlockColumnTiles;
     const Index n = at_most(column_tiles, most);
     if (n == 1) {

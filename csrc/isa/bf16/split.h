@@ -12,7 +12,7 @@ namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
 typedef std::uint32_t WordVec __attribute__((vector_size(kWidth * 4)));
 
-// The bfloat16 number closest to x, of two the even one, as a float; 0 below the normal numbers.
+// The bfloat16 number closest to x, of two the even one, as a float; +-0 below the normal numbers.
 inline Vec bf16_part(Vec x) {
 #if defined(__AVX512BF16__)
   const __m256i halves = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x));
@@ -110,7 +110,7 @@ inline void transpose_pairs(Vec (&words)[PARTS][kBf16Rows][16 / kWidth], std::ui
   }
 }
 
-// The same where the lines are the columns of A.
+// As split_rows, of rows i .. i + n - 1, where the lines are the columns of A.
 template <int PARTS>
 inline void split_columns(const LeftFactor& a, Index i, Index n, Index k, Index depth, Index tiles,
                           std::uint16_t* out) {
