@@ -178,7 +178,8 @@ def write(measured: str, results: list[StepTimes], more: list[str]) -> None:
         "input, no samples, B = 50). Engine, floor and plain PyTorch are processor time of one "
         "thread; 1 and 2 threads are wall-clock time. The floor is the step's matrix products "
         "alone, all N columns, through `torch.mm(out=...)`; the engine computes a repeated item "
-        "once. Plain PyTorch: sparse gradients, coalesced, `benchmarks/workloads.py`.",
+        "once. torch.mm uses no AVX-512 on AMD; DESIGN-cpu.md has the products of OpenBLAS too. "
+        "Plain PyTorch: sparse gradients, coalesced, `benchmarks/workloads.py`.",
         "",
         *step_rows(results),
         "",
