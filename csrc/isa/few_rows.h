@@ -39,11 +39,11 @@ inline void transpose_square(Vec (&r)[kWidth]) {
 #elif defined(__AVX2__)
   transpose_eight(r);
 #else
-  Vec t[kWidth];
+  float t[kWidth * kWidth];
   for (Index i = 0; i < kWidth; ++i) {
-    for (Index j = 0; j < kWidth; ++j) t[j][i] = r[i][j];
+    for (Index j = 0; j < kWidth; ++j) t[j * kWidth + i] = r[i][j];
   }
-  for (Index i = 0; i < kWidth; ++i) r[i] = t[i];
+  for (Index i = 0; i < kWidth; ++i) r[i] = load(t + i * kWidth);
 #endif
 }
 

@@ -111,8 +111,8 @@ void ItemRows::add_state_gradient(const Tile& tile, CellBuffers& last, Scratch& 
   add(PackedColumns{strips, n});
 }
 
-void ItemRows::update_group(Index first, Index n, CellBuffers& last, InputRows& inputs,
-                            const BackwardContext& context, Scratch& scratch) {
+void ItemRows::update_group(Index first, Index n, InputRows& inputs, const BackwardContext& context,
+                            Scratch& scratch) {
   const Index H = network_.wy.columns, next = first + n;
   float* g = scratch.gradient.data();
   RowPrefetch prefetch(state_rows(network_.wy, scored(next, next + n)),
@@ -148,7 +148,7 @@ void ItemRows::backward(const PlannedStep& step, CellBuffers& last, InputRows& i
       loss_->backward_tile(tile);
       add_state_gradient({tile, share, tile == begin, thread}, last, scratch);
       for (Index u = first; u < last_row; u += group_) {
-        update_group(u, at_most(last_row - u, group_), last, inputs, context, scratch);
+        update_group(u, at_most(last_row - u, group_), inputs, context, scratch);
       }
       context.optimiser.update(network_.by, scored(first, last_row), loss_->d_bias(first), 1,
                                RowOrigin::kWeights);

@@ -40,8 +40,8 @@ class ItemRows {
   RowList scored(Index first, Index end) const;
   void score_tile(Index tile);
   void add_state_gradient(const Tile& tile, CellBuffers& last, Scratch& scratch);
-  void update_group(Index first, Index n, CellBuffers& last, InputRows& inputs,
-                    const BackwardContext& context, Scratch& scratch);
+  void update_group(Index first, Index n, InputRows& inputs, const BackwardContext& context,
+                    Scratch& scratch);
   void sum_shares(Index shares, CellBuffers& last, ThreadPool& pool, bool share_work);
 
   Network network_;

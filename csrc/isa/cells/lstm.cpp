@@ -48,7 +48,6 @@ class Lstm final : public Cell {
 
 void Lstm::forward(CellBuffers& b, const InputProduct& input, Index lanes, ThreadPool& pool) {
   const Index H = H_, lane_stride = lane_stride_;
-  const float* h_t = b.state[0].before_t.data();
   const float* c_t = b.state[1].before_t.data();
   float* new_c_t = b.state[1].after_t.data();
   const bool shared = (input.work() + 4 * H * H) * lanes > kWorthSharing;

@@ -58,11 +58,11 @@ class RowOptimiser final : public Optimiser {
       const Index row = list[i];
       float* state[kArray];
       for (int t = 0; t < kTables; ++t) state[t] = tables[t].first + row * tables[t].stride;
-      const float* const gradient = g + i * g_stride;
+      const float* const row_gradient = g + i * g_stride;
       if (vector) {
-        update_vectors<true>(part, columns, value + row * columns, state, gradient);
+        update_vectors<true>(part, columns, value + row * columns, state, row_gradient);
       } else {
-        update_vectors<false>(part, columns, value + row * columns, state, gradient);
+        update_vectors<false>(part, columns, value + row * columns, state, row_gradient);
       }
     }
   }
@@ -138,7 +138,7 @@ class RowOptimiser final : public Optimiser {
   void update_elements(const Parameter& p, const RowList& rows, const float* g,
                        Index g_stride) const {
     constexpr Index kChunk = 96;
-    float theta[kChunk], gradient[kChunk], state[kArray][kChunk];
+    float theta[kChunk], gradients[kChunk], state[kArray][kChunk];
     float* tables[kArray];
     for (int t = 0; t < kArray; ++t) tables[t] = state[t];
     for (Index begin = 0; begin < rows.size(); begin += kChunk) {
@@ -146,12 +146,12 @@ class RowOptimiser final : public Optimiser {
       for (Index i = 0; i < n; ++i) {
         const Index row = rows[begin + i];
         theta[i] = p.value[row];
-        gradient[i] = g[(begin + i) * g_stride];
+        gradients[i] = g[(begin + i) * g_stride];
         for (int t = 0; t < kTables; ++t) {
           state[t][i] = p.state[t].first[row * p.state[t].stride];
         }
       }
-      update_vectors<true>(part_, n, theta, tables, gradient);
+      update_vectors<true>(part_, n, theta, tables, gradients);
       for (Index i = 0; i < n; ++i) {
         const Index row = rows[begin + i];
         p.value[row] = theta[i];
