@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gru4rec_fast import reference
-from gru4rec_fast.checks import closest
+from gru4rec_fast.checks import one_of
 from gru4rec_fast.config import LOSSES, Config
 from gru4rec_fast.engines.triton import TritonEngine
 
@@ -75,8 +75,7 @@ class SampledLoss(nn.Module):
         precision: str = "tf32",
     ) -> None:
         super().__init__()
-        if loss not in LOSSES:
-            raise ValueError(f"loss is {loss!r}; expected one of {LOSSES}{closest(loss, LOSSES)}")
+        one_of("loss", loss, LOSSES)
         if logq > 0 and loss == "cross-entropy" and support is None:
             raise ValueError(f"logq is {logq}; expected support, the count of each item, with it")
         self.config = Config(

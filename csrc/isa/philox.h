@@ -7,7 +7,6 @@ namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
 // 32-bit numbers, one in the low half of each 64-bit element; the high halves are arbitrary.
 typedef std::uint64_t WideVec __attribute__((vector_size(kWidth * 4)));
-typedef std::uint32_t WordVec __attribute__((vector_size(kWidth * 4)));
 inline constexpr Index kWideWidth = kWidth / 2;
 
 // The 64-bit products of the low halves.

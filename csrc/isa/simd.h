@@ -37,6 +37,7 @@ inline constexpr int kTileRows = 6;
 
 typedef float Vec __attribute__((vector_size(kWidth * 4)));
 typedef std::int32_t IntVec __attribute__((vector_size(kWidth * 4)));
+typedef std::uint32_t WordVec __attribute__((vector_size(kWidth * 4)));
 
 inline Vec load(const float* p) {
   Vec v;

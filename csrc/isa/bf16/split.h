@@ -10,8 +10,6 @@
 
 namespace gru4rec_fast::GRU4REC_FAST_ISA {
 
-typedef std::uint32_t WordVec __attribute__((vector_size(kWidth * 4)));
-
 // The bfloat16 number closest to x, of two the even one, as a float; +-0 below the normal numbers.
 inline Vec bf16_part(Vec x) {
 #if defined(__AVX512BF16__)
