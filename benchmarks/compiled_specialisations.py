@@ -178,8 +178,8 @@ def _say(text: str) -> None:
     print(f"triton {triton.__version__}: {text}", flush=True)
 
 
-def summary(results: Collection[Result]) -> str:
-    """A line a chip."""
+def summary(results: Collection[Result], work: Work) -> str:
+    """A line a chip. Of the kernels that spill it names the precision of products, if any."""
     lines = []
     for target in sorted({each.target for each in results}):
         own = [each for each in results if each.target == target]
@@ -187,8 +187,9 @@ def summary(results: Collection[Result]) -> str:
         spilled: dict[str, list[int]] = {}
         for each in compiled:
             if each.spilled:
-                spilled.setdefault(each.kernel, []).append(each.spilled)
-        spills = [f"{kernel} {len(n)}, at most {max(n)} bytes" for kernel, n in spilled.items()]
+                precision = work[each.key][0].constants.get("PRECISION", "")
+                spilled.setdefault(f"{each.kernel} {precision}", []).append(each.spilled)
+        spills = [f"{len(n)} {kernel} up to {max(n)} bytes" for kernel, n in spilled.items()]
         lines.append(
             f"triton {triton.__version__}, {target}: {len(compiled)} of {len(own)} compiled, "
             f"{len(own) - len(compiled)} failed, {sum(map(len, spilled.values()))} spill "
@@ -225,7 +226,7 @@ def main() -> int:
     except KeyboardInterrupt:
         _say("interrupted; the same command goes on")
         return INTERRUPTED
-    (folder / f"summary-{triton.__version__}.txt").write_text(summary(results))
+    (folder / f"summary-{triton.__version__}.txt").write_text(summary(results, work))
     return 1 if any(each.failure for each in results) else 0
 
 
