@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 Work = dict[str, tuple[Specialisation, str]]
 """Key of the code -> what to compile, and the chip."""
 PROGRESS_SECONDS = 15.0
+INTERRUPTS = signal.SIGINT, signal.SIGTERM
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,13 @@ def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def _interrupt(*_: object) -> None:
+    """Once: by Ctrl-C both signals come, and a second one would stop the pool's own ending."""
+    for each in INTERRUPTS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def known_results(path: Path) -> dict[str, Result]:
     """What earlier calls compiled; a line that an interruption cut short counts for nothing."""
     known = {}
@@ -208,7 +216,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if triton.__version__ != arguments.version:
         sys.exit(f"{triton.__file__} is triton {triton.__version__}, not {arguments.version}")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for each in INTERRUPTS:
+        signal.signal(each, _interrupt)
     files = {chip: Path(file) for chip, file in (each.split("=", 1) for each in arguments.recorded)}
     folder = next(iter(files.values())).parent
     try:
