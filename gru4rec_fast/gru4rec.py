@@ -184,7 +184,6 @@ class GRU4Rec(Recommender):
         hooks = Hooks(on_epoch, on_block, stopping=stopping)
         interval = Interval(checkpoint_every)
         run = self._run()
-        run.refuse(negatives=negatives)
         keys: dict[str, Any] = {
             "item_key": item_key, "session_key": session_key, "time_key": time_key, "sep": sep
         }  # fmt: skip
@@ -231,7 +230,6 @@ class GRU4Rec(Recommender):
                 last_epoch=config.n_epochs,
                 block_steps=block_steps,
                 show_bar=progress and run.is_first,
-                plans=run.plans(sessions, sampler, block_steps),
             )  # fmt: skip
             whole = run.finish()
         if run.is_first:

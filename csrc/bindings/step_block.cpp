@@ -35,6 +35,8 @@ BorrowedBlock::BorrowedBlock(const py::object& block) {
         .shape(axis);
   };
   block_.first_step = unsigned_of("first_step", block.attr("first_step"));
+  block_.first_lane =
+      static_cast<std::ptrdiff_t>(unsigned_of("first_lane", block.attr("first_lane")));
   block_.steps = size("live", 1, 0);
   block_.lanes = size("source", 2, 1);
   block_.width = size("rows", 2, 1);

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gru4rec_fast.distributed.deal import config_of
-from gru4rec_fast.distributed.plan import SharedPlans
+from gru4rec_fast.distributed.lanes import require_lanes
 from gru4rec_fast.distributed.saver import SharedSaver
 from gru4rec_fast.distributed.scorer import ShardedScorer
 from gru4rec_fast.distributed.trainer import SharedTrainer
@@ -24,10 +23,8 @@ if TYPE_CHECKING:
 
     from gru4rec_fast.config import Config
     from gru4rec_fast.data.data_iterator import DataIterator
-    from gru4rec_fast.data.sessions import Sessions
     from gru4rec_fast.distributed.ranks import Ranks
     from gru4rec_fast.model.network import Network
-    from gru4rec_fast.plan.negatives import Negatives
     from gru4rec_fast.reference import Parameters
     from gru4rec_fast.training.checkpoint_folder import CheckpointFolder
     from gru4rec_fast.training.early_stopping import EarlyStopping
@@ -75,19 +72,9 @@ class SharedFit:
             raise self._refused(
                 f"device={str(device)!r}", "they compute on CPUs: pass device='cpu'"
             )
-        self._own = config_of(config, ranks)
+        require_lanes(config, ranks.size)
         self.is_first = ranks.is_first
         """Whether this rank writes files, calls back, and has the model after the training."""
-
-    def refuse(self, **arguments: Any) -> None:
-        """Refuse arguments of `fit` that are given and that several ranks do not support.
-
-        Raises:
-            ParameterError: one is neither None nor False.
-        """
-        for name, value in arguments.items():
-            if value is not None and value is not False:
-                raise self._refused(name, "leave it out, or train in one process")
 
     def _refused(self, what: str, why: str) -> ParameterError:
         return ParameterError(f"{what} is not for training by {self.ranks.size} ranks: {why}")
@@ -107,7 +94,7 @@ class SharedFit:
             raise self._refused(f"engine={engine!r}", f"pass one of {', '.join(ENGINES)}")
         p, counts = network.parameter_dict(), torch.from_numpy(support)
         self._trainer = SharedTrainer(
-            self.ranks, engine, spec, p, optimiser, config, self._own, counts
+            self.ranks, engine, spec, p, optimiser, config, counts
         )
         self._engine = engine
         self.whole = WholeModel(self._trainer, network if self.is_first else None)
@@ -120,11 +107,6 @@ class SharedFit:
     def weights(self) -> Parameters:
         """What the trainer of this rank updates, by name."""
         return self._trainer.shards.p
-
-    def plans(self, sessions: Sessions, sampler: Negatives, block_steps: int) -> SharedPlans:
-        """What plans the epochs."""
-        spec, seed = self._trainer.shards.spec, self._config.seed
-        return SharedPlans(self.ranks, self._own, seed, sessions, sampler, spec, block_steps)
 
     def hooks(self, hooks: Hooks) -> Hooks:
         """Hooks by which rank 0 calls back, with the model of all ranks, and all do as it says."""

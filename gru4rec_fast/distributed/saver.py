@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 class SharedSaver:
     """`progress.Saver` for all ranks at once.
 
-    The state is that of any training: parameters, optimiser state and lanes of all ranks. So any
-    number of ranks goes on from it. With another number in the middle of an epoch, the sessions of
-    the rest are dealt anew: some are trained twice and others not, which a warning says.
+    The state is that of a training in one process, so any number of ranks goes on from it.
     """
 
     def __init__(
@@ -38,9 +36,8 @@ class SharedSaver:
         self._inner: TrainingSaver | None = None
         if folder is not None and whole.network is not None:
             self._inner = TrainingSaver(
-                folder, interval, whole.network, whole, items, stopping, identity,
-                ranks=self._ranks.size,
-            )  # fmt: skip
+                folder, interval, whole.network, whole, items, stopping, identity
+            )
 
     def is_due(self, step: int) -> bool:
         """`progress.Saver.is_due`, as rank 0 says."""

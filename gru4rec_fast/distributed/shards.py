@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gru4rec_fast import _core, reference
-from gru4rec_fast.distributed.owners import shard_of, weight_shares
+from gru4rec_fast.distributed.owners import weight_shares
 from gru4rec_fast.distributed.ranks import FIRST
 from gru4rec_fast.engines.contract import OptimiserState, new_state
 from gru4rec_fast.engines.cpu import optimiser_options
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from gru4rec_fast.distributed.held import Held
+    from gru4rec_fast.distributed.owners import Share
     from gru4rec_fast.distributed.ranks import Ranks
     from gru4rec_fast.reference import Optimiser, Parameters
     from gru4rec_fast.spec import NetworkSpec
@@ -35,21 +37,26 @@ class Shards:
     Args:
         ranks: of the training.
         spec: the network.
-        p: its parameters before training, the same on all ranks. The rows of tables are copied;
-            the other weights are the ones that are trained.
+        held: what takes its parameters.
+        p: those before training, the same on all ranks.
         optimiser: what updates them.
         engine: by which implementation, 'cpu' or 'reference'.
     """
 
     def __init__(
-        self, ranks: Ranks, spec: NetworkSpec, p: Parameters, optimiser: Optimiser, engine: str
+        self,
+        ranks: Ranks,
+        spec: NetworkSpec,
+        held: Held,
+        p: Parameters,
+        optimiser: Optimiser,
+        engine: str,
     ) -> None:
         self.ranks, self.spec = ranks, spec
-        self.p = {
-            name: shard_of(value, ranks.rank, ranks.size) if name in spec.tables else value
-            for name, value in p.items()
-        }
+        self.p = {**held.shards, **held.weights}
         """Tables (V_r, columns), weights whole."""
+        for name, value in self.p.items():
+            value.copy_(p[name][ranks.rank :: ranks.size] if name in spec.tables else p[name])
         self.state: OptimiserState = new_state(optimiser, self.p, side_by_side=engine == "cpu")
         self.shares = weight_shares(
             {name: shape for name, shape in spec.parameters.items() if name not in spec.tables},
@@ -79,8 +86,10 @@ class Shards:
             self._state_arrays[table], rows.numpy(), g.numpy(),
         )  # fmt: skip
 
-    def update_weight(self, name: str, first: int, end: int, g: Tensor) -> None:
-        """Update rows first .. end - 1 of a weight by their summed gradients."""
+    def update_weight(self, share: Share, g: Tensor) -> None:
+        """Update a share of a weight by its summed gradients, as many numbers."""
+        name, first, end = share
+        g = g.view_as(self.p[name][first:end])
         if self._engine != "cpu":
             rows = slice(first, end)
             state = [tables[name][rows] for tables in self.state.values()]

@@ -26,8 +26,7 @@ class WholeModel:
         self.optimiser_state: OptimiserState = {}
         """Of all rows, on rank 0 after `gather`."""
         self.states: list[Tensor] = []
-        """(N * B_max, states * H_l) of each layer, those of one rank after the other: the lanes
-        after the last step, with zeros up to B_max, the most lanes that a rank has."""
+        """(M, states * H_l) of each layer after the last step, as those of one process."""
 
     def gather_parameters(self) -> None:
         """Bring the parameters to rank 0's network."""
@@ -37,16 +36,12 @@ class WholeModel:
 
     def gather(self) -> None:
         """Bring parameters, optimiser state and lanes to rank 0."""
-        shards, ranks = self._trainer.shards, self._trainer.ranks
+        shards = self._trainer.shards
         self.gather_parameters()
         self._make_state()
         tables = list(self.optimiser_state.values())
         shards.gather(list(shards.state.values()), None if self.network is None else tables)
-        self.states = []
-        for own in self._trainer.states:
-            lanes = own.new_zeros(self._trainer.most_lanes, own.shape[1])
-            lanes[: len(own)] = own
-            self.states.append(ranks.all_gather(lanes).reshape(-1, own.shape[1]))
+        self.states = self._trainer.states
 
     def scatter(self, lanes: bool) -> None:
         """Give rank 0's parameters and optimiser state to their owners, and lanes to their rank."""
@@ -57,14 +52,13 @@ class WholeModel:
         shards.scatter([shards.p, *shards.state.values()], whole)
         if not lanes:
             return
-        states = []
-        for layer, own in enumerate(self._trainer.states):
-            of_rank = own.new_zeros(ranks.size, self._trainer.most_lanes, own.shape[1])
-            if self.network is not None:
-                of_rank.copy_(self.states[layer].reshape(of_rank.shape))
-            ranks.broadcast(of_rank)
-            states.append(of_rank[ranks.rank].clone())
-        self._trainer.states = states
+        live = ranks.on_first(lambda: len(self.states[0]))
+        if self.network is None:
+            like, layers = shards.p["By.weight"], shards.spec.layers
+            self.states = [like.new_zeros(live, layer.state_width) for layer in layers]
+        for states in self.states:
+            ranks.broadcast(states)
+        self._trainer.states = self.states
 
     def prepare(self) -> None:
         """Make room on rank 0 for what a saved training restores."""

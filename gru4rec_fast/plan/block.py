@@ -48,6 +48,9 @@ class StepBlock:
     """(T,)"""
     touched: Int32
     """(T,)"""
+    first_lane: int = 0
+    """How many lanes of each step other processes compute before these: the dropout masks and the
+    targets of a step are those of all its lanes."""
 
     def __len__(self) -> int:
         """T, the number of steps."""

@@ -15,10 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gru4rec_fast.data.data_iterator import DataIterator
-    from gru4rec_fast.data.sessions import Sessions
     from gru4rec_fast.engines.contract import Trainer
     from gru4rec_fast.model.network import Network
-    from gru4rec_fast.plan.negatives import Negatives
     from gru4rec_fast.reference import Parameters
     from gru4rec_fast.training.checkpoint_folder import CheckpointFolder
     from gru4rec_fast.training.early_stopping import EarlyStopping
@@ -42,9 +40,6 @@ class OneProcess:
         self._asked, self._device = engine, device
         self.scorer = scorer
 
-    def refuse(self, **arguments: Any) -> None:
-        """One process takes all arguments."""
-
     def trainer(self, network: Network, support: NDArray[Any]) -> tuple[Trainer, str]:
         """`setup.trainer_of`."""
         self._network = network
@@ -54,15 +49,6 @@ class OneProcess:
     def weights(self) -> Parameters:
         """What the trainer updates, by name."""
         return self._network.parameter_dict()
-
-    def plans(
-        self,
-        sessions: Sessions,  # noqa: ARG002
-        sampler: Negatives,  # noqa: ARG002
-        block_steps: int,  # noqa: ARG002
-    ) -> None:
-        """None: the loop plans all sessions itself."""
-        return
 
     def hooks(self, hooks: Hooks) -> Hooks:
         """The same hooks."""

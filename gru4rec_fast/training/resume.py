@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast.checks import whole_number
@@ -79,12 +78,10 @@ class TrainingSaver:
         items: DataIterator,
         stopping: EarlyStopping | None,
         identity: dict[str, Any],
-        ranks: int = 1,
     ) -> None:
         self._folder, self._interval = folder, interval
         self._network, self._trainer, self._items = network, trainer, items
         self._stopping, self._identity = stopping, identity
-        self._ranks = ranks
 
     def is_due(self, step: int) -> bool:
         """`progress.Saver.is_due`."""
@@ -109,7 +106,6 @@ class TrainingSaver:
         if progress.steps > 0:
             for layer, lanes in enumerate(self._trainer.states):
                 tensors[f"{LANES}{layer}"] = lanes
-        progress.ranks = self._ranks
         training: dict[str, Any] = {"progress": progress.to_json(), "identity": self._identity}
         if self._stopping is not None:
             training["stopping"] = self._stopping.to_json()
@@ -146,15 +142,6 @@ class TrainingSaver:
         progress = Progress.from_json(training["progress"])
         if progress.steps > 0:
             lanes = [state.tensors[f"{LANES}{n}"] for n in range(len(self._network.spec.layers))]
-            if progress.ranks != self._ranks:
-                warnings.warn(
-                    f"{self._folder.path} holds a training by {progress.ranks} process(es) in the "
-                    f"middle of epoch {progress.epoch}, and there are {self._ranks} now: the rest "
-                    "of the epoch is dealt anew, with lanes that start from zero, so that some "
-                    "sessions are trained twice and others not",
-                    stacklevel=4,
-                )
-                lanes = [h.new_zeros(self._lanes(), h.shape[1]) for h in lanes]
             device = self._network.Wy.weight.device
             self._trainer.states = [h.to(device, copy=True) for h in lanes]
         if self._stopping is not None:
@@ -166,10 +153,6 @@ class TrainingSaver:
             self._stopping.load(training["stopping"], best)
         self._interval.restart(progress.first_step + progress.steps)
         return progress
-
-    def _lanes(self) -> int:
-        """Rows of the lanes' states; each rank has as many as the one with the most lanes."""
-        return self._ranks * -(-self._network.config.batch_size // self._ranks)
 
     def _live_tensors(self) -> dict[str, Tensor]:
         """Parameters and optimiser state that the trainer updates in place, by name in a file."""

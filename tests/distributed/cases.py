@@ -1,7 +1,8 @@
-"""What the tests of several ranks train: sessions, models, and the same steps in one process."""
+"""What the tests of several ranks train, by them and in one process."""
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,24 +14,20 @@ from gru4rec_fast import reference
 from gru4rec_fast.config import Config
 from gru4rec_fast.data.sessions import Sessions, load_sessions
 from gru4rec_fast.distributed.cost import block_bytes
-from gru4rec_fast.distributed.deal import config_of, sessions_of
-from gru4rec_fast.distributed.plan import SharedPlans
-from gru4rec_fast.distributed.ranks import Ranks
 from gru4rec_fast.distributed.trainer import SharedTrainer
-from gru4rec_fast.engines.contract import new_state
-from gru4rec_fast.engines.reference import ReferenceTrainer
+from gru4rec_fast.engines.choice import ENGINES
 from gru4rec_fast.model.network import Network
-from gru4rec_fast.plan.epoch import plan_epoch
+from gru4rec_fast.plan.epoch import epoch_order, plan_epoch
 from gru4rec_fast.plan.negatives import negative_sampler
-from gru4rec_fast.training.progress import Progress
 from gru4rec_fast.training.setup import schedule_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gru4rec_fast.distributed.ranks import Ranks
     from gru4rec_fast.distributed.shards import Shards
+    from gru4rec_fast.engines.contract import Trainer
     from gru4rec_fast.plan.block import StepBlock
-    from gru4rec_fast.training.schedule import Schedule
 
 V = 60
 EPOCHS = 2
@@ -62,6 +59,8 @@ FIT: dict[str, Any] = {
     "dropout_p_hidden": 0.3,
 }  # fmt: skip
 """The model of the tests of `fit`."""
+NEGATIVES = (np.arange(7 * 13).reshape(7, 13) * 11) % V
+"""Given ones for it."""
 
 
 def few_events() -> pd.DataFrame:
@@ -93,46 +92,97 @@ def start(config: Config, sessions: Sessions, dtype: torch.dtype) -> Network:
     return network.to(dtype=dtype)
 
 
+class Run:
+    """Two epochs of a case by a trainer.
+
+    Args:
+        name: of the case.
+        trainer: what trains, from the network of `start`.
+    """
+
+    def __init__(self, name: str, trainer: Trainer) -> None:
+        config, sessions = config_of_case(name), few_sessions()
+        sampler = negative_sampler(sessions.support, config.sample_alpha)
+        schedule = schedule_of(config, 1, EPOCHS, sessions.n_pairs)
+        self.fewest = config.batch_size
+        """Lanes of the step that has the fewest."""
+        self.sent: list[tuple[int, int]] = []
+        """Bytes that a `SharedTrainer` sent in each block, and those that `block_bytes` says."""
+        losses, first_step = [], 0
+        for epoch in range(1, EPOCHS + 1):
+            trainer.start_epoch()
+            events, before = 0, config.batch_size
+            with plan_epoch(
+                sessions, sampler, batch_size=config.batch_size, n_sample=config.n_sample,
+                seed=config.seed, first_step=first_step, block_steps=BLOCK,
+                order=epoch_order(sessions, config.train_random_order, config.seed, epoch),
+            ) as plan:  # fmt: skip
+                for block in plan:
+                    rates = None
+                    if not schedule.is_constant:
+                        rates = schedule.rates(epoch, events, block.live)
+                    sent = _sent(trainer)
+                    losses.append(trainer.train_block(block, rates))
+                    if isinstance(trainer, SharedTrainer):
+                        expected = block_bytes(trainer, block, moves(block, before))
+                        self.sent.append((_sent(trainer) - sent, expected))
+                    before = int(block.live[-1])
+                    self.fewest = min(self.fewest, int(block.live.min()))
+                    events += int(block.live.sum())
+                    first_step += len(block)
+        self.losses = torch.cat(losses)
+
+
+def _sent(trainer: Trainer) -> int:
+    return trainer.ranks.bytes_sent if isinstance(trainer, SharedTrainer) else 0
+
+
+def moves(block: StepBlock, before: int) -> int:
+    """In how many steps of a block states move; `before` are the live lanes of the step before."""
+    lives = [before, *block.live.tolist()]
+    return sum(
+        old != new and not block.restarts[t, :new].all()
+        for t, (old, new) in enumerate(itertools.pairwise(lives))
+    )
+
+
 class Shared:
     """Two epochs of a case by all ranks together."""
 
-    def __init__(self, ranks: Ranks, name: str, engine: str, dtype: torch.dtype) -> None:
+    def __init__(
+        self, ranks: Ranks, name: str, engine: str, dtype: torch.dtype, by_memory: bool = True
+    ) -> None:
         self.config = config = config_of_case(name)
         sessions = few_sessions()
         network = start(config, sessions, dtype)
         self._p = network.parameter_dict()
-        own = config_of(config, ranks)
         optimiser = reference.OPTIMISERS[config.adapt](config)
         support = torch.from_numpy(sessions.support)
         self.trainer = SharedTrainer(
-            ranks, engine, network.spec, self._p, optimiser, config, own, support
+            ranks, engine, network.spec, self._p, optimiser, config, support, by_memory
         )
-        sampler = negative_sampler(sessions.support, config.sample_alpha)
-        plans = SharedPlans(ranks, own, config.seed, sessions, sampler, network.spec, BLOCK)
-        schedule = schedule_of(config, 1, EPOCHS, sessions.n_pairs)
-        self.dry = False
-        """Whether a step was computed by other ranks alone, as this one had no session left."""
-        self.sent: list[tuple[int, int]] = []
-        """Bytes that this rank sent in each block, and those that `step_bytes` says."""
-        losses, progress = [], Progress()
-        for epoch in range(1, EPOCHS + 1):
-            self.trainer.start_epoch()
-            progress.epoch, events = epoch, 0
-            with plans(progress) as plan:
-                for block in plan:
-                    rates = rates_of(schedule, epoch, events, block.live)
-                    before = ranks.bytes_sent
-                    losses.append(self.trainer.train_block(block, rates))
-                    expected = block_bytes(self.trainer, block)
-                    self.sent.append((ranks.bytes_sent - before, expected))
-                    events += int(block.live.sum())
-                    progress.first_step += len(block)
-                    self.dry |= block.own_steps < len(block)
-        self.losses = torch.cat(losses)
+        self.run = Run(name, self.trainer)
 
     def results(self) -> dict[str, Tensor]:
         """Parameters, optimiser state and losses, whole on rank 0."""
-        return {**whole_of(self.trainer.shards, self._p), "losses": self.losses}
+        return {**whole_of(self.trainer.shards, self._p), "losses": self.run.losses}
+
+
+def alone(name: str, engine: str, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The same in one process by an engine."""
+    config, sessions = config_of_case(name), few_sessions()
+    network = start(config, sessions, dtype)
+    p = network.parameter_dict()
+    optimiser = reference.OPTIMISERS[config.adapt](config)
+    support = torch.from_numpy(sessions.support)
+    trainer = ENGINES[engine].trainer(network.spec, p, optimiser, config, support)
+    run = Run(name, trainer)
+    state = {
+        f"{kind} of {n}": t
+        for kind, tables in trainer.optimiser_state.items()
+        for n, t in tables.items()
+    }
+    return p | state | {"losses": run.losses}
 
 
 def same_rows(run: Shared) -> None:
@@ -157,93 +207,3 @@ def whole_of(shards: Shards, p: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _size(state: Tensor, parameter: Tensor) -> tuple[int, ...]:
     return (len(parameter), *state.shape[1:])
-
-
-def rates_of(schedule: Schedule, epoch: int, events: int, live: Any) -> Any:
-    """The learning rates of a block, None without a schedule."""
-    return None if schedule.is_constant else schedule.rates(epoch, events, live)
-
-
-def simulate(name: str, size: int, dtype: torch.dtype) -> dict[str, Tensor]:
-    """The same as `train_shared` for any number of ranks, in this process by the reference.
-
-    Every rank's gradients are computed from the whole tables, added up, and applied at once.
-    """
-    config, sessions = config_of_case(name), few_sessions()
-    network = start(config, sessions, dtype)
-    spec, p = network.spec, network.parameter_dict()
-    optimiser = reference.OPTIMISERS[config.adapt](config)
-    state = new_state(optimiser, p)
-    sampler = negative_sampler(sessions.support, config.sample_alpha)
-    schedule = schedule_of(config, 1, EPOCHS, sessions.n_pairs)
-    support = torch.from_numpy(sessions.support)
-    own = [config_of(config, Ranks(rank, size)) for rank in range(size)]
-    # What prepares the masks and keeps the lanes of each rank; it trains nothing.
-    lanes = [
-        ReferenceTrainer(spec, p, optimiser, config.replace(seed=c.seed), support) for c in own
-    ]
-    losses, first_step = [], 0
-    for epoch in range(1, EPOCHS + 1):
-        steps = [
-            _steps(sessions, sampler, config, c, rank, size, epoch, first_step)
-            for rank, c in enumerate(own)
-        ]
-        for each in lanes:
-            each.start_epoch()
-        events = 0
-        n_steps = max(map(len, steps))
-        for t in range(n_steps):
-            live = np.array([sum(int(s[t][0].live[s[t][1]]) for s in steps if t < len(s))])
-            rates = rates_of(schedule, epoch, events, live)
-            if rates is not None:
-                optimiser.learning_rate = float(rates[0])
-            events += int(live[0])
-            found = []
-            loss = torch.zeros((), dtype=dtype)
-            for rank_steps, rank_lanes in zip(steps, lanes, strict=True):
-                if t >= len(rank_steps):
-                    continue
-                step = rank_lanes.prepared(*rank_steps[t])
-                carried = [
-                    reference.carry(h, step.source, step.restarts) for h in rank_lanes.states
-                ]
-                rank_loss, rank_lanes.states, gradients = reference.loss_and_gradients(
-                    spec, p, carried, step.columns, step.touched, step.masks, support, config
-                )
-                loss += rank_loss
-                found.append(gradients)
-            for parameter, g in reference.sum_over_ranks(found).items():
-                tables = [table[parameter] for table in state.values()]
-                if g.rows is None:
-                    optimiser.update(p[parameter], tables, g.values)
-                else:
-                    reference.update_rows(optimiser, p[parameter], tables, g.rows, g.values)
-            losses.append(loss)
-        first_step += n_steps
-    of_state = {f"{k} of {n}": t for k, tables in state.items() for n, t in tables.items()}
-    return p | of_state | {"losses": torch.stack(losses)}
-
-
-def _steps(
-    sessions: Sessions,
-    sampler: Any,
-    config: Config,
-    own: Config,
-    rank: int,
-    size: int,
-    epoch: int,
-    first_step: int,
-) -> list[tuple[StepBlock, int]]:
-    order = sessions.order
-    if config.train_random_order:
-        order = np.random.default_rng([config.seed, epoch]).permutation(order)
-    with plan_epoch(
-        sessions,
-        sampler,
-        batch_size=own.batch_size,
-        n_sample=own.n_sample,
-        seed=own.seed,
-        first_step=first_step,
-        order=sessions_of(order, rank, size),
-    ) as plan:
-        return [(block, t) for block in plan for t in range(len(block))]

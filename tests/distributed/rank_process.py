@@ -10,7 +10,6 @@ import os
 import shutil
 import sys
 import traceback
-import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -20,11 +19,10 @@ import torch
 import torch.distributed as dist
 
 from gru4rec_fast import GRU4Rec
-from gru4rec_fast.distributed import mailbox
 from gru4rec_fast.distributed.ranks import Ranks
 from gru4rec_fast.distributed.scorer import ShardedScorer
 from gru4rec_fast.errors import ParameterError
-from tests.distributed.cases import CASES, FIT, Shared, few_events, same_rows
+from tests.distributed.cases import CASES, FIT, NEGATIVES, Shared, few_events, same_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,21 +74,24 @@ def truth(ranks: Ranks) -> dict[str, Any]:
 
 
 def engine(ranks: Ranks) -> dict[str, Any]:
-    """Every case by the C++ engine, with what was sent in the last block and how it ended."""
+    """Every case by the C++ engine and shared memory."""
     found = {}
     for name in CASES:
-        run = Shared(ranks, name, "cpu", torch.float32)
-        found[name] = {"results": run.results(), "dry": run.dry, "sent": run.sent}
+        shared = Shared(ranks, name, "cpu", torch.float32)
+        assert shared.trainer.by_memory == hasattr(os, "memfd_create")
+        found[name] = {"results": shared.results(), "fewest": shared.run.fewest}
     return found
 
 
-def by_sockets(ranks: Ranks) -> dict[str, Any]:
-    """A case where no memory is shared; and so a second run of it."""
-    memory, mailbox.MEMORY = mailbox.MEMORY, Path("/nowhere")
-    try:
-        return Shared(ranks, "shared", "cpu", torch.float32).results()
-    finally:
-        mailbox.MEMORY = memory
+def by_messages(ranks: Ranks) -> dict[str, Any]:
+    """The same where no memory is shared; and so a second run."""
+    found = {}
+    for name in CASES:
+        shared = Shared(ranks, name, "cpu", torch.float32, by_memory=False)
+        assert not shared.trainer.by_memory
+        sent = shared.run.sent  # `results` sends too
+        found[name] = {"results": shared.results(), "sent": sent}
+    return found
 
 
 def scorer(ranks: Ranks) -> dict[str, Any]:
@@ -160,39 +161,32 @@ def stopped(ranks: Ranks) -> int:
 def resumed(ranks: Ranks) -> dict[str, Any]:
     """The stopped training to its end, by this number of ranks."""
     folder = STOPPED.path.with_name(f"by-{ranks.size}")
-    gru = GRU4Rec(**FIT)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        gru.fit(few_events(), checkpoint=folder, resume=True, **SHORT_BLOCKS)
+    gru = GRU4Rec(**FIT).fit(few_events(), checkpoint=folder, resume=True, **SHORT_BLOCKS)
     if not ranks.is_first:
         return {}
-    messages = [str(warning.message) for warning in caught]
-    return {
-        "p": gru.model.state_dict(), "history": gru.history.to_json(), "warnings": messages,
-        "state": state_of(gru),
-    }  # fmt: skip
+    return {"p": gru.model.state_dict(), "state": state_of(gru)}
+
+
+def given_negatives(_: Ranks) -> list[dict[str, Any]]:
+    """The history of a `fit` with negatives from outside."""
+    gru = GRU4Rec(**FIT).fit(few_events(), negatives=NEGATIVES, progress=False)
+    return gru.history.to_json()
 
 
 def refused(_: Ranks) -> list[str]:
     """What `fit` refuses."""
     messages = []
-    cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
-        ({"grad_cap": 1.0}, {}),
-        ({"batch_size": 1}, {}),
-        ({"n_sample": 1}, {}),
-        ({}, {"negatives": [[1] * 13]}),
-        ({"engine": "triton"}, {}),
-    ]
-    for options, arguments in cases:
+    cases: list[dict[str, Any]] = [{"grad_cap": 1.0}, {"batch_size": 1}, {"engine": "triton"}]
+    for options in cases:
         with pytest.raises(ParameterError) as raised:
-            GRU4Rec(**{**FIT, **options}).fit(few_events(), progress=False, **arguments)
+            GRU4Rec(**{**FIT, **options}).fit(few_events(), progress=False)
         messages.append(str(raised.value))
     return messages
 
 
 JOBS: dict[Callable[[Ranks], Any], tuple[int, ...]] = {
-    truth: (2, 4), engine: SIZES, by_sockets: (2,), scorer: (2, 4), fit: (2,), refused: (2,),
-    stopped: (2,), resumed: (2, 4),
+    truth: (2, 4), engine: SIZES, by_messages: (2, 4), scorer: (2, 4), fit: (2,), refused: (2,),
+    stopped: (2,), resumed: (2, 4), given_negatives: (2,),
 }  # fmt: skip
 """Which number of ranks does which job."""
 
