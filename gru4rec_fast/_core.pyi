@@ -455,12 +455,14 @@ def update_rows(
     theta: Float32,
     state: list[Float32],
     rows: Int64 | None,
-    g: Float32,
+    g: Sequence[Float32],
+    places: Int64 | None = None,
 ) -> None:
-    """Update unique `rows` (n,) of theta (V, H) or (V,) by g (n, H) or (n,), in place.
+    """Update unique `rows` (n,) of theta (V, H) or (V,), all rows if None, in place.
 
-    `state` has an array like theta for each state table, (V, 1) or (V,) for one by row. All rows if
-    None.
+    `state` has an array like theta for each state table, (V, 1) or (V,) for one by row. The
+    gradient is the sum of the arrays of g, (n, H) or (n,), in their order; or of their rows
+    `places` (n,).
     """
 
 def round_rows(

@@ -3,10 +3,10 @@
 
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
-#include <algorithm>
 #include <vector>
 
 #include "bindings/arrays.h"

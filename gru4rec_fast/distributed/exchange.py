@@ -7,8 +7,9 @@ are sent. Both add up gradients in the order of the ranks, so both give the same
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 
 from gru4rec_fast import _core
@@ -16,6 +17,7 @@ from gru4rec_fast import _core
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from gru4rec_fast.distributed.held import Held
@@ -24,6 +26,24 @@ if TYPE_CHECKING:
     from gru4rec_fast.distributed.ranks import Ranks
     from gru4rec_fast.distributed.rows import BlockRows
     from gru4rec_fast.reference import Parameters
+
+
+class Parts(NamedTuple):
+    """A gradient as the parts of all ranks, which are added up in their order."""
+
+    arrays: list[NDArray[Any]]
+    """[rank] (rows, columns)"""
+    places: NDArray[np.int64] | None = None
+    """(n,) the rows of each array that count; None for all of them."""
+
+    def total(self) -> Tensor:
+        """The sum, (n, columns)."""
+        first = self.arrays[0]
+        n = len(first) if self.places is None else len(self.places)
+        total = np.empty((n, first.shape[1]), first.dtype)
+        if total.size:
+            _core.sum_rows(total, self.arrays, self.places)
+        return torch.from_numpy(total)
 
 
 class Exchange(Protocol):
@@ -35,12 +55,10 @@ class Exchange(Protocol):
     def fetch_weights(self) -> None:
         """Bring all weights up to date."""
 
-    def sums(self, rows: BlockRows, t: int) -> tuple[list[Tensor], list[Tensor]]:
-        """The gradients of all ranks, added up in their order, of what this rank owns.
+    def gradients(self, rows: BlockRows, t: int) -> list[Parts]:
+        """The gradients of what this rank owns: of each table's rows in step t, and of each share.
 
-        Returns:
-            Of each table those of its rows in step t, and of each share of the weights. They are
-            valid until the next call.
+        They are valid until the next call.
         """
 
 
@@ -67,10 +85,9 @@ class MemoryExchange:
         self._tables = {name: table.numpy() for name, table in tables.items()}
         self._shards = [{n: each.shards[n].numpy() for n in tables} for each in held]
         self._gradients = [{n: each.gradients[n].numpy() for n in tables} for each in held]
-        self._shares = [[_share(each.gradients, share) for each in held] for share in shares]
-        # A row has one owner, so a rank may own all rows of a step.
-        self._totals = {name: torch.empty_like(table) for name, table in tables.items()}
-        self._share_totals = [torch.empty_like(parts[0]) for parts in self._shares]
+        self._of_shares = [
+            Parts([_share(each.gradients, share).numpy() for each in held]) for share in shares
+        ]
 
     def fetch(self, rows: BlockRows, t: int) -> None:
         """`Exchange.fetch`; the weights are in one place."""
@@ -84,18 +101,14 @@ class MemoryExchange:
         """`Exchange.fetch_weights`."""
         self._memory.wait()
 
-    def sums(self, rows: BlockRows, t: int) -> tuple[list[Tensor], list[Tensor]]:
-        """`Exchange.sums`."""
+    def gradients(self, rows: BlockRows, t: int) -> list[Parts]:
+        """`Exchange.gradients`."""
         self._memory.wait()
-        totals = []
-        for name, total in self._totals.items():
-            places, _ = rows.of(name, t, self._own)
-            totals.append(total[: len(places)])
-            parts = [gradients[name] for gradients in self._gradients]
-            _core.sum_rows(totals[-1].numpy(), parts, places)
-        for total, parts in zip(self._share_totals, self._shares, strict=True):
-            _sum(total, parts)
-        return totals, self._share_totals
+        of_tables = [
+            Parts([g[name] for g in self._gradients], rows.of(name, t, self._own).places)
+            for name in self._tables
+        ]
+        return of_tables + self._of_shares
 
 
 class MessageExchange:
@@ -115,7 +128,6 @@ class MessageExchange:
         self, ranks: Ranks, held: Held, tables: Parameters, shares: Sequence[Sequence[Share]]
     ) -> None:
         self._ranks, self._held, self._tables, self._shares = ranks, held, tables, shares
-        self._totals = {name: torch.empty_like(table) for name, table in tables.items()}
         self._sent = self._received = next(iter(tables.values())).new_empty(0)
 
     def fetch(self, rows: BlockRows, t: int) -> None:
@@ -170,8 +182,8 @@ class MessageExchange:
                 _share(weights, share).copy_(values)
         return parts
 
-    def sums(self, rows: BlockRows, t: int) -> tuple[list[Tensor], list[Tensor]]:
-        """`Exchange.sums`."""
+    def gradients(self, rows: BlockRows, t: int) -> list[Parts]:
+        """`Exchange.gradients`."""
         size, own, g = self._ranks.size, self._ranks.rank, self._held.gradients
         others = [r for r in range(size) if r != own]
         shares = [_share(g, share) for share in self._shares[own]]
@@ -201,11 +213,7 @@ class MessageExchange:
             *(g[n][torch.from_numpy(rows.of(n, t, own).places)] for n in self._tables),
             *shares,
         ]
-        totals = [self._totals[n][: shapes[k][0]] for k, n in enumerate(self._tables)]
-        totals += [torch.empty_like(share) for share in shares]
-        for k, total in enumerate(totals):
-            _sum(total, [part[k] for part in parts])
-        return totals[: len(self._tables)], totals[len(self._tables) :]
+        return [Parts([part[k].numpy() for part in parts]) for k in range(len(shapes))]
 
     def _exchanged(self, send: Sequence[int], receive: Sequence[int]) -> list[Tensor]:
         """Send each rank its part of the buffer; returns those of all ranks."""
@@ -218,11 +226,6 @@ class MessageExchange:
 def _share(tensors: Parameters, share: Share) -> Tensor:
     """The share of a weight, as one row."""
     return tensors[share.name][share.first : share.end].view(1, -1)
-
-
-def _sum(total: Tensor, parts: Sequence[Tensor]) -> None:
-    if total.numel():
-        _core.sum_rows(total.numpy(), [part.numpy() for part in parts])
 
 
 def _write(buffer: Tensor, at: int, source: Tensor, rows: Tensor | None = None) -> int:

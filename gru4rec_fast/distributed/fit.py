@@ -93,9 +93,7 @@ class SharedFit:
         if engine not in ENGINES:
             raise self._refused(f"engine={engine!r}", f"pass one of {', '.join(ENGINES)}")
         p, counts = network.parameter_dict(), torch.from_numpy(support)
-        self._trainer = SharedTrainer(
-            self.ranks, engine, spec, p, optimiser, config, counts
-        )
+        self._trainer = SharedTrainer(self.ranks, engine, spec, p, optimiser, config, counts)
         self._engine = engine
         self.whole = WholeModel(self._trainer, network if self.is_first else None)
         if not self.is_first:

@@ -79,7 +79,8 @@ def _places(
         "gradients": dict(step.parameters),
         "weights": weights,
     }
-    at, places = HEAD, {}
+    at = HEAD
+    places: _Places = {}
     for kind, of_kind in shapes.items():
         places[kind] = {}
         for name, shape in of_kind.items():

@@ -15,8 +15,12 @@ import numpy as np
 from gru4rec_fast.errors import ParameterError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gru4rec_fast.config import Config
     from gru4rec_fast.plan.block import StepBlock
+
+NO_COLUMNS = np.zeros((1, 0), dtype=np.int32)
 
 
 def first_lane(live: int, rank: int, size: int) -> int:
@@ -42,7 +46,9 @@ def require_lanes(config: Config, size: int) -> None:
         )
 
 
-def part_of_step(block: StepBlock, t: int, rank: int, size: int, before: int) -> StepBlock | None:
+def part_of_step(
+    block: StepBlock, t: int, rank: int, size: int, before: int, columns: bool = True
+) -> StepBlock | None:
     """A rank's lanes in step t, with the step's rows numbered 0..U-1 in place of items.
 
     All columns of the step stay: the targets of the other lanes are negatives of this rank's.
@@ -54,23 +60,21 @@ def part_of_step(block: StepBlock, t: int, rank: int, size: int, before: int) ->
         size: N.
         before: live lanes of the step before. If they are as many, the states of this rank's
             lanes are those that it had; else they have been put in the order of the lanes.
+        columns: whether the engine reads `negatives`, and not only how often a row occurs.
 
     Returns:
-        A block of one step; None where the rank has no lane in it. Its negatives come in another
-        order, as the loss depends on how often a row is drawn alone.
+        A block of one step; None where the rank has no lane in it.
     """
     live = int(block.live[t])
     first, end = first_lane(live, rank, size), first_lane(live, rank + 1, size)
     if first == end:
         return None
     lanes = slice(first, first + most_lanes(block.inputs.shape[1], size))
-    step, scored = slice(t, t + 1), int(block.scored[t])
+    step = slice(t, t + 1)
     place = np.arange(block.rows.shape[1], dtype=np.int32)[None]
     source = block.source[step, lanes] - np.int32(first)
     if before != live:
         source = np.arange(source.shape[1], dtype=np.int32)[None]
-    others = block.target_count[t, :scored].copy()
-    np.subtract.at(others, block.target_row[t, first:end], 1)
     return dataclasses.replace(
         block,
         first_step=block.first_step + t,
@@ -80,12 +84,7 @@ def part_of_step(block: StepBlock, t: int, rank: int, size: int, before: int) ->
         source=source,
         events=block.events[step, lanes],
         live=np.array([end - first], dtype=np.int32),
-        negatives=np.concatenate(
-            [
-                np.repeat(place[0, :scored], others),
-                np.repeat(place[0, :scored], block.sample_count[t, :scored]),
-            ]
-        )[None],
+        negatives=_other_columns(block, t, slice(first, end)) if columns else NO_COLUMNS,
         rows=place,
         target_count=block.target_count[step],
         sample_count=block.sample_count[step],
@@ -95,3 +94,12 @@ def part_of_step(block: StepBlock, t: int, rank: int, size: int, before: int) ->
         touched=block.touched[step],
         first_lane=first,
     )
+
+
+def _other_columns(block: StepBlock, t: int, own: slice) -> NDArray[np.int32]:
+    """(1, ...) the targets of the lanes that are not `own`, then the samples, as places."""
+    n = int(block.scored[t])
+    place = np.arange(n, dtype=np.int32)
+    others = block.target_count[t, :n] - np.bincount(block.target_row[t, own], minlength=n)
+    samples = block.sample_count[t, :n]
+    return np.concatenate([np.repeat(place, others), np.repeat(place, samples)])[None]

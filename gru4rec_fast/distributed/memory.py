@@ -12,6 +12,7 @@ import os
 import platform
 import secrets
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -121,12 +122,13 @@ def _new_part(size: int) -> tuple[mmap.mmap | None, int | None]:
 
 def _opened(process: int, handle: int | None, random: bytes, size: int) -> mmap.mmap | None:
     """The memory that another rank has made; None where this process cannot see it."""
-    path = f"/proc/{process}/fd/{handle}"
+    path = Path(f"/proc/{process}/fd/{handle}")
     try:
         # On another machine that may be anything.
-        if not os.readlink(path).startswith(f"/memfd:{NAME}") or os.stat(path).st_size != size:
+        of_this_kind = str(path.readlink()).startswith(f"/memfd:{NAME}")
+        if not of_this_kind or path.stat().st_size != size:
             return None
-        with open(path, "r+b", buffering=0) as file:  # noqa: PTH123 - by file descriptor
+        with path.open("r+b", buffering=0) as file:
             part = mmap.mmap(file.fileno(), size)
     except OSError:
         return None

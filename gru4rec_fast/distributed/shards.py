@@ -6,11 +6,12 @@ alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from gru4rec_fast import _core, reference
+from gru4rec_fast.distributed.exchange import Parts
 from gru4rec_fast.distributed.owners import weight_shares
 from gru4rec_fast.distributed.ranks import FIRST
 from gru4rec_fast.engines.contract import OptimiserState, new_state
@@ -19,6 +20,8 @@ from gru4rec_fast.engines.cpu import optimiser_options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from gru4rec_fast.distributed.held import Held
@@ -73,31 +76,40 @@ class Shards:
         """Set the learning rate of the updates that follow."""
         self.optimiser.learning_rate = rate
 
-    def update_rows(self, table: str, rows: Tensor, g: Tensor) -> None:
-        """Update unique rows (U,) of a shard by their summed gradients g (U, columns)."""
+    def update_rows(self, table: str, rows: NDArray[np.int64], g: Parts) -> None:
+        """Update unique rows (n,) of a shard by their gradients (n, columns)."""
         if len(rows) == 0:
             return
-        if self._engine != "cpu":
-            state = [tables[table] for tables in self.state.values()]
-            reference.update_rows(self.optimiser, self.p[table], state, rows, g)
+        if self._engine == "cpu":
+            self._update(self._arrays[table], self._state_arrays[table], rows, g)
             return
-        _core.update_rows(
-            self.optimiser.name, optimiser_options(self.optimiser), self._arrays[table],
-            self._state_arrays[table], rows.numpy(), g.numpy(),
-        )  # fmt: skip
+        state = [tables[table] for tables in self.state.values()]
+        found = torch.from_numpy(rows)
+        reference.update_rows(self.optimiser, self.p[table], state, found, g.total())
 
-    def update_weight(self, share: Share, g: Tensor) -> None:
-        """Update a share of a weight by its summed gradients, as many numbers."""
+    def update_weight(self, share: Share, g: Parts) -> None:
+        """Update a share of a weight by its gradient (1, elements)."""
         name, first, end = share
-        g = g.view_as(self.p[name][first:end])
-        if self._engine != "cpu":
-            rows = slice(first, end)
-            state = [tables[name][rows] for tables in self.state.values()]
-            self.optimiser.update(self.p[name][rows], state, g)
+        rows = slice(first, end)
+        theta = self.p[name][rows]
+        if self._engine == "cpu":
+            state_arrays = [array[rows] for array in self._state_arrays[name]]
+            parts = [part.reshape(theta.shape) for part in g.arrays]
+            self._update(self._arrays[name][rows], state_arrays, None, Parts(parts))
             return
+        state = [tables[name][rows] for tables in self.state.values()]
+        self.optimiser.update(theta, state, g.total().view_as(theta))
+
+    def _update(
+        self,
+        theta: NDArray[Any],
+        state: list[NDArray[Any]],
+        rows: NDArray[np.int64] | None,
+        g: Parts,
+    ) -> None:
         _core.update_rows(
-            self.optimiser.name, optimiser_options(self.optimiser), self._arrays[name][first:end],
-            [array[first:end] for array in self._state_arrays[name]], None, g.numpy(),
+            self.optimiser.name, optimiser_options(self.optimiser), theta, state, rows, g.arrays,
+            g.places,
         )  # fmt: skip
 
     def gather(self, own: Sequence[Parameters], whole: Sequence[Parameters] | None) -> None:

@@ -73,13 +73,14 @@ class SharedTrainer:
         shares = self.shards.shares
         self.by_memory = memory is not None
         """Whether they do."""
-        self._exchange: Exchange = (
+        self.exchange: Exchange = (
             MessageExchange(ranks, own, self._step.tables, shares)
             if memory is None
             else MemoryExchange(memory, held, self._step.tables, shares[ranks.rank], ranks.rank)
         )
         ranks.wait()  # until all have written the weights
         self._config = config
+        self._reads_columns = engine == "reference"
         self._support = support if config.logq > 0 else None
         self._live = config.batch_size
         """Lanes of the last step, of all ranks."""
@@ -135,10 +136,10 @@ class SharedTrainer:
         for t in range(len(block)):
             if learning_rates is not None:
                 self.shards.set_learning_rate(float(learning_rates[t]))
-            self._exchange.fetch(rows, t)
+            self.exchange.fetch(rows, t)
             losses[t] = self._compute(block, t)
-            self._update(rows, t)
-        self._exchange.fetch_weights()
+            self.update(rows, t)
+        self.exchange.fetch_weights()
         total = torch.zeros_like(losses)
         for each in self.ranks.all_gather(losses):
             total += each
@@ -151,7 +152,8 @@ class SharedTrainer:
             self._move_lanes(block, t)
         self._live = live
         step, scored, touched = self._step, int(block.scored[t]), int(block.touched[t])
-        part = part_of_step(block, t, self.ranks.rank, self.ranks.size, before)
+        rank, size, reads = self.ranks.rank, self.ranks.size, self._reads_columns
+        part = part_of_step(block, t, rank, size, before, reads)
         if part is None:
             for name, g in step.gradients.items():
                 g[: touched if name in step.tables else None].zero_()
@@ -171,11 +173,11 @@ class SharedTrainer:
             source = torch.from_numpy(block.source[t, lanes.start : lanes.stop]).long()
             self._step.trainer.states = [h[source] for h in states]
 
-    def _update(self, rows: BlockRows, t: int) -> None:
+    def update(self, rows: BlockRows, t: int) -> None:
         """Update the rows and weights that this rank owns by the gradients of all ranks."""
         shards, own = self.shards, self.ranks.rank
-        of_tables, of_shares = self._exchange.sums(rows, t)
-        for name, g in zip(self._step.tables, of_tables, strict=True):
-            shards.update_rows(name, torch.from_numpy(rows.of(name, t, own).rows), g)
-        for share, g in zip(shards.shares[own], of_shares, strict=True):
-            shards.update_weight(share, g)
+        gradients = iter(self.exchange.gradients(rows, t))
+        for name in self._step.tables:
+            shards.update_rows(name, rows.of(name, t, own).rows, next(gradients))
+        for share in shards.shares[own]:
+            shards.update_weight(share, next(gradients))

@@ -72,9 +72,11 @@ class GradientStep:
         gradients: Parameters,
     ) -> None:
         dtype = gradients["Wy.weight"].dtype
-        self.tables = {name: torch.zeros(shape, dtype=dtype) for name, shape in spec.tables.items()}
+        self.tables = {n: torch.zeros(shape, dtype=dtype) for n, shape in spec.tables.items()}
         """(R, columns), to be filled before a step."""
-        p = {name: self.tables[name] if name in self.tables else weights[name] for name in gradients}
+        p = {
+            name: self.tables[name] if name in self.tables else weights[name] for name in gradients
+        }
         self.support = torch.ones(spec.n_items, dtype=torch.int64)
         """(R,) events of each row's item, to be filled where the loss reads them."""
         optimiser = Gradients(config, list(gradients.values()))

@@ -36,9 +36,11 @@ OTHER_LOSSES: dict[str, dict[str, Any]] = {
 def config_of(name: str) -> Config:
     if name in CASES:
         return config_of_case(name)
-    return config_of_case("shared").replace(
-        dropout_p_hidden=0.0, dropout_p_embed=0.0
-    ).replace(**OTHER_LOSSES[name])
+    return (
+        config_of_case("shared")
+        .replace(dropout_p_hidden=0.0, dropout_p_embed=0.0)
+        .replace(**OTHER_LOSSES[name])
+    )
 
 
 def first_block(config: Config) -> StepBlock:

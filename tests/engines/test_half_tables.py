@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -153,15 +152,7 @@ class Training:
 
 
 def steps_of(block: StepBlock) -> list[StepBlock]:
-    names = [field.name for field in fields(block) if field.name != "first_step"]
-    return [
-        replace(
-            block,
-            first_step=block.first_step + t,
-            **{name: getattr(block, name)[t : t + 1] for name in names},
-        )
-        for t in range(len(block))
-    ]
+    return [block.part(t, t + 1) for t in range(len(block))]
 
 
 STEP_OPTIONS = {
