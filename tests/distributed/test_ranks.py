@@ -41,7 +41,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]
     done = subprocess.run(
         [sys.executable, "-m", "tests.distributed.rank_process", str(folder)],
         cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
-        timeout=120, check=False,
+        timeout=400, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     results = {n: torch.load(folder / f"{n}.pt", weights_only=False) for n in (1, 2, 4)}
@@ -186,12 +186,13 @@ def test_all_ranks_go_on_when_one_is_killed(
     few_events().to_csv(log, sep="\t", index=False)
     done = subprocess.run(
         [
-            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+            # Without --standalone all launches of a machine share one port.
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
             "--max-restarts", "1", "-m", "tests.distributed.killed_rank",
             str(log), str(model), str(tmp_path / "states"),
         ],
         cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
-        timeout=120, check=False,
+        timeout=400, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Signal 9 (SIGKILL)" in done.stderr or "exitcode: -9" in done.stderr

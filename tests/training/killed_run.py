@@ -66,21 +66,26 @@ def kill_often(base: Path, engine: str, kills: int, seed: int = 0) -> tuple[list
     """
     rng = np.random.default_rng(seed)
     killed = after_a_save = 0
+    # A whole training takes about 0.8 s, of which the saves are the most; longer on a busy machine.
+    longest = 0.5
     models: list[Path] = []
-    while killed < kills:
+
+    def enough() -> bool:
+        return killed >= kills and after_a_save >= kills // 3
+
+    while not enough():
         folder = base / f"run{len(models)}"
         while True:
             running = process(folder, engine)
-            most = None
-            if killed < kills:
-                # A whole training takes about 0.8 s, of which the saves are the most.
-                most = float(rng.uniform(0.01, 0.5))
-            running.join(most)
+            running.join(None if enough() else float(rng.uniform(0.01, longest)))
             if running.is_alive():
                 os.kill(running.pid, signal.SIGKILL)
                 running.join()
                 killed += running.exitcode == -signal.SIGKILL
-                after_a_save += any(folder.glob("state-*"))
+                if any(folder.glob("state-*")):
+                    after_a_save += 1
+                else:
+                    longest *= 1.2
             if running.exitcode == 0:
                 break
             if running.exitcode != -signal.SIGKILL:
