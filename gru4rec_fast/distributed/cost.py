@@ -37,7 +37,8 @@ def exchange_bytes(
 def block_bytes(trainer: SharedTrainer, block: SharedBlock) -> int:
     """Bytes that this rank sends to others in the steps of a block, by `exchange_bytes`.
 
-    Behind the last step follow the shares of the weights, and the losses.
+    With a cap on the gradients, a step has a float64 sum of squares for each other rank. Behind the
+    last step follow the shares of the weights, and the losses.
     """
     shards, ranks = trainer.shards, trainer.ranks
     shapes = shards.spec.parameters
@@ -60,6 +61,7 @@ def block_bytes(trainer: SharedTrainer, block: SharedBlock) -> int:
             for n in shards.spec.tables
         ]
         total += exchange_bytes(others, sum(weights.values()), own_share, ranks.size, size)
+        total += 8 * (ranks.size - 1) * (trainer.grad_cap > 0)
     return total + size * (ranks.size - 1) * (own_share + len(block))
 
 

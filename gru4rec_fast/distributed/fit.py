@@ -42,11 +42,11 @@ HANDLED = frozenset(
         "loss", "bpreg", "logq", "smoothing", "sample_alpha", "final_act", "elu_param",
         "adapt", "adapt_params", "learning_rate", "momentum", "lmbd",
         "hidden_act", "feed_forward", "feed_forward_act",
-        "lr_schedule", "lr_final", "lr_warmup", "lr_decay", "precision", "seed",
+        "lr_schedule", "lr_final", "lr_warmup", "lr_decay", "grad_cap", "precision", "seed",
     }
 )  # fmt: skip
 """Fields of Config that several ranks compute with, beside `contract.WITHOUT_ENGINE`: an allow-list
-as that of an engine. So grad_cap is refused, which needs the norm of all gradients of a step."""
+as that of an engine."""
 
 
 class SharedFit:

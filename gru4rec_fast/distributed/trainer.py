@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+from gru4rec_fast.distributed.gradient_cap import cap_over_ranks
 from gru4rec_fast.distributed.mailbox import mailbox
 from gru4rec_fast.distributed.shards import Shards
 from gru4rec_fast.engines.choice import ENGINES
@@ -67,7 +68,9 @@ class SharedTrainer:
         """Lanes of the rank that has the most of them."""
         most_samples = -(-config.n_sample // ranks.size)
         rows = min(2 * self.most_lanes + most_samples, spec.n_items)
-        config = config.replace(seed=own.seed)
+        self.grad_cap = config.grad_cap
+        # The cap is on the sum over the ranks, not on the gradients of one.
+        config = config.replace(seed=own.seed, grad_cap=0.0)
         self._step = GradientStep(ENGINES[engine], config, rows, p["Wy.weight"].dtype)
         self._tables = list(spec.tables)
         self._weights = {n: w for n, w in self._step.p.items() if n not in spec.tables}
@@ -182,17 +185,24 @@ class SharedTrainer:
             *(g[n].index_select(0, wanted[n].places[t][own]) for n in self._tables),
             *(g[n][first:end] for n, first, end in shares),
         ]
+        totals: list[Tensor] = []
         for k, n in enumerate(self._tables):
             total = self._totals[n][: len(owned[n].rows[t])].zero_()
             for r, parts in enumerate(received):
                 total.index_add_(0, owned[n].place[t][r], parts[k])
-            shards.update_rows(n, owned[n].rows[t], total)
-        for k, (n, first, end) in enumerate(shares, start=len(self._tables)):
+            totals.append(total)
+        for k in range(len(self._tables), len(self._tables) + len(shares)):
             # In place: a message is its receiver's.
             total = received[0][k]
             for parts in received[1:]:
                 total += parts[k]
-            shards.update_weight(n, first, end, total)
+            totals.append(total)
+        if self.grad_cap > 0:
+            cap_over_ranks(self.ranks, totals, self.grad_cap)
+        for n, total in zip(self._tables, totals, strict=False):
+            shards.update_rows(n, owned[n].rows[t], total)
+        for share, total in zip(shares, totals[len(self._tables) :], strict=True):
+            shards.update_weight(*share, total)
 
     def _fetch_weights(self) -> None:
         """Make the weights of all ranks those after the last update."""

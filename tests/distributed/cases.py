@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 V = 60
 EPOCHS = 2
 BLOCK = 5
+GRAD_CAP = 0.28
+"""Below the norm of some steps, and above that of others."""
 CASES: dict[str, dict[str, Any]] = {
     "shared": {"momentum": 0.2, "lmbd": 0.01, "dropout_p_hidden": 0.3, "dropout_p_embed": 0.2},
     "separate": {
@@ -46,6 +48,7 @@ CASES: dict[str, dict[str, Any]] = {
         "constrained_embedding": False, "adapt": "adagrad-rowwise", "loss": "bpr-max",
         "train_random_order": True, "lr_schedule": "linear", "n_sample": 0,
     },
+    "capped": {"adapt": "sgd", "momentum": 0.2, "grad_cap": GRAD_CAP},
 }  # fmt: skip
 """Options of each model, so that each kind of table, optimiser state and weight occurs."""
 
@@ -212,7 +215,10 @@ def simulate(name: str, size: int, dtype: torch.dtype) -> dict[str, Tensor]:
                 )
                 loss += rank_loss
                 found.append(gradients)
-            for parameter, g in reference.sum_over_ranks(found).items():
+            total = reference.sum_over_ranks(found)
+            if config.grad_cap > 0:
+                reference.cap_gradients([g.values for g in total.values()], config.grad_cap)
+            for parameter, g in total.items():
                 tables = [table[parameter] for table in state.values()]
                 if g.rows is None:
                     optimiser.update(p[parameter], tables, g.values)

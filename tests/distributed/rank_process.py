@@ -177,7 +177,7 @@ def refused(_: Ranks) -> list[str]:
     """What `fit` refuses."""
     messages = []
     cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
-        ({"grad_cap": 1.0}, {}),
+        ({"table_dtype": "bfloat16"}, {}),
         ({"batch_size": 1}, {}),
         ({"n_sample": 1}, {}),
         ({}, {"negatives": [[1] * 13]}),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from gru4rec_fast import GRU4Rec
+from gru4rec_fast import GRU4Rec, reference
 from gru4rec_fast.cli.main import main
 from gru4rec_fast.distributed.ranks import Ranks
 from gru4rec_fast.engines.choice import ENGINES
@@ -35,6 +35,8 @@ from tests.distributed.cases import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,11 +83,31 @@ def test_ranks_together_train_one_step(
     assert not worse
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("size", [2, 4])
+def test_some_steps_reach_the_cap_of_the_gradients(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the comparisons above see steps of both kinds."""
+    cap_gradients, reached = reference.cap_gradients, []
+
+    def seen(gradients: Sequence[Tensor], cap: float) -> None:
+        before = gradients[0].clone()
+        cap_gradients(gradients, cap)
+        reached.append(not torch.equal(before, gradients[0]))
+
+    monkeypatch.setattr(reference, "cap_gradients", seen)
+    simulate("capped", size, torch.float64)
+    assert 10 < sum(reached) < len(reached) - 10
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "capped"])
 def test_the_exchange_of_one_rank_changes_no_bit(
     name: str, found: dict[int, dict[str, Any]]
 ) -> None:
-    """Rows that are fetched and updated by their owner get the bits of the ordinary engine."""
+    """Rows that are fetched and updated by their owner get the bits of the ordinary engine.
+
+    Not with a cap: the norm is rounded otherwise.
+    """
     config, sessions = config_of_case(name), few_sessions()
     network = start(config, sessions, torch.float32)
     p = network.parameter_dict()
@@ -234,8 +256,8 @@ def test_other_commands_are_refused_under_torchrun(
 
 
 def test_what_several_ranks_do_not_support_is_refused(found: dict[int, dict[str, Any]]) -> None:
-    cap, lanes, negatives, given, engine = found[2]["refused"]
-    assert "training by 2 ranks is refused: it does not know grad_cap=1.0. Leave" in cap
+    half, lanes, negatives, given, engine = found[2]["refused"]
+    assert "training by 2 ranks is refused: it does not know table_dtype='bfloat16'." in half
     assert "batch_size=1 is shared by 2 ranks: expected at least 2" in lanes
     assert "n_sample=1 is shared by 2 ranks: expected 0, or at least 2" in negatives
     assert "negatives is not for training by 2 ranks" in given
