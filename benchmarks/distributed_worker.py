@@ -21,7 +21,7 @@ from gru4rec_fast.distributed.deal import config_of
 from gru4rec_fast.distributed.mailbox import Mailbox, mailbox
 from gru4rec_fast.distributed.plan import SharedPlans
 from gru4rec_fast.distributed.ranks import Ranks
-from gru4rec_fast.distributed.shards import Shards
+from gru4rec_fast.distributed.shards import Shards, initial_parameters
 from gru4rec_fast.distributed.trainer import SharedTrainer
 from gru4rec_fast.engines.choice import ENGINES
 from gru4rec_fast.evaluation.evaluate import evaluate
@@ -29,6 +29,7 @@ from gru4rec_fast.model.network import Network
 from gru4rec_fast.plan.epoch import plan_epoch
 from gru4rec_fast.plan.negatives import negative_sampler
 from gru4rec_fast.reference import OPTIMISERS
+from gru4rec_fast.spec import NetworkSpec
 from gru4rec_fast.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -57,17 +58,19 @@ def step(
         messages.MEMORY = Path("/nowhere")
     config = WORKLOADS[setting]
     sessions = GeneratedSessions.draw(n_items, 3 * steps * (rounds + 2) * config.batch_size)
-    network = Network(config, n_items)
-    network.initialise()
     if size == 1:
+        network = Network(config, n_items)
+        network.initialise()
         return {"seconds": alone(config, network, sessions, steps, rounds)}
+    spec = NetworkSpec.of(config, n_items)
     ranks = Ranks(dist.get_rank(), size)
     own = config_of(config, ranks)
-    p, support = network.parameter_dict(), torch.from_numpy(sessions.support)
+    p = initial_parameters(ranks, spec, config)
+    support = torch.from_numpy(sessions.support)
     optimiser = OPTIMISERS[config.adapt](config)
-    trainer = SharedTrainer(ranks, "cpu", network.spec, p, optimiser, config, own, support)
+    trainer = SharedTrainer(ranks, "cpu", spec, p, optimiser, config, own, support)
     sampler = negative_sampler(sessions.support, config.sample_alpha)
-    plans = SharedPlans(ranks, own, config.seed, sessions, sampler, network.spec, steps)
+    plans = SharedPlans(ranks, own, config.seed, sessions, sampler, spec, steps)
     trainer.start_epoch()
     seconds, sent, rows = [], [], []
     with plans(Progress()) as plan:
@@ -79,7 +82,7 @@ def step(
             sent.append((ranks.bytes_sent - before) / steps)
             assert block.compact is not None
             rows.append(float(block.compact.touched.mean()))
-    weights = sum(value.numel() for name, value in p.items() if name not in network.spec.tables)
+    weights = sum(value.numel() for name, value in p.items() if name not in spec.tables)
     columns = (2 * config.batch_size + config.n_sample) / size
     model = step_cost(
         size, config.batch_size, config.n_sample, config.layers[-1], weights, rows[-1] / columns
@@ -114,10 +117,9 @@ def rows(size: int, n_items: int, units: int, rows: int, rounds: int, memory: bo
     """Median seconds in which each rank fetches that many rows, and the owners update them."""
     ranks, table = Ranks(dist.get_rank(), size), "Wy.weight"
     config = WORKLOADS["rees46"].replace(layers=(units,))
-    network = Network(config, n_items)
-    network.initialise()
+    spec = NetworkSpec.of(config, n_items)
     optimiser = OPTIMISERS[config.adapt](config)
-    shards = Shards(ranks, network.spec, network.parameter_dict(), optimiser, "cpu")
+    shards = Shards(ranks, spec, initial_parameters(ranks, spec, config), optimiser, "cpu")
     by_memory = mailbox(ranks, torch.float32, rows * units) if memory else None
     post = by_memory or Mailbox(ranks, torch.float32)
     compact, own, seconds = torch.empty(rows, units), ranks.rank, []

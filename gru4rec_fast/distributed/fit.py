@@ -11,11 +11,13 @@ from gru4rec_fast.distributed.deal import config_of
 from gru4rec_fast.distributed.plan import SharedPlans
 from gru4rec_fast.distributed.saver import SharedSaver
 from gru4rec_fast.distributed.scorer import ShardedScorer
+from gru4rec_fast.distributed.shards import initial_parameters
 from gru4rec_fast.distributed.trainer import SharedTrainer
 from gru4rec_fast.distributed.whole import WholeModel
 from gru4rec_fast.engines import choice
 from gru4rec_fast.engines.contract import not_handled
 from gru4rec_fast.errors import ParameterError
+from gru4rec_fast.model.network import Network
 from gru4rec_fast.reference import OPTIMISERS
 from gru4rec_fast.training.progress import asks_to_stop
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from gru4rec_fast.data.data_iterator import DataIterator
     from gru4rec_fast.data.sessions import Sessions
     from gru4rec_fast.distributed.ranks import Ranks
-    from gru4rec_fast.model.network import Network
     from gru4rec_fast.plan.negatives import Negatives
     from gru4rec_fast.reference import Parameters
     from gru4rec_fast.training.checkpoint_folder import CheckpointFolder
@@ -76,6 +77,7 @@ class SharedFit:
                 f"device={str(device)!r}", "they compute on CPUs: pass device='cpu'"
             )
         self._own = config_of(config, ranks)
+        self.n_ranks = ranks.size
         self.is_first = ranks.is_first
         """Whether this rank writes files, calls back, and has the model after the training."""
 
@@ -92,6 +94,12 @@ class SharedFit:
     def _refused(self, what: str, why: str) -> ParameterError:
         return ParameterError(f"{what} is not for training by {self.ranks.size} ranks: {why}")
 
+    def network(self, config: Config, n_items: int, compatibility_mode: bool) -> Network:
+        """A new network without memory; this rank's rows of its initial tables are drawn."""
+        network = Network(config, n_items, device="meta").eval()
+        self._p = initial_parameters(self.ranks, network.spec, config, compatibility_mode)
+        return network
+
     def trainer(self, network: Network, support: NDArray[Any]) -> tuple[SharedTrainer, str]:
         """The trainer of this rank, and the name of its engine.
 
@@ -105,16 +113,12 @@ class SharedFit:
         ).name
         if engine not in ENGINES:
             raise self._refused(f"engine={engine!r}", f"pass one of {', '.join(ENGINES)}")
-        p, counts = network.parameter_dict(), torch.from_numpy(support)
         self._trainer = SharedTrainer(
-            self.ranks, engine, spec, p, optimiser, config, self._own, counts
-        )
+            self.ranks, engine, spec, self._p, optimiser, config, self._own,
+            torch.from_numpy(support),
+        )  # fmt: skip
         self._engine = engine
-        self.whole = WholeModel(self._trainer, network if self.is_first else None)
-        if not self.is_first:
-            # From here on this rank has its own rows alone.
-            for parameter in p.values():
-                parameter.data = parameter.data[:0].clone()
+        self.whole = WholeModel(self._trainer, network)
         return self._trainer, engine
 
     def weights(self) -> Parameters:
@@ -151,16 +155,7 @@ class SharedFit:
         stopping: EarlyStopping | None,
         identity: dict[str, Any],
     ) -> SharedSaver:
-        """What saves the training; `folder` is that of rank 0, None elsewhere.
-
-        Raises:
-            ParameterError: the best weights are kept too.
-        """
-        if stopping is not None and stopping.restore_best:
-            raise self._refused(
-                "checkpoint with the best epoch's weights",
-                "pass restore_best=False, or leave checkpoint out",
-            )
+        """What saves the training; `folder` is that of rank 0, None elsewhere."""
         return SharedSaver(self._trainer, self.whole, folder, interval, items, stopping, identity)
 
     def finish(self) -> WholeModel:

@@ -11,32 +11,28 @@ from typing import TYPE_CHECKING
 import torch
 
 from gru4rec_fast import _core, reference
-from gru4rec_fast.distributed.owners import shard_of, weight_shares
-from gru4rec_fast.distributed.ranks import FIRST
+from gru4rec_fast.distributed.owners import shard_rows, weight_shares
 from gru4rec_fast.engines.contract import OptimiserState, new_state
 from gru4rec_fast.engines.cpu import optimiser_options
+from gru4rec_fast.model.initial import EveryNth, draw_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
+    from gru4rec_fast.config import Config
     from gru4rec_fast.distributed.ranks import Ranks
     from gru4rec_fast.reference import Optimiser, Parameters
     from gru4rec_fast.spec import NetworkSpec
 
-ROWS_AT_ONCE = 2**18
-"""Rows of a table that are sent to rank 0, or from it, at a time."""
-
 
 class Shards:
-    """Tables in shards, and weights, of one rank; `gather` and `scatter` are for all ranks at once.
+    """Tables in shards, and weights, of one rank.
 
     Args:
         ranks: of the training.
         spec: the network.
-        p: its parameters before training, the same on all ranks. The rows of tables are copied;
-            the other weights are the ones that are trained.
+        p: its parameters before training, which are trained: of tables this rank's rows
+            (V_r, columns), the weights whole.
         optimiser: what updates them.
         engine: by which implementation, 'cpu' or 'reference'.
     """
@@ -45,10 +41,7 @@ class Shards:
         self, ranks: Ranks, spec: NetworkSpec, p: Parameters, optimiser: Optimiser, engine: str
     ) -> None:
         self.ranks, self.spec = ranks, spec
-        self.p = {
-            name: shard_of(value, ranks.rank, ranks.size) if name in spec.tables else value
-            for name, value in p.items()
-        }
+        self.p = p
         """Tables (V_r, columns), weights whole."""
         self.state: OptimiserState = new_state(optimiser, self.p, side_by_side=engine == "cpu")
         self.shares = weight_shares(
@@ -91,57 +84,19 @@ class Shards:
             [array[first:end] for array in self._state_arrays[name]], None, g.numpy(),
         )  # fmt: skip
 
-    def gather(self, own: Sequence[Parameters], whole: Sequence[Parameters] | None) -> None:
-        """Fill rank 0's `whole` tensors from the ranks' own ones; `whole` is None elsewhere.
 
-        Each dictionary has tensors by the names of parameters, as `p` and each table of `state`.
-        """
-        for k, tensors in enumerate(own):
-            for name, tensor in tensors.items():
-                self._gather(name, tensor, None if whole is None else whole[k][name])
+def initial_parameters(
+    ranks: Ranks, spec: NetworkSpec, config: Config, compatibility_mode: bool = True
+) -> Parameters:
+    """The parameters before training: of tables this rank's rows, as they are in whole ones.
 
-    def scatter(self, own: Sequence[Parameters], whole: Sequence[Parameters] | None) -> None:
-        """The opposite of `gather`; weights go to all ranks whole."""
-        for k, tensors in enumerate(own):
-            for name, tensor in tensors.items():
-                self._scatter(name, tensor, None if whole is None else whole[k][name])
-
-    def _gather(self, name: str, own: Tensor, whole: Tensor | None) -> None:
-        if whole is None:
-            for part in self._own(name, own):
-                for rows in torch.split(part, ROWS_AT_ONCE):
-                    self.ranks.send(rows, FIRST)
-            return
-        for target, part in zip(
-            self._owned_by(FIRST, name, whole), self._own(name, own), strict=True
-        ):
-            target.copy_(part)
-        for rank in range(1, self.ranks.size):
-            for target in self._owned_by(rank, name, whole):
-                for rows in torch.split(target, ROWS_AT_ONCE):
-                    rows.copy_(self.ranks.receive(rows, rank))
-
-    def _scatter(self, name: str, own: Tensor, whole: Tensor | None) -> None:
-        if whole is None:
-            for rows in torch.split(own, ROWS_AT_ONCE):
-                rows.copy_(self.ranks.receive(rows, FIRST))
-            return
-        for rank in range(self.ranks.size):
-            part = whole[rank :: self.ranks.size] if name in self.spec.tables else whole
-            if rank == FIRST:
-                own.copy_(part)
-                continue
-            for rows in torch.split(part, ROWS_AT_ONCE):
-                self.ranks.send(rows, rank)
-
-    def _own(self, name: str, tensor: Tensor) -> list[Tensor]:
-        """The parts of this rank's tensor whose rows it owns."""
-        if name in self.spec.tables:
-            return [tensor]
-        return self._owned_by(self.ranks.rank, name, tensor)
-
-    def _owned_by(self, rank: int, name: str, whole: Tensor) -> list[Tensor]:
-        """Views of the parts of a whole tensor whose rows a rank owns."""
-        if name in self.spec.tables:
-            return [whole[rank :: self.ranks.size]]
-        return [whole[first:end] for n, first, end in self.shares[rank] if n == name]
+    All rows are drawn, some at a time, and the others are not kept.
+    """
+    rows = shard_rows(spec.n_items, ranks.rank, ranks.size)
+    p = {
+        name: torch.zeros((rows, *shape[1:]) if name in spec.tables else shape)
+        for name, shape in spec.parameters.items()
+    }
+    kept = EveryNth(spec.n_items, ranks.rank, ranks.size)
+    draw_parameters(spec, config, p, compatibility_mode, kept)
+    return p

@@ -45,7 +45,7 @@ class SharedTrainer:
         ranks: of the training.
         engine: what computes, 'cpu' or 'reference'.
         spec: the whole network.
-        p: its parameters, the same on all ranks; they are copied, of tables a rank's rows alone.
+        p: its parameters: of tables this rank's rows, which are trained; the weights are copied.
         optimiser: what updates them.
         config: the whole batch, with the seed of this rank's dropout masks.
         own: the configuration of this rank (`deal.config_of`), for its seed.

@@ -14,9 +14,11 @@ from gru4rec_fast.config import Config
 from gru4rec_fast.data.sessions import Sessions, load_sessions
 from gru4rec_fast.distributed.cost import block_bytes
 from gru4rec_fast.distributed.deal import config_of, sessions_of
+from gru4rec_fast.distributed.owners import shard_of
 from gru4rec_fast.distributed.plan import SharedPlans
 from gru4rec_fast.distributed.ranks import Ranks
 from gru4rec_fast.distributed.trainer import SharedTrainer
+from gru4rec_fast.distributed.whole import WholeModel
 from gru4rec_fast.engines.contract import new_state
 from gru4rec_fast.engines.reference import ReferenceTrainer
 from gru4rec_fast.model.network import Network
@@ -28,7 +30,6 @@ from gru4rec_fast.training.setup import schedule_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gru4rec_fast.distributed.shards import Shards
     from gru4rec_fast.plan.block import StepBlock
     from gru4rec_fast.training.schedule import Schedule
 
@@ -65,6 +66,8 @@ FIT: dict[str, Any] = {
     "dropout_p_hidden": 0.3,
 }  # fmt: skip
 """The model of the tests of `fit`."""
+WORSE: dict[str, Any] = {**FIT, "learning_rate": 0.02}
+"""A model whose second epoch is worse than the first by `other_events`."""
 
 
 def few_events() -> pd.DataFrame:
@@ -79,6 +82,12 @@ def few_events() -> pd.DataFrame:
             "Time": np.arange(lengths.sum()),
         }
     )
+
+
+def other_events() -> pd.DataFrame:
+    """Sessions of the same items by another law."""
+    events = few_events()
+    return events.assign(ItemId=V - 1 - events["ItemId"])
 
 
 def few_sessions() -> Sessions:
@@ -103,12 +112,18 @@ class Shared:
         self.config = config = config_of_case(name)
         sessions = few_sessions()
         network = start(config, sessions, dtype)
-        self._p = network.parameter_dict()
+        self._network = network
+        p = {
+            name: shard_of(value, ranks.rank, ranks.size)
+            if name in network.spec.tables
+            else value.clone()
+            for name, value in network.parameter_dict().items()
+        }
         own = config_of(config, ranks)
         optimiser = reference.OPTIMISERS[config.adapt](config)
         support = torch.from_numpy(sessions.support)
         self.trainer = SharedTrainer(
-            ranks, engine, network.spec, self._p, optimiser, config, own, support
+            ranks, engine, network.spec, p, optimiser, config, own, support
         )
         sampler = negative_sampler(sessions.support, config.sample_alpha)
         plans = SharedPlans(ranks, own, config.seed, sessions, sampler, network.spec, BLOCK)
@@ -135,7 +150,14 @@ class Shared:
 
     def results(self) -> dict[str, Tensor]:
         """Parameters, optimiser state and losses, whole on rank 0."""
-        return {**whole_of(self.trainer.shards, self._p), "losses": self.losses}
+        whole = WholeModel(self.trainer, self._network)
+        whole.gather()
+        state = {
+            f"{kind} of {name}": table
+            for kind, tables in whole.optimiser_state.items()
+            for name, table in tables.items()
+        }
+        return {**self._network.parameter_dict(), **state, "losses": self.losses}
 
 
 def same_rows(run: Shared) -> None:
@@ -146,20 +168,6 @@ def same_rows(run: Shared) -> None:
         row = shards.p[name][:1].clone()
         dist.broadcast(row, 0)
         shards.p[name][: len(range(rank, 8, size))] = row
-
-
-def whole_of(shards: Shards, p: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Parameters and optimiser state of all ranks, by name; p is overwritten."""
-    state = {kind: {n: torch.zeros(_size(t, p[n])) for n, t in tables.items()}
-             for kind, tables in shards.state.items()}  # fmt: skip
-    state = {k: {n: t.to(p[n].dtype) for n, t in tables.items()} for k, tables in state.items()}
-    whole = [p, *state.values()] if shards.ranks.is_first else None
-    shards.gather([shards.p, *shards.state.values()], whole)
-    return p | {f"{kind} of {n}": t for kind, tables in state.items() for n, t in tables.items()}
-
-
-def _size(state: Tensor, parameter: Tensor) -> tuple[int, ...]:
-    return (len(parameter), *state.shape[1:])
 
 
 def rates_of(schedule: Schedule, epoch: int, events: int, live: Any) -> Any:

@@ -20,19 +20,24 @@ from gru4rec_fast.evaluation.evaluate import evaluate
 from gru4rec_fast.plan.epoch import epoch_order, plan_epoch
 from gru4rec_fast.plan.negatives import negative_sampler
 from gru4rec_fast.reference import OPTIMISERS
+from gru4rec_fast.training.checkpoint_folder import locked_folder
+from gru4rec_fast.training.resume import BEST
 from gru4rec_fast.training.setup import schedule_of
 from tests.distributed.cases import (
     BLOCK,
     CASES,
     EPOCHS,
     FIT,
+    WORSE,
     config_of_case,
     few_events,
     few_sessions,
+    other_events,
     rates_of,
     simulate,
     start,
 )
+from tests.distributed.peak_memory import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,6 +186,17 @@ def test_ranks_and_best_items_are_exact(size: int, found: dict[int, dict[str, An
     assert torch.equal(job["step"], forward.advance(torch.tensor([5, 0, 7]), zeros)[1])
 
 
+def test_no_rank_has_a_whole_table_in_memory(found: dict[int, dict[str, Any]]) -> None:
+    """4 ranks have a quarter of the table and of its state each, and rank 0 saves all of them."""
+    growth = found[4]["memory"]
+    if None in growth:
+        pytest.skip("the system does not say how much memory a process had")
+    assert all(TABLE / 2 < rank["start"] < 0.75 * TABLE for rank in growth)
+    assert all(rank["save"] < TABLE / 4 for rank in growth)
+    (state,) = (found[0]["folder"] / "memory" / "large").glob("*.safetensors")
+    assert state.stat().st_size > 2 * TABLE
+
+
 def test_fit_leaves_the_model_on_rank_0(found: dict[int, dict[str, Any]]) -> None:
     job = found[2]["fit"]
     (mine, _), (theirs, message) = job["others"]
@@ -210,14 +226,41 @@ def test_any_number_of_ranks_goes_on_from_a_state(found: dict[int, dict[str, Any
     by_4 = found[4]["resumed"]
     with pytest.warns(UserWarning, match=r"training by 2 process\(es\) in the middle of epoch 2"):
         by_1 = GRU4Rec(**FIT).fit(
-            few_events(), checkpoint=found[0]["folder"] / "by-1", resume=True, progress=False
-        )
+            few_events(), checkpoint=found[0]["folder"] / "by-1" / "fit", resume=True,
+            progress=False,
+        )  # fmt: skip
     assert any("in the middle of epoch 2, and there are 4 now" in w for w in by_4["warnings"])
     pairs = few_sessions().n_pairs
     for history in (by_4["history"], by_1.history.to_json()):
         assert history[0]["loss"] == first
         assert 0.5 * pairs < history[1]["events"] < 1.5 * pairs
         assert math.isfinite(history[1]["loss"])
+
+
+def test_the_best_weights_come_back_after_a_stop(found: dict[int, dict[str, Any]]) -> None:
+    """They are in the state that 2 ranks left within the second epoch, as in any training's."""
+    whole = found[2]["best"]
+    folder = newest_state(found[0]["folder"] / "by-1" / "best")
+    saved = {n.removeprefix(BEST): t for n, t in folder.items() if n.startswith(BEST)}
+    for job in (whole, found[2]["resumed_best"], found[4]["resumed_best"]):
+        first, second = (epoch["validation"]["recall@20"] for epoch in job["history"])
+        assert first > second
+        assert [n for n, t in saved.items() if not torch.equal(t, job["p"][n])] == []
+    gru = GRU4Rec(**WORSE).fit(few_events(), progress=False)
+    gru.model.load_state_dict(saved)
+    result = evaluate(gru, other_events(), [20], groups={}, lists=False, n_bootstrap=0)
+    assert whole["history"][0]["validation"]["recall@20"] == result.values["recall"][20]
+    resumed = found[2]["resumed_best"]["state"]
+    assert [n for n, t in whole["state"].items() if not torch.equal(t, resumed[n])] == []
+
+
+def newest_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of the newest state in a checkpoint folder."""
+    with locked_folder(path, resume=True) as folder:
+        assert folder is not None
+        state = folder.newest()
+    assert state is not None
+    return state.tensors
 
 
 @pytest.mark.slow
@@ -227,11 +270,12 @@ def test_all_ranks_go_on_when_one_is_killed(
     """By torchrun and the command line, with the bits of the training without the kill."""
     log, model = tmp_path / "log.tsv", tmp_path / "model.safetensors"
     few_events().to_csv(log, sep="\t", index=False)
+    other_events().to_csv(tmp_path / "other.tsv", sep="\t", index=False)
     done = subprocess.run(
         [
             sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
             "--max-restarts", "1", "-m", "tests.distributed.killed_rank",
-            str(log), str(model), str(tmp_path / "states"),
+            str(log), str(tmp_path / "other.tsv"), str(model), str(tmp_path / "states"),
         ],
         cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
         timeout=120, check=False,
@@ -239,7 +283,7 @@ def test_all_ranks_go_on_when_one_is_killed(
     assert done.returncode == 0, done.stderr
     assert "Signal 9 (SIGKILL)" in done.stderr or "exitcode: -9" in done.stderr
     assert done.stdout.count("Saved") == 1
-    ours, whole = GRU4Rec.loadmodel(model).model.state_dict(), found[2]["fit"]["p"]
+    ours, whole = GRU4Rec.loadmodel(model).model.state_dict(), found[2]["best"]["p"]
     assert [n for n, t in whole.items() if not torch.equal(t, ours[n])] == []
 
 
