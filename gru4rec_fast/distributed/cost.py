@@ -46,7 +46,7 @@ def block_bytes(trainer: SharedTrainer, block: SharedBlock) -> int:
     own_share = sum(
         (end - first) * (weights[n] // shapes[n][0]) for n, first, end in shards.shares[ranks.rank]
     )
-    size = shards.p["Wy.weight"].element_size()
+    size = shards.p["By.weight"].element_size()  # tables in bfloat16 are sent in float32
     total = 0
     for t in range(len(block)):
         others = [

@@ -51,6 +51,8 @@ class Owned:
 class SharedBlock:
     """T steps of all ranks: what a rank computes, and what it exchanges."""
 
+    first_step: int
+    """The number of its first step through all epochs."""
     live: NDArray[np.int32]
     """(T,) live lanes of all ranks together."""
     own_steps: int
@@ -68,9 +70,13 @@ class SharedBlock:
 
 
 def shared_blocks(
-    ranks: Ranks, blocks: Iterator[StepBlock], spec: NetworkSpec, block_steps: int
+    ranks: Ranks,
+    blocks: Iterator[StepBlock],
+    spec: NetworkSpec,
+    block_steps: int,
+    first_step: int,
 ) -> Iterator[SharedBlock]:
-    """The blocks of all ranks, until every one has run dry.
+    """The blocks of all ranks from a step on, until every one has run dry.
 
     Each block of a rank but its last must have `block_steps` steps.
     """
@@ -88,6 +94,7 @@ def shared_blocks(
         given = _to_owners(ranks, [items for items, _, _ in asked.values()],
                            [counts for _, _, counts in asked.values()])  # fmt: skip
         yield SharedBlock(
+            first_step=first_step,
             live=live[:steps].numpy().astype(np.int32),
             own_steps=own_steps,
             compact=None if block is None else compacted(block),
@@ -95,6 +102,7 @@ def shared_blocks(
             wanted={name: Wanted(_by_step(p, c.T)) for name, (_, p, c) in asked.items()},
             owned=dict(zip(asked, given, strict=True)),
         )
+        first_step += steps
 
 
 def compacted(block: StepBlock) -> StepBlock:

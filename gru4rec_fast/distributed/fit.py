@@ -44,6 +44,7 @@ HANDLED = frozenset(
         "adapt", "adapt_params", "learning_rate", "momentum", "lmbd",
         "hidden_act", "feed_forward", "feed_forward_act",
         "lr_schedule", "lr_final", "lr_warmup", "lr_decay", "grad_cap", "precision", "seed",
+        "table_dtype",
     }
 )  # fmt: skip
 """Fields of Config that several ranks compute with, beside `contract.WITHOUT_ENGINE`: an allow-list

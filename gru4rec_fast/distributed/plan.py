@@ -77,7 +77,9 @@ class SharedPlans:
             block_steps=self._block_steps,
             skip_steps=progress.steps,
         )
-        return SharedEpoch(plan, shared_blocks(ranks, plan, self._spec, self._block_steps))
+        first_step = progress.first_step + progress.steps
+        blocks = shared_blocks(ranks, plan, self._spec, self._block_steps, first_step)
+        return SharedEpoch(plan, blocks)
 
 
 class SharedEpoch:

@@ -69,19 +69,20 @@ class SharedTrainer:
         most_samples = -(-config.n_sample // ranks.size)
         rows = min(2 * self.most_lanes + most_samples, spec.n_items)
         self.grad_cap = config.grad_cap
-        # The cap is on the sum over the ranks, not on the gradients of one.
-        config = config.replace(seed=own.seed, grad_cap=0.0)
-        self._step = GradientStep(ENGINES[engine], config, rows, p["Wy.weight"].dtype)
+        dtype = p["By.weight"].dtype  # item tables may be bfloat16
+        # The cap is on the sum over the ranks, and owners round: neither is for one rank's step.
+        alone = config.replace(seed=own.seed, grad_cap=0.0, table_dtype="float32")
+        self._step = GradientStep(ENGINES[engine], alone, rows, dtype)
         self._tables = list(spec.tables)
         self._weights = {n: w for n, w in self._step.p.items() if n not in spec.tables}
         for name, weight in self._weights.items():
             weight.copy_(p[name])
-        self.shards = Shards(ranks, spec, {**p, **self._weights}, optimiser, engine)
+        self.shards = Shards(ranks, spec, {**p, **self._weights}, optimiser, engine, config.seed)
         self._support = support if config.logq > 0 else None
-        self._mailbox = mailbox(ranks, p["Wy.weight"].dtype, self._longest_message(rows))
+        self._mailbox = mailbox(ranks, dtype, self._longest_message(rows))
         # Of the gradients of all rows that this rank owns and a step touches.
         self._totals = {
-            n: p[n].new_empty(min(ranks.size * rows, len(self.shards.p[n])), p[n].shape[1])
+            n: torch.empty(min(ranks.size * rows, len(p[n])), p[n].shape[1], dtype=dtype)
             for n in self._tables
         }
 
@@ -112,6 +113,7 @@ class SharedTrainer:
         """
         losses = self._step.p["Wy.weight"].new_zeros(len(block))
         for t in range(len(block)):
+            self.shards.step = block.first_step + t
             if learning_rates is not None:
                 self.shards.set_learning_rate(float(learning_rates[t]))
             self._fetch(block, t)
@@ -140,7 +142,7 @@ class SharedTrainer:
         received = self._mailbox.exchange(
             self._others(
                 lambda r: [
-                    *((shards.p[n], owned[n].asked[t][r]) for n in self._tables),
+                    *(shards.piece(n, owned[n].asked[t][r]) for n in self._tables),
                     *((shards.p[n][first:end], None) for n, first, end in shards.shares[own]),
                 ]
             ),
@@ -153,7 +155,7 @@ class SharedTrainer:
         )
         for r, parts in enumerate(received):
             if r == own:
-                tables = [shards.p[n].index_select(0, owned[n].asked[t][r]) for n in self._tables]
+                tables = [shards.rows(n, owned[n].asked[t][r]) for n in self._tables]
             else:
                 tables = parts[: len(self._tables)]
                 self._take_weights(r, parts[len(self._tables) :])

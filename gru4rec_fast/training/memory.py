@@ -59,10 +59,10 @@ def needed_memory(
     state = sum(elements if kind == "element" else rows for kind in kinds)
     columns = config.batch_size + config.n_sample
     parameters = FLOAT * elements - HALF * half
-    whole = parameters if gathered and ranks > 1 else 0
+    whole = int(gathered and ranks > 1)
     return {
-        "parameters": parameters * (1 + copies) // ranks + whole,
-        "optimiser state": FLOAT * state // ranks,
+        "parameters": parameters * (1 + copies) // ranks + whole * parameters,
+        "optimiser state": FLOAT * state // ranks + whole * FLOAT * state,
         "items": SAMPLER * n_items,
         "planned blocks": PLANNED * BLOCKS_AHEAD * block_steps * columns,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,8 +51,14 @@ CASES: dict[str, dict[str, Any]] = {
         "train_random_order": True, "lr_schedule": "linear", "n_sample": 0,
     },
     "capped": {"adapt": "sgd", "momentum": 0.2, "grad_cap": GRAD_CAP},
+    "half": {
+        "constrained_embedding": False, "embedding": 7, "table_dtype": "bfloat16",
+        "learning_rate": 0.01,
+    },
 }  # fmt: skip
 """Options of each model, so that each kind of table, optimiser state and weight occurs."""
+FLOAT = [name for name in CASES if name != "half"]
+"""Models of numbers of one type, which can be float64."""
 
 
 def config_of_case(name: str) -> Config:
@@ -102,7 +109,7 @@ def start(config: Config, sessions: Sessions, dtype: torch.dtype) -> Network:
     rng = np.random.default_rng(5)
     for parameter in (p for p in network.parameters() if 1 in (p.dim(), p.shape[-1])):
         parameter.copy_(torch.from_numpy(rng.normal(0, 0.1, parameter.shape)))
-    return network.to(dtype=dtype)
+    return network if config.table_dtype == "bfloat16" else network.to(dtype=dtype)
 
 
 class Shared:
@@ -133,6 +140,8 @@ class Shared:
         self.sent: list[tuple[int, int]] = []
         """Bytes that this rank sent in each block, and those that `step_bytes` says."""
         losses, progress = [], Progress()
+        self.first: dict[str, Tensor] = {}
+        """Parameters after the first block, whole on rank 0."""
         for epoch in range(1, EPOCHS + 1):
             self.trainer.start_epoch()
             progress.epoch, events = epoch, 0
@@ -143,10 +152,15 @@ class Shared:
                     losses.append(self.trainer.train_block(block, rates))
                     expected = block_bytes(self.trainer, block)
                     self.sent.append((ranks.bytes_sent - before, expected))
+                    self.first = self.first or self._parameters()
                     events += int(block.live.sum())
                     progress.first_step += len(block)
                     self.dry |= block.own_steps < len(block)
         self.losses = torch.cat(losses)
+
+    def _parameters(self) -> dict[str, Tensor]:
+        WholeModel(self.trainer, self._network).gather_parameters()
+        return {n: value.clone() for n, value in self._network.parameter_dict().items()}
 
     def results(self) -> dict[str, Tensor]:
         """Parameters, optimiser state and losses, whole on rank 0."""
@@ -175,10 +189,13 @@ def rates_of(schedule: Schedule, epoch: int, events: int, live: Any) -> Any:
     return None if schedule.is_constant else schedule.rates(epoch, events, live)
 
 
-def simulate(name: str, size: int, dtype: torch.dtype) -> dict[str, Tensor]:
+def simulate(
+    name: str, size: int, dtype: torch.dtype, steps_at_most: int | None = None
+) -> dict[str, Tensor]:
     """The same as `train_shared` for any number of ranks, in this process by the reference.
 
-    Every rank's gradients are computed from the whole tables, added up, and applied at once.
+    Every rank's gradients are computed from the whole tables, added up, and applied at once. With
+    `steps_at_most` the parameters after so many steps are all that it returns.
     """
     config, sessions = config_of_case(name), few_sessions()
     network = start(config, sessions, dtype)
@@ -231,8 +248,18 @@ def simulate(name: str, size: int, dtype: torch.dtype) -> dict[str, Tensor]:
                 if g.rows is None:
                     optimiser.update(p[parameter], tables, g.values)
                 else:
-                    reference.update_rows(optimiser, p[parameter], tables, g.rows, g.values)
+                    rounded = None
+                    if p[parameter].dtype == torch.bfloat16:
+                        rounded = partial(
+                            reference.rounded_rows, seed=config.seed, step=first_step + t,
+                            table=int(parameter != "Wy.weight"),
+                        )  # fmt: skip
+                    reference.update_rows(
+                        optimiser, p[parameter], tables, g.rows, g.values, rounded
+                    )
             losses.append(loss)
+            if first_step + t + 1 == steps_at_most:
+                return p
         first_step += n_steps
     of_state = {f"{k} of {n}": t for k, tables in state.items() for n, t in tables.items()}
     return p | of_state | {"losses": torch.stack(losses)}

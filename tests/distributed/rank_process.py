@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 
 from gru4rec_fast import GRU4Rec
+from gru4rec_fast.distributed import fit as shared_fit
 from gru4rec_fast.distributed import mailbox
 from gru4rec_fast.distributed.ranks import Ranks
 from gru4rec_fast.distributed.scorer import ShardedScorer
@@ -26,6 +27,7 @@ from gru4rec_fast.errors import ParameterError
 from tests.distributed.cases import (
     CASES,
     FIT,
+    FLOAT,
     WORSE,
     Shared,
     few_events,
@@ -96,7 +98,7 @@ def memory(ranks: Ranks) -> list[dict[str, int] | None]:
 
 def truth(ranks: Ranks) -> dict[str, Any]:
     """Every case by the reference in float64."""
-    return {name: Shared(ranks, name, "reference", torch.float64).results() for name in CASES}
+    return {name: Shared(ranks, name, "reference", torch.float64).results() for name in FLOAT}
 
 
 def engine(ranks: Ranks) -> dict[str, Any]:
@@ -104,7 +106,9 @@ def engine(ranks: Ranks) -> dict[str, Any]:
     found = {}
     for name in CASES:
         run = Shared(ranks, name, "cpu", torch.float32)
-        found[name] = {"results": run.results(), "dry": run.dry, "sent": run.sent}
+        found[name] = {
+            "results": run.results(), "dry": run.dry, "sent": run.sent, "first": run.first
+        }  # fmt: skip
     return found
 
 
@@ -220,16 +224,18 @@ def refused(_: Ranks) -> list[str]:
     """What `fit` refuses."""
     messages = []
     cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
-        ({"table_dtype": "bfloat16"}, {}),
+        ({"precision": "medium"}, {}),
         ({"batch_size": 1}, {}),
         ({"n_sample": 1}, {}),
         ({}, {"negatives": [[1] * 13]}),
         ({"engine": "triton"}, {}),
     ]
-    for options, arguments in cases:
-        with pytest.raises(ParameterError) as raised:
-            GRU4Rec(**{**FIT, **options}).fit(few_events(), progress=False, **arguments)
-        messages.append(str(raised.value))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared_fit, "HANDLED", shared_fit.HANDLED - {"precision"})
+        for options, arguments in cases:
+            with pytest.raises(ParameterError) as raised:
+                GRU4Rec(**{**FIT, **options}).fit(few_events(), progress=False, **arguments)
+            messages.append(str(raised.value))
     return messages
 
 
