@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,15 +24,18 @@ from gru4rec_fast.distributed.rows import BlockRows
 from gru4rec_fast.distributed.trainer import SharedTrainer
 from gru4rec_fast.engines.choice import ENGINES
 from gru4rec_fast.evaluation.evaluate import evaluate
+from gru4rec_fast.model.initial import EveryNth, draw_parameters
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.plan.epoch import plan_epoch
 from gru4rec_fast.plan.negatives import negative_sampler
 from gru4rec_fast.reference import OPTIMISERS
+from gru4rec_fast.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gru4rec_fast.engines.contract import Trainer
+    from gru4rec_fast.reference import Parameters
 
 
 def main() -> None:
@@ -62,8 +66,9 @@ def step(
         trainer = ENGINES["cpu"].trainer(network.spec, p, optimiser, config, support)
     else:
         trainer = SharedTrainer(
-            ranks, "cpu", network.spec, p, optimiser, config, support, by_memory=not sockets
-        )
+            ranks, "cpu", network.spec, drawn(network.spec, config, ranks), optimiser, config,
+            support, by_memory=not sockets,
+        )  # fmt: skip
     trainer.start_epoch()
     seconds, sent = [], []
     with plan_epoch(
@@ -82,6 +87,13 @@ def step(
     model = step_cost(size, config.batch_size, config.n_sample, config.layers[-1], weights, unique)
     return {"seconds": statistics.median(seconds[1:]), "sent": statistics.median(sent[1:]),
             "modelled": model.sent}  # fmt: skip
+
+
+def drawn(spec: NetworkSpec, config: Config, ranks: Ranks) -> Callable[[Parameters], None]:
+    """What writes a rank's initial parameters."""
+    return partial(
+        draw_parameters, spec, config, kept=EveryNth(spec.n_items, ranks.rank, ranks.size)
+    )
 
 
 @dataclass
@@ -108,11 +120,10 @@ def rows(size: int, n_items: int, units: int, rows: int, rounds: int, memory: bo
         layers=(1,), feed_forward=(units,), constrained_embedding=False, embedding=1,
         n_sample=rows, batch_size=size,
     )  # fmt: skip
-    network = Network(config, n_items)
-    network.initialise()
+    spec = NetworkSpec.of(config, n_items)
     optimiser = OPTIMISERS[config.adapt](config)
     trainer = SharedTrainer(
-        ranks, "cpu", network.spec, network.parameter_dict(), optimiser, config,
+        ranks, "cpu", spec, drawn(spec, config, ranks), optimiser, config,
         torch.ones(n_items, dtype=torch.int64), by_memory=memory,
     )  # fmt: skip
     random, seconds = np.random.default_rng(1), []
@@ -122,7 +133,7 @@ def rows(size: int, n_items: int, units: int, rows: int, rounds: int, memory: bo
         block: Any = OneStep(items, counts, counts)
         ranks.wait()
         start = time.perf_counter()
-        needed = BlockRows(block, network.spec, size)
+        needed = BlockRows(block, spec, size)
         trainer.exchange.fetch(needed, 0)
         trainer.update(needed, 0)
         seconds.append(time.perf_counter() - start)

@@ -466,11 +466,18 @@ def update_rows(
     """
 
 def round_rows(
-    theta: UInt16, items: Int64, values: Float32, seed: int, step: int, table: int
+    theta: UInt16,
+    items: Int64,
+    values: Float32,
+    seed: int,
+    step: int,
+    table: int,
+    at: Int64 | None = None,
 ) -> None:
-    """Write rows `items` (n,) of theta (V, H), bfloat16, from values (n, H) as a step; for tests.
+    """Write rows `items` (n,) of theta (V, H), bfloat16, from values (n, H) as a step does.
 
-    The specification is `reference.rounded_rows`.
+    They are rows `at` (n,) of theta where it is a part of the table. The specification is
+    `reference.rounded_rows`.
     """
 
 def rank_counts(

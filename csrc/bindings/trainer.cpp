@@ -266,10 +266,10 @@ void update_rows(const std::string& optimiser, const py::dict& options, const py
   });
 }
 
-// The rows `items` of a table in bfloat16, as uint16, from `values`, rounded as in a step; for
-// tests.
+// The rows of the items of a table in bfloat16, as uint16, from `values`, rounded as in a step. The
+// rows have the items' numbers, or `at`, where theta is a part of the table.
 void round_rows(const py::array& theta, const py::array& items, const py::array& values,
-                const py::object& seed, const py::object& step, int table) {
+                const py::object& seed, const py::object& step, int table, const py::object& at) {
   const auto given = array_of<std::int64_t>("items", items, 1);
   const auto numbers = array_of<float>("values", values, 2);
   const MatrixSize size = {theta.shape(0), numbers.shape(1)};
@@ -279,10 +279,18 @@ void round_rows(const py::array& theta, const py::array& items, const py::array&
                                 std::to_string(table) + "; expected uint16 of table 0 or 1");
   }
   expect(numbers.shape(0) == given.size(), "values", numbers, given.size(), p.columns);
-  const std::vector<std::int32_t> rows = rows_of(given, p.rows);
+  const bool whole = at.is_none();
+  const auto places = whole ? given : array_of<std::int64_t>("at", py::cast<py::array>(at), 1);
+  if (places.size() != given.size()) {
+    throw std::invalid_argument("at is " + describe(places) + "; expected shape (" +
+                                std::to_string(given.size()) + ",)");
+  }
+  const std::vector<std::int32_t> rows = rows_of(places, p.rows);
+  const std::vector<std::int32_t> numbers_of = whole ? rows : rows_of(given, INT32_MAX);
   const std::uint64_t key = unsigned_of("seed", seed), number = unsigned_of("step", step);
   unlocked([&] {
-    kernels().round_rows(p, rows.data(), given.size(), numbers.data(), key, number, table);
+    kernels().round_rows(p, rows.data(), numbers_of.data(), given.size(), numbers.data(), key,
+                         number, table);
   });
 }
 
@@ -305,7 +313,7 @@ void bind_trainer(py::module_& m) {
   m.def("update_rows", &update_rows, py::arg("optimiser"), py::arg("options"), py::arg("theta"),
         py::arg("state"), py::arg("rows"), py::arg("g"), py::arg("places") = py::none());
   m.def("round_rows", &round_rows, py::arg("theta"), py::arg("items"), py::arg("values"),
-        py::arg("seed"), py::arg("step"), py::arg("table"));
+        py::arg("seed"), py::arg("step"), py::arg("table"), py::arg("at") = py::none());
 }
 
 }  // namespace gru4rec_fast

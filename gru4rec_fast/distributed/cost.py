@@ -39,7 +39,8 @@ def exchange_bytes(
 def block_bytes(trainer: SharedTrainer, block: StepBlock, moves: int = 0) -> int:
     """Bytes that this rank sends in a block by messages, from `exchange_bytes`.
 
-    Behind the last step follow the shares of the weights, and the losses. `moves` says in how many
+    With a cap on the gradients, a step has a float64 sum of squares for each other rank. Behind the
+    last step follow the shares of the weights, and the losses. `moves` says in how many
     steps the lanes' states move, as some lanes have died.
     """
     shards, ranks = trainer.shards, trainer.ranks
@@ -49,7 +50,7 @@ def block_bytes(trainer: SharedTrainer, block: StepBlock, moves: int = 0) -> int
         (end - first) * (weights[n] // shapes[n][0]) for n, first, end in shards.shares[ranks.rank]
     )
     rows = BlockRows(block, spec, ranks.size)
-    size = shards.p["Wy.weight"].element_size()
+    size = shards.p["By.weight"].element_size()  # tables in bfloat16 are sent in float32
     total = 0
     for t in range(len(block)):
         tables = [
@@ -57,6 +58,7 @@ def block_bytes(trainer: SharedTrainer, block: StepBlock, moves: int = 0) -> int
             for n, (_, columns) in spec.tables.items()
         ]
         total += exchange_bytes(tables, sum(weights.values()), own_share, ranks.size, size)
+        total += 8 * (ranks.size - 1) * (trainer.grad_cap > 0)
     states = most_lanes(block.inputs.shape[1], ranks.size) * sum(
         layer.state_width for layer in spec.layers
     )

@@ -82,8 +82,8 @@ class MemoryExchange:
         own: int,
     ) -> None:
         self._memory, self._own = memory, own
-        self._tables = {name: table.numpy() for name, table in tables.items()}
-        self._shards = [{n: each.shards[n].numpy() for n in tables} for each in held]
+        self._tables = tables
+        self._shards = [each.shards for each in held]
         self._gradients = [{n: each.gradients[n].numpy() for n in tables} for each in held]
         self._of_shares = [
             Parts([_share(each.gradients, share).numpy() for each in held]) for share in shares
@@ -95,7 +95,11 @@ class MemoryExchange:
         for owner, shards in enumerate(self._shards):
             for name, table in self._tables.items():
                 places, of_owner = rows.of(name, t, owner)
-                _core.copy_rows(table, places, shards[name], of_owner)
+                shard = shards[name]
+                if shard.dtype == table.dtype:
+                    _core.copy_rows(table.numpy(), places, shard.numpy(), of_owner)
+                else:
+                    table[torch.from_numpy(places)] = _rows(shard, of_owner).to(table.dtype)
 
     def fetch_weights(self) -> None:
         """`Exchange.fetch_weights`."""
@@ -134,8 +138,7 @@ class MessageExchange:
         """`Exchange.fetch`."""
         own = self._ranks.rank
         pieces = [
-            (self._held.shards[name], torch.from_numpy(rows.of(name, t, own).rows))
-            for name in self._tables
+            _rows(self._held.shards[name], rows.of(name, t, own).rows) for name in self._tables
         ]
         counts = {name: rows.counts(name, t) for name in self._tables}
         for rank, parts in enumerate(self._from_owners(pieces, counts)):
@@ -147,7 +150,7 @@ class MessageExchange:
         self._from_owners([], {})
 
     def _from_owners(
-        self, pieces: Sequence[tuple[Tensor, Tensor]], counts: dict[str, Sequence[int]]
+        self, pieces: Sequence[Tensor], counts: dict[str, Sequence[int]]
     ) -> list[list[Tensor]]:
         """Send rows of this rank's shards to all, update the weights, and return all ranks' rows.
 
@@ -164,8 +167,8 @@ class MessageExchange:
         self._sent = _room(self._sent, n * size)
         message = self._sent[:n]
         at = 0
-        for table, rows in pieces:
-            at = _write(message, at, table, rows)
+        for piece in pieces:
+            at = _write(message, at, piece)
         for share in self._shares[own]:
             at = _write(message, at, _share(weights, share))
         others = [r for r in range(size) if r != own]
@@ -221,6 +224,10 @@ class MessageExchange:
         received = self._received[: sum(receive)]
         self._ranks.all_to_all(received, self._sent[: sum(send)], receive, send)
         return list(torch.split(received, list(receive)))
+
+
+def _rows(shard: Tensor, rows: NDArray[np.int64]) -> Tensor:
+    return shard.index_select(0, torch.from_numpy(rows))
 
 
 def _share(tensors: Parameters, share: Share) -> Tensor:

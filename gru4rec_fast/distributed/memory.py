@@ -74,7 +74,7 @@ class SharedMemory:
         if n == 0:
             return torch.empty(shape, dtype=dtype)
         part = torch.frombuffer(self._parts[rank], dtype=dtype, count=n, offset=first)
-        _core.advise_huge_pages(part.numpy())
+        _core.advise_huge_pages(part.view(torch.uint8).numpy())
         return part.view(*shape)
 
     def wait(self) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gru4rec_fast.distributed.exchange import Exchange, MemoryExchange, MessageExchange
+from gru4rec_fast.distributed.exchange import Exchange, MemoryExchange, MessageExchange, Parts
+from gru4rec_fast.distributed.gradient_cap import cap_over_ranks
 from gru4rec_fast.distributed.held import held_by
 from gru4rec_fast.distributed.lanes import first_lane, most_lanes, part_of_step
 from gru4rec_fast.distributed.rows import BlockRows
@@ -23,6 +24,8 @@ from gru4rec_fast.engines.gradients import GradientStep
 from gru4rec_fast.spec import NetworkSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
@@ -41,12 +44,13 @@ class SharedTrainer:
         ranks: of the training.
         engine: what computes, 'cpu' or 'reference'.
         spec: the network.
-        p: its parameters, the same on all ranks; they are copied, of tables a rank's rows alone.
+        fill: writes the parameters before training into tensors: of tables this rank's rows.
         optimiser: what updates them.
         config: its options.
         support: (V,) events of each item.
         by_memory: whether ranks of one machine exchange rows by memory; False is for tests and
             measurements.
+        dtype: of a step; the tables may be in bfloat16.
     """
 
     planning_threads = 1
@@ -56,20 +60,25 @@ class SharedTrainer:
         ranks: Ranks,
         engine: str,
         spec: NetworkSpec,
-        p: Parameters,
+        fill: Callable[[Parameters], None],
         optimiser: Optimiser,
         config: Config,
         support: Tensor,
         by_memory: bool = True,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.ranks = ranks
         rows = min(2 * config.batch_size + config.n_sample, spec.n_items)
-        dtype = p["Wy.weight"].dtype
         of_step = NetworkSpec.of(config, rows)
-        held, memory = held_by(ranks, spec, of_step, dtype, by_memory)
+        half = {"Wy.weight", spec.input_table} if config.table_dtype == "bfloat16" else set()
+        held, memory = held_by(ranks, spec, of_step, dtype, by_memory, half)
         own = held[ranks.rank if memory is not None else 0]
-        self._step = GradientStep(ENGINES[engine], config, of_step, own.weights, own.gradients)
-        self.shards = Shards(ranks, spec, own, p, optimiser, engine)
+        fill({**own.shards, **own.weights})
+        self.grad_cap = config.grad_cap
+        # The cap is on the sum over the ranks, and owners round: neither is for one rank's step.
+        alone = config.replace(grad_cap=0.0, table_dtype="float32")
+        self._step = GradientStep(ENGINES[engine], alone, of_step, own.weights, own.gradients)
+        self.shards = Shards(ranks, spec, own, optimiser, engine, config.seed)
         shares = self.shards.shares
         self.by_memory = memory is not None
         """Whether they do."""
@@ -134,6 +143,7 @@ class SharedTrainer:
         rows = BlockRows(block, self.shards.spec, self.ranks.size)
         losses = self._step.tables["Wy.weight"].new_zeros(len(block))
         for t in range(len(block)):
+            self.shards.step = block.first_step + t
             if learning_rates is not None:
                 self.shards.set_learning_rate(float(learning_rates[t]))
             self.exchange.fetch(rows, t)
@@ -176,7 +186,12 @@ class SharedTrainer:
     def update(self, rows: BlockRows, t: int) -> None:
         """Update the rows and weights that this rank owns by the gradients of all ranks."""
         shards, own = self.shards, self.ranks.rank
-        gradients = iter(self.exchange.gradients(rows, t))
+        parts = self.exchange.gradients(rows, t)
+        if self.grad_cap > 0:
+            totals = [each.total() for each in parts]
+            cap_over_ranks(self.ranks, totals, self.grad_cap)
+            parts = [Parts([total.numpy()]) for total in totals]
+        gradients = iter(parts)
         for name in self._step.tables:
             shards.update_rows(name, rows.of(name, t, own).rows, next(gradients))
         for share in shards.shares[own]:

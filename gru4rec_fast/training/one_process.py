@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gru4rec_fast.model.network import Network
 from gru4rec_fast.training.setup import trainer_of
 
 if TYPE_CHECKING:
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from gru4rec_fast.config import Config
     from gru4rec_fast.data.data_iterator import DataIterator
     from gru4rec_fast.engines.contract import Trainer
-    from gru4rec_fast.model.network import Network
     from gru4rec_fast.reference import Parameters
     from gru4rec_fast.training.checkpoint_folder import CheckpointFolder
     from gru4rec_fast.training.early_stopping import EarlyStopping
@@ -33,12 +34,19 @@ class OneProcess:
         scorer: makes what the model is validated with between epochs.
     """
 
+    n_ranks = 1
     is_first = True
     """Whether this process writes files, calls back, and has the model after the training."""
 
     def __init__(self, engine: str, device: torch.device, scorer: Callable[[], Any]) -> None:
         self._asked, self._device = engine, device
         self.scorer = scorer
+
+    def network(self, config: Config, n_items: int, compatibility_mode: bool) -> Network:
+        """A new network with its initial weights."""
+        network = Network(config, n_items)
+        network.initialise(compatibility_mode)
+        return network.to(self._device).eval()
 
     def trainer(self, network: Network, support: NDArray[Any]) -> tuple[Trainer, str]:
         """`setup.trainer_of`."""
@@ -64,12 +72,12 @@ class OneProcess:
     ) -> TrainingSaver:
         """What saves the training in the folder."""
         from gru4rec_fast.training.resume import TrainingSaver
+        from gru4rec_fast.training.saved import InProcess
 
         if folder is None:
             raise RuntimeError("a training is saved in a folder")
-        return TrainingSaver(
-            folder, interval, self._network, self._trainer, items, stopping, identity
-        )
+        training = InProcess(self._network, self._trainer, stopping)
+        return TrainingSaver(folder, interval, training, items, stopping, identity)
 
     def finish(self) -> Trainer:
         """The trainer, which has the state of the optimiser."""

@@ -11,7 +11,6 @@ import shutil
 import sys
 import traceback
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,10 +18,22 @@ import torch
 import torch.distributed as dist
 
 from gru4rec_fast import GRU4Rec
+from gru4rec_fast.distributed import fit as shared_fit
 from gru4rec_fast.distributed.ranks import Ranks
 from gru4rec_fast.distributed.scorer import ShardedScorer
 from gru4rec_fast.errors import ParameterError
-from tests.distributed.cases import CASES, FIT, NEGATIVES, Shared, few_events, same_rows
+from tests.distributed.cases import (
+    CASES,
+    FIT,
+    FLOAT,
+    NEGATIVES,
+    WORSE,
+    Shared,
+    few_events,
+    other_events,
+    same_rows,
+)
+from tests.distributed.peak_memory import peaks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +41,19 @@ if TYPE_CHECKING:
     from gru4rec_fast.training.report import BlockReport
 
 SIZES = (1, 2, 4)
-STOPPED = SimpleNamespace(path=Path())
-"""The folder of a training by 2 ranks that stopped in the middle of its second epoch."""
+
+
+class Folder:
+    """Where trainings by 2 ranks are that stopped in the middle of their second epoch."""
+
+    path = Path()
+
+    def of(self, ranks: Ranks, training: str) -> Path:
+        """A copy for this number of ranks."""
+        return self.path / f"by-{ranks.size}" / training
+
+
+FOLDER = Folder()
 SHORT_BLOCKS: dict[str, Any] = {"sample_cache_max_size": 5 * 13, "progress": False}
 """Of `fit`: blocks of 5 steps."""
 
@@ -57,7 +79,7 @@ def run(rank: int, size: int, folder: Path) -> int:
         store = (folder / f"store-{size}").as_uri()
         dist.init_process_group("gloo", init_method=store, rank=rank, world_size=size)
         ranks = Ranks(rank, size)
-        STOPPED.path = folder / "stopped"
+        FOLDER.path = folder
         found = {job.__name__: job(ranks) for job in JOBS if size in JOBS[job]}
         if rank == 0:
             torch.save(found, folder / f"{size}.pt")
@@ -68,9 +90,14 @@ def run(rank: int, size: int, folder: Path) -> int:
     return 0
 
 
+def memory(ranks: Ranks) -> list[dict[str, int] | None]:
+    """The first job, since memory that another one has freed would hide what it takes."""
+    return ranks.all_gather_objects(peaks(ranks, FOLDER.path / "memory"))
+
+
 def truth(ranks: Ranks) -> dict[str, Any]:
     """Every case by the reference in float64."""
-    return {name: Shared(ranks, name, "reference", torch.float64).results() for name in CASES}
+    return {name: Shared(ranks, name, "reference", torch.float64).results() for name in FLOAT}
 
 
 def engine(ranks: Ranks) -> dict[str, Any]:
@@ -79,7 +106,8 @@ def engine(ranks: Ranks) -> dict[str, Any]:
     for name in CASES:
         shared = Shared(ranks, name, "cpu", torch.float32)
         assert shared.trainer.by_memory == hasattr(os, "memfd_create")
-        found[name] = {"results": shared.results(), "fewest": shared.run.fewest}
+        run = shared.run
+        found[name] = {"results": shared.results(), "fewest": run.fewest, "first": run.first}
     return found
 
 
@@ -111,6 +139,18 @@ def scorer(ranks: Ranks) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def not_finite(ranks: Ranks) -> list[str | None]:
+    """What all ranks say of a model before and after the last rank's rows got a NaN."""
+    run = Shared(ranks, "shared", "cpu", torch.float32)
+    whole = run.whole
+    whole.prepare_save()
+    before = whole.not_finite()
+    if ranks.rank == ranks.size - 1:
+        run.trainer.shards.p["Wy.weight"][1, 3] = torch.nan
+    whole.prepare_save()
+    return [before, *ranks.all_gather_objects(whole.not_finite())]
+
+
 def fit(ranks: Ranks) -> dict[str, Any]:
     """A `fit` with validation; callbacks come on rank 0 alone."""
     seen: list[int] = []
@@ -128,16 +168,20 @@ def fit(ranks: Ranks) -> dict[str, Any]:
         ranks.all_gather_objects((seen, str(raised.value)))
         return {}
     others = ranks.all_gather_objects((seen, ""))
-    return {
-        "p": gru.model.state_dict(), "history": gru.history.to_json(), "others": others,
-        "recommended": gru.recommend([3], k=4), "state": state_of(gru),
-    }  # fmt: skip
+    return {**left(gru), "others": others, "recommended": gru.recommend([3], k=4)}
 
 
 def state_of(gru: GRU4Rec) -> dict[str, torch.Tensor]:
     """What an update of the model would go on from."""
     assert gru._training_state is not None
     return gru._training_state.tensors()
+
+
+def best(_: Ranks) -> dict[str, Any]:
+    """A `fit` that brings back the weights of its first epoch, and is not interrupted."""
+    gru = GRU4Rec(**WORSE)
+    gru.fit(few_events(), validation=other_events(), progress=False)
+    return left(gru)
 
 
 def stopped(ranks: Ranks) -> int:
@@ -148,23 +192,43 @@ def stopped(ranks: Ranks) -> int:
         steps.append(report.step)
         return report.epoch == 2
 
-    GRU4Rec(**FIT).fit(
-        few_events(), checkpoint=STOPPED.path, checkpoint_every=10, on_block=stop, **SHORT_BLOCKS
+    folder = FOLDER.path / "stopped"
+    saved = {"checkpoint_every": 10, "on_block": stop, **SHORT_BLOCKS}
+    GRU4Rec(**FIT).fit(few_events(), checkpoint=folder / "fit", **saved)
+    GRU4Rec(**WORSE).fit(
+        few_events(), validation=other_events(), checkpoint=folder / "best", **saved
     )
     if ranks.is_first:
         for copy in ("by-1", "by-2", "by-4"):
-            shutil.copytree(STOPPED.path, STOPPED.path.with_name(copy))
+            shutil.copytree(folder, FOLDER.path / copy)
     ranks.wait()
     return steps[-1] if steps else 0
 
 
 def resumed(ranks: Ranks) -> dict[str, Any]:
     """The stopped training to its end, by this number of ranks."""
-    folder = STOPPED.path.with_name(f"by-{ranks.size}")
-    gru = GRU4Rec(**FIT).fit(few_events(), checkpoint=folder, resume=True, **SHORT_BLOCKS)
-    if not ranks.is_first:
+    gru = GRU4Rec(**FIT)
+    gru.fit(few_events(), checkpoint=FOLDER.of(ranks, "fit"), resume=True, **SHORT_BLOCKS)
+    return left(gru)
+
+
+def resumed_best(ranks: Ranks) -> dict[str, Any]:
+    """The same of the training that brings the best weights back."""
+    gru = GRU4Rec(**WORSE)
+    gru.fit(
+        few_events(), validation=other_events(), checkpoint=FOLDER.of(ranks, "best"), resume=True,
+        **SHORT_BLOCKS,
+    )  # fmt: skip
+    return left(gru)
+
+
+def left(gru: GRU4Rec) -> dict[str, Any]:
+    """What a training has left on rank 0."""
+    if dist.get_rank() != 0:
         return {}
-    return {"p": gru.model.state_dict(), "state": state_of(gru)}
+    return {
+        "p": gru.model.state_dict(), "history": gru.history.to_json(), "state": state_of(gru)
+    }  # fmt: skip
 
 
 def given_negatives(_: Ranks) -> list[dict[str, Any]]:
@@ -176,17 +240,22 @@ def given_negatives(_: Ranks) -> list[dict[str, Any]]:
 def refused(_: Ranks) -> list[str]:
     """What `fit` refuses."""
     messages = []
-    cases: list[dict[str, Any]] = [{"grad_cap": 1.0}, {"batch_size": 1}, {"engine": "triton"}]
-    for options in cases:
-        with pytest.raises(ParameterError) as raised:
-            GRU4Rec(**{**FIT, **options}).fit(few_events(), progress=False)
-        messages.append(str(raised.value))
+    cases: list[dict[str, Any]] = [
+        {"precision": "medium"}, {"batch_size": 1}, {"engine": "triton"}
+    ]  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared_fit, "HANDLED", shared_fit.HANDLED - {"precision"})
+        for options in cases:
+            with pytest.raises(ParameterError) as raised:
+                GRU4Rec(**{**FIT, **options}).fit(few_events(), progress=False)
+            messages.append(str(raised.value))
     return messages
 
 
 JOBS: dict[Callable[[Ranks], Any], tuple[int, ...]] = {
-    truth: (2, 4), engine: SIZES, by_messages: (2, 4), scorer: (2, 4), fit: (2,), refused: (2,),
-    stopped: (2,), resumed: (2, 4), given_negatives: (2,),
+    memory: (4,), truth: (2, 4), engine: SIZES, by_messages: (2, 4), scorer: (2, 4),
+    not_finite: (2,), fit: (2,), refused: (2,), best: (2,), stopped: (2,), resumed: (2, 4),
+    resumed_best: (2, 4), given_negatives: (2,),
 }  # fmt: skip
 """Which number of ranks does which job."""
 

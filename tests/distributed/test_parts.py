@@ -35,7 +35,7 @@ OTHER_LOSSES: dict[str, dict[str, Any]] = {
 
 def config_of(name: str) -> Config:
     if name in CASES:
-        return config_of_case(name)
+        return config_of_case(name).replace(grad_cap=0.0, table_dtype="float32")
     return (
         config_of_case("shared")
         .replace(dropout_p_hidden=0.0, dropout_p_embed=0.0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gru4rec_fast.errors import CheckpointError
-from gru4rec_fast.model import checkpoint
+from gru4rec_fast.model import checkpoint, tensor_file
 from tests.model.files import CONFIG, ITEMS, listing, state_dict
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def test_an_interrupted_save_leaves_the_old_file(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint, "save_file", interrupt)
+    monkeypatch.setattr(tensor_file, "write", interrupt)
     with pytest.raises(KeyboardInterrupt):
         checkpoint.save(tmp_path / "m", state_dict(), CONFIG, ITEMS)
     assert listing(tmp_path) == []
@@ -109,7 +109,7 @@ CRASH = """
 import os, pathlib, random, signal, sys, time
 import pandas as pd, torch
 from gru4rec_fast.config import Config
-from gru4rec_fast.model import checkpoint
+from gru4rec_fast.model import checkpoint, tensor_file
 
 torch.set_num_threads(1)
 path = pathlib.Path(sys.argv[1])
@@ -155,7 +155,7 @@ import pathlib, resource, signal, sys
 import pandas as pd, torch
 from gru4rec_fast.config import Config
 from gru4rec_fast.errors import CheckpointError
-from gru4rec_fast.model import checkpoint
+from gru4rec_fast.model import checkpoint, tensor_file
 
 path = pathlib.Path(sys.argv[1])
 items = pd.Series(range(3), index=["a", "b", "c"])

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from gru4rec_fast import GRU4Rec
-from gru4rec_fast.model import checkpoint
+from gru4rec_fast.model import checkpoint, tensor_file
 from tests.logs import random_log
 
 PARAMS: dict[str, Any] = {
@@ -109,8 +109,7 @@ def differing(model: Path, expected: GRU4Rec) -> list[str]:
 def _die_in_third_save(place: str) -> None:
     """Send SIGKILL to this process: 'half-written', 'not-renamed' or 'old-not-deleted'."""
     saves = 0
-    save_file: Any = vars(checkpoint)["save_file"]
-    replace, unlink = Path.replace, Path.unlink
+    write, replace, unlink = tensor_file.write, Path.replace, Path.unlink
 
     def third(here: str) -> bool:
         return place == here and saves == 3
@@ -118,10 +117,10 @@ def _die_in_third_save(place: str) -> None:
     def die() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def dying_save(content: Any, path: Path, metadata: Any) -> None:
+    def dying_save(path: Path, content: Any, metadata: Any) -> None:
         nonlocal saves
         saves += 1
-        save_file(content, path, metadata=metadata)
+        write(path, content, metadata)
         if third("half-written"):
             os.truncate(path, path.stat().st_size // 2)
             die()
@@ -137,7 +136,7 @@ def _die_in_third_save(place: str) -> None:
         unlink(path, missing_ok)
 
     for owner, name, function in (
-        (checkpoint, "save_file", dying_save),
+        (tensor_file, "write", dying_save),
         (Path, "replace", dying_replace),
         (Path, "unlink", dying_unlink),
     ):
