@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 
 from gru4rec_fast import GRU4Rec
+from gru4rec_fast.distributed import memory
 from gru4rec_fast.distributed.ranks import Ranks
 from gru4rec_fast.distributed.scorer import ShardedScorer
 from gru4rec_fast.errors import ParameterError
@@ -92,6 +93,17 @@ def by_messages(ranks: Ranks) -> dict[str, Any]:
         sent = shared.run.sent  # `results` sends too
         found[name] = {"results": shared.results(), "sent": sent}
     return found
+
+
+def unseen_memory(ranks: Ranks) -> bool:
+    """Whether no rank uses the memory of which the last one cannot see the others' parts."""
+    opened = memory._opened
+    if ranks.rank == ranks.size - 1:
+        memory._opened = lambda *_: None
+    try:
+        return memory.SharedMemory.open(ranks, [64] * ranks.size) is None
+    finally:
+        memory._opened = opened
 
 
 def scorer(ranks: Ranks) -> dict[str, Any]:
@@ -185,8 +197,8 @@ def refused(_: Ranks) -> list[str]:
 
 
 JOBS: dict[Callable[[Ranks], Any], tuple[int, ...]] = {
-    truth: (2, 4), engine: SIZES, by_messages: (2, 4), scorer: (2, 4), fit: (2,), refused: (2,),
-    stopped: (2,), resumed: (2, 4), given_negatives: (2,),
+    truth: (2, 4), engine: SIZES, by_messages: (2, 4), unseen_memory: (2,), scorer: (2, 4),
+    fit: (2,), refused: (2,), stopped: (2,), resumed: (2, 4), given_negatives: (2,),
 }  # fmt: skip
 """Which number of ranks does which job."""
 

@@ -94,6 +94,12 @@ def test_messages_and_a_second_run_give_the_same_bits(
     assert [n for n, t in memory.items() if not torch.equal(t, messages[n])] == []
 
 
+def test_all_ranks_send_messages_when_one_cannot_see_the_memory(
+    found: dict[int, dict[str, Any]],
+) -> None:
+    assert found[2]["unseen_memory"]
+
+
 def test_some_steps_have_fewer_lanes_than_ranks(found: dict[int, dict[str, Any]]) -> None:
     """So that what a rank without a lane does is part of the tests above."""
     assert min(found[4]["engine"][name]["fewest"] for name in CASES) < 2
