@@ -71,8 +71,8 @@ FIT: dict[str, Any] = {
 }  # fmt: skip
 """The model of the tests of `fit`."""
 WORSE: dict[str, Any] = {**FIT, "learning_rate": 0.05, "table_dtype": "bfloat16"}
-"""A model whose second epoch is worse than the first by `other_events` (recall 0.35 after 0.44). Its
-tables are in bfloat16, so that they are validated, saved and gathered too."""
+"""A model whose second epoch is worse than the first by `other_events`: recall 0.35 after 0.44.
+Its tables are in bfloat16, so that they are validated, saved and gathered too."""
 NEGATIVES = (np.arange(7 * 13).reshape(7, 13) * 11) % V
 """Given ones for it."""
 

@@ -19,6 +19,7 @@ import torch.distributed as dist
 
 from gru4rec_fast import GRU4Rec
 from gru4rec_fast.distributed import fit as shared_fit
+from gru4rec_fast.distributed import memory
 from gru4rec_fast.distributed.ranks import Ranks
 from gru4rec_fast.distributed.scorer import ShardedScorer
 from gru4rec_fast.errors import ParameterError
@@ -90,7 +91,7 @@ def run(rank: int, size: int, folder: Path) -> int:
     return 0
 
 
-def memory(ranks: Ranks) -> list[dict[str, int] | None]:
+def growth(ranks: Ranks) -> list[dict[str, int] | None]:
     """The first job, since memory that another one has freed would hide what it takes."""
     return ranks.all_gather_objects(peaks(ranks, FOLDER.path / "memory"))
 
@@ -120,6 +121,17 @@ def by_messages(ranks: Ranks) -> dict[str, Any]:
         sent = shared.run.sent  # `results` sends too
         found[name] = {"results": shared.results(), "sent": sent}
     return found
+
+
+def unseen_memory(ranks: Ranks) -> bool:
+    """Whether no rank uses the memory of which the last one cannot see the others' parts."""
+    opened = memory._opened
+    if ranks.rank == ranks.size - 1:
+        memory._opened = lambda *_: None
+    try:
+        return memory.SharedMemory.open(ranks, [64] * ranks.size) is None
+    finally:
+        memory._opened = opened
 
 
 def scorer(ranks: Ranks) -> dict[str, Any]:
@@ -253,9 +265,9 @@ def refused(_: Ranks) -> list[str]:
 
 
 JOBS: dict[Callable[[Ranks], Any], tuple[int, ...]] = {
-    memory: (4,), truth: (2, 4), engine: SIZES, by_messages: (2, 4), scorer: (2, 4),
-    not_finite: (2,), fit: (2,), refused: (2,), best: (2,), stopped: (2,), resumed: (2, 4),
-    resumed_best: (2, 4), given_negatives: (2,),
+    growth: (4,), truth: (2, 4), engine: SIZES, by_messages: (2, 4), unseen_memory: (2,),
+    scorer: (2, 4), not_finite: (2,), fit: (2,), refused: (2,), best: (2,), stopped: (2,),
+    resumed: (2, 4), resumed_best: (2, 4), given_negatives: (2,),
 }  # fmt: skip
 """Which number of ranks does which job."""
 

@@ -145,6 +145,12 @@ def test_messages_and_a_second_run_give_the_same_bits(
     assert [n for n, t in memory.items() if not torch.equal(t, messages[n])] == []
 
 
+def test_all_ranks_send_messages_when_one_cannot_see_the_memory(
+    found: dict[int, dict[str, Any]],
+) -> None:
+    assert found[2]["unseen_memory"]
+
+
 def test_some_steps_have_fewer_lanes_than_ranks(found: dict[int, dict[str, Any]]) -> None:
     """So that what a rank without a lane does is part of the tests above."""
     assert min(found[4]["engine"][name]["fewest"] for name in CASES) < 2
@@ -183,7 +189,7 @@ def test_ranks_and_best_items_are_exact(size: int, found: dict[int, dict[str, An
 
 def test_no_rank_has_a_whole_table_in_memory(found: dict[int, dict[str, Any]]) -> None:
     """4 ranks have a quarter of the table and of its state each, and rank 0 saves all of them."""
-    growth = found[4]["memory"]
+    growth = found[4]["growth"]
     if None in growth:
         pytest.skip("the system does not say how much memory a process had")
     assert all(TABLE / 2 < rank["start"] < 0.75 * TABLE for rank in growth)
