@@ -79,7 +79,7 @@ def kill_often(base: Path, engine: str, kills: int, seed: int = 0) -> tuple[list
             running = process(folder, engine)
             running.join(None if enough() else float(rng.uniform(0.01, longest)))
             if running.is_alive():
-                os.kill(running.pid, signal.SIGKILL)
+                running.kill()  # which may have ended just now
                 running.join()
                 killed += running.exitcode == -signal.SIGKILL
                 if any(folder.glob("state-*")):
