@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import threading
 import time
@@ -62,11 +61,7 @@ def steps_of(blocks: Iterable[StepBlock]) -> list[dict[str, Any]]:
     steps = []
     for block in blocks:
         for t in range(len(block)):
-            step = {
-                f.name: getattr(block, f.name)[t]
-                for f in dataclasses.fields(block)
-                if f.name != "first_step"
-            }
+            step = {k: v[t] for k, v in vars(block).items() if isinstance(v, np.ndarray)}
             for name in ("rows", "target_count", "sample_count"):
                 step[name] = step[name][: block.touched[t]]
             steps.append(step | {"number": block.first_step + t})
