@@ -39,10 +39,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes are forked")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes are forked"),
+    pytest.mark.xdist_group("ranks"),  # with one `found`
+]
 
 
-@pytest.fixture(scope="module")
+# The slow test comes long before the others: a fixture of the module would be made twice.
+@pytest.fixture(scope="session")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
     """What each number of ranks has left, by job."""
     folder = tmp_path_factory.mktemp("ranks")
