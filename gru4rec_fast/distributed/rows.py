@@ -63,6 +63,15 @@ class BlockRows:
         part = slice(rows.ends[t, owner], rows.ends[t, owner + 1])
         return OwnedRows(rows.places[t, part], rows.rows[t, part])
 
+    def not_of(self, table: str, t: int, read: NDArray[np.int32], first: int) -> NDArray[np.int64]:
+        """(n,) the places from `first` on that step t needs of a table, without those of `read`."""
+        rows = self._rows[table]
+        needed = np.zeros(rows.places.shape[1], dtype=bool)
+        needed[rows.places[t, : rows.ends[t, -1]]] = True
+        needed[:first] = False
+        needed[read] = False
+        return np.flatnonzero(needed)
+
     def counts(self, table: str, t: int) -> Sequence[int]:
         """How many they are, by owner."""
         counts: Sequence[int] = np.diff(self._rows[table].ends[t]).tolist()

@@ -147,7 +147,7 @@ class SharedTrainer:
             if learning_rates is not None:
                 self.shards.set_learning_rate(float(learning_rates[t]))
             self.exchange.fetch(rows, t)
-            losses[t] = self._compute(block, t)
+            losses[t] = self._compute(block, rows, t)
             self.update(rows, t)
         self.exchange.fetch_weights()
         total = torch.zeros_like(losses)
@@ -155,7 +155,7 @@ class SharedTrainer:
             total += each
         return total
 
-    def _compute(self, block: StepBlock, t: int) -> Tensor | float:
+    def _compute(self, block: StepBlock, rows: BlockRows, t: int) -> Tensor | float:
         """The gradients of this rank's lanes in step t; returns their part of the loss."""
         before, live = self._live, int(block.live[t])
         if before != live and not block.restarts[t, :live].all():
@@ -168,9 +168,11 @@ class SharedTrainer:
             for name, g in step.gradients.items():
                 g[: touched if name in step.tables else None].zero_()
             return 0.0
-        # An engine leaves out the inputs of other ranks.
+        # An engine writes no gradient of a row that is an input of other ranks alone.
         spec = self.shards.spec
-        step.gradients[spec.input_table][scored if spec.shared else 0 : touched].zero_()
+        read, first = part.input_row[0, : int(part.live[0])], scored if spec.shared else 0
+        others = torch.from_numpy(rows.not_of(spec.input_table, t, read, first))
+        step.gradients[spec.input_table].index_fill_(0, others, 0)
         if self._support is not None:
             step.support[:touched] = self._support[torch.from_numpy(block.rows[t, :touched]).long()]
         return step.compute(part)[0]
