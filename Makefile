@@ -115,7 +115,7 @@ kernels: $(STAMP)  ## compile every GPU kernel, without a GPU, and write docs/KE
 gpu-prediction: $(STAMP)  ## what a step should take on an H100, from docs/KERNELS.md; writes docs/GPU_PREDICTION.md
 	@$(BIN)/python -m benchmarks.gpu_prediction $(ARGS)
 
-kernels-of-tests: $(STAMP)  ## compile what the tests launch for three chips, by two versions of Triton
+kernels-of-tests: $(STAMP)  ## compile what the tests launch for three chips, by two versions of Triton; ARGS="--kernels scores"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.specialisations --jobs $(JOBS) $(ARGS)
 
 bench-distributed: $(STAMP)  ## a step by 1, 2 and 4 processes; ARGS="quality" or "curve" for recall

@@ -13,44 +13,27 @@ from __future__ import annotations
 import argparse
 import itertools
 import multiprocessing
-import re
-import subprocess
 import sys
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
 
 from benchmarks import launches
+from benchmarks.ahead_of_time import (
+    TARGETS,
+    compile_kernel,
+    source_of,
+    tensor_core_instructions,
+    usage_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "KERNELS.md"
-
-
-@dataclass(frozen=True)
-class Target:
-    """A chip to compile for; `shared_limit` in bytes is what one program can have."""
-
-    name: str
-    gpu: GPUTarget
-    shared_limit: int
-
-
-TARGETS = {
-    target.name: target
-    for target in (
-        Target("sm_80", GPUTarget("cuda", 80, 32), 163 * 1024),
-        Target("sm_90", GPUTarget("cuda", 90, 32), 227 * 1024),
-        Target("gfx942", GPUTarget("hip", "gfx942", 64), 64 * 1024),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -68,48 +51,23 @@ class Compiled:
     failures: tuple[str, ...]
 
 
-def compile_kernel(
-    kernel: Any,
-    signature: Mapping[str, Any],
-    constants: Mapping[str, Any],
-    divisible_by_16: Sequence[tuple[int, ...]],
-    options: Mapping[str, int],
-    target: Target,
-) -> Any:
-    """Compile a jit function as a launch with these arguments would; see `launches.Launch`."""
-    source = ASTSource(
-        kernel,
-        dict(signature),
-        {(kernel.arg_names.index(name),): value for name, value in constants.items()},
-        {path: [["tt.divisibility", 16]] for path in divisible_by_16},
-    )
-    return triton.compile(source, target=target.gpu, options=dict(options))
-
-
 def compile_launch(preset: str, index: int, target_name: str) -> Compiled:
     """Compile one launch of a setting's step; processes share nothing but these names."""
     launch = launches.setting_launches(preset, target_name)[index]
     target = TARGETS[target_name]
-    kernel = compile_kernel(
-        launch.kernel, launch.signature, launch.constants, launch.divisible_by_16, launch.options,
-        target,
-    )  # fmt: skip
-    registers, spilled, instructions = (
-        _read_cuda(kernel.asm["cubin"])
-        if target.gpu.backend == "cuda"
-        else _read_hip(kernel.asm["amdgcn"])
-    )
-    shared = kernel.metadata.shared
+    source = source_of(launch.kernel, launch.signature, launch.constants, launch.divisible_by_16)
+    kernel = compile_kernel(source, launch.options, target)
+    usage, instructions = usage_of(kernel, target), tensor_core_instructions(kernel, target)
     failures = []
-    if spilled:
-        failures.append(f"spills {spilled} bytes")
-    if shared > target.shared_limit:
-        failures.append(f"needs {shared} bytes of shared memory of {target.shared_limit}")
+    if usage.spilled:
+        failures.append(f"spills {usage.spilled} bytes")
+    if usage.shared > target.shared_limit:
+        failures.append(f"needs {usage.shared} bytes of shared memory of {target.shared_limit}")
     if _has_product(launch) and not instructions:
         failures.append("its product uses no tensor core")
     return Compiled(
-        preset, launch.name, target_name, _tile(launch), registers, spilled, shared,
-        instructions, tuple(failures),
+        preset, launch.name, target_name, _tile(launch), usage.registers, usage.spilled,
+        usage.shared, instructions, tuple(failures),
     )  # fmt: skip
 
 
@@ -120,40 +78,6 @@ def _has_product(launch: launches.Launch) -> bool:
 def _tile(launch: launches.Launch) -> str:
     blocks = [str(v) for name, v in launch.constants.items() if name.startswith("BLOCK_")]
     return "x".join(blocks) + f", {launch.options.get('num_warps', 4)} warps"
-
-
-def _read_cuda(cubin: bytes) -> tuple[int, int, str]:
-    tools = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(cubin)
-        file.flush()
-        usage = _output(tools / "cuobjdump", "-res-usage", file.name)
-        sass = _output(tools / "nvdisasm", "-c", file.name)
-    registers = int(re.findall(r"REG:(\d+)", usage)[-1])
-    spilled = max(int(n) for n in re.findall(r"(?:STACK|LOCAL):(\d+)", usage))
-    return registers, spilled, _instructions(r"\b(HGMMA|HMMA)\b", sass)
-
-
-def _read_hip(assembly: str) -> tuple[int, int, str]:
-    def value(name: str) -> int:
-        return int(re.findall(rf"\.{name}:\s+(\d+)", assembly)[-1])
-
-    return (
-        value("vgpr_count"),
-        value("private_segment_fixed_size"),
-        _instructions(r"\b(v_mfma)_", assembly),
-    )
-
-
-def _output(*command: object) -> str:
-    return subprocess.run(
-        [str(word) for word in command], check=True, capture_output=True, text=True
-    ).stdout
-
-
-def _instructions(pattern: str, assembly: str) -> str:
-    found = re.findall(pattern, assembly)
-    return ", ".join(f"{found.count(name)} {name}" for name in sorted(set(found)))
 
 
 def jobs(presets: Sequence[str], targets: Sequence[str]) -> list[tuple[str, int, str]]:

@@ -14,10 +14,9 @@ from typing import Any
 
 import triton
 import triton.language as tl
-from triton.compiler import ASTSource
 
 from benchmarks import launches
-from benchmarks.kernel_table import TARGETS, compile_kernel
+from benchmarks.ahead_of_time import TARGETS, compile_kernel, source_of
 from gru4rec_fast.config import Config
 from gru4rec_fast.kernels.dependent_launch import wait_for_writes
 
@@ -100,17 +99,15 @@ def _pointers(lines: list[str]) -> dict[str, set[int]]:
 def main() -> None:
     target, result = TARGETS["sm_90"], {}
     signature = {"record_ptr": "*i32", "other_ptr": "*i32", "DEPENDENT": "constexpr"}
-    source = ASTSource(planted_kernel, signature, {(2,): True})
-    planted = triton.compile(source, target=target.gpu, options={"launch_pdl": True})
+    source = source_of(planted_kernel, signature, {"DEPENDENT": True}, [])
+    planted = compile_kernel(source, {"launch_pdl": True}, target)
     result["planted"] = faults(planted.asm["ptx"])
     for options in SETTINGS:
         config = Config(**{**SMALL, **options})
         for each in launches.record(config, target.name, dependent_launches=True):
             assert each.options["launch_pdl"]
-            compiled = compile_kernel(
-                each.kernel, each.signature, each.constants, each.divisible_by_16, each.options,
-                target,
-            )  # fmt: skip
+            code = source_of(each.kernel, each.signature, each.constants, each.divisible_by_16)
+            compiled = compile_kernel(code, each.options, target)
             result.setdefault(each.name, []).extend(faults(compiled.asm["ptx"]))
     print(json.dumps(result))
 
