@@ -36,6 +36,9 @@ kill-test: $(STAMP)  ## SIGKILL trainings 200 times an engine, preparations 200 
 fuzz: $(STAMP)  ## damaged logs, models, stores, texts and arrays, 5 minutes; ARGS="--seconds 60 --only parquet"
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.fuzz.run $(ARGS)
 
+fuzz-properties: $(STAMP)  ## the tests of Hypothesis with 20,000 other examples, 10 minutes; ARGS="tests/plan"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m hypothesis --hypothesis-profile fuzz $(ARGS)
+
 soak: $(STAMP)  ## train, kill, resume, update, evaluate, serve for 20 minutes; ARGS="--minutes 3"
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.faults.soak $(ARGS)
 

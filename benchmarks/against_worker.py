@@ -66,6 +66,8 @@ def plans(request: dict[str, Any]) -> None:
                 steps += len(block)
                 if not request["rounds"]:
                     for name, value in sorted(vars(block).items()):
+                        if name == "first_lane":  # older commits have none
+                            continue
                         digest.update(name.encode() + np.asarray(value).tobytes())
         seconds += time.perf_counter() - start
     answer(seconds / steps if request["rounds"] else digest.hexdigest())

@@ -121,8 +121,8 @@ def cells(found: list[dict[str, Any]]) -> list[str]:
 def launch(ranks: int, **job: Any) -> dict[str, Any]:
     """What rank 0 of that many processes answers."""
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks),
-         "-m", "benchmarks.distributed_worker", json.dumps(job)],
+        [sys.executable, "-m", "torch.distributed.run", "--standalone",
+         "--nproc-per-node", str(ranks), "-m", "benchmarks.distributed_worker", json.dumps(job)],
         env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:

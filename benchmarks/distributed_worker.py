@@ -7,34 +7,35 @@ import os
 import statistics
 import sys
 import time
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 
 from benchmarks.workloads import WORKLOADS, GeneratedSessions
 from gru4rec_fast import GRU4Rec
-from gru4rec_fast.distributed import mailbox as messages
+from gru4rec_fast.config import Config
 from gru4rec_fast.distributed.cost import step_cost
-from gru4rec_fast.distributed.deal import config_of
-from gru4rec_fast.distributed.mailbox import Mailbox, mailbox
-from gru4rec_fast.distributed.plan import SharedPlans
 from gru4rec_fast.distributed.ranks import Ranks
-from gru4rec_fast.distributed.shards import Shards
+from gru4rec_fast.distributed.rows import BlockRows
 from gru4rec_fast.distributed.trainer import SharedTrainer
 from gru4rec_fast.engines.choice import ENGINES
 from gru4rec_fast.evaluation.evaluate import evaluate
+from gru4rec_fast.model.initial import EveryNth, draw_parameters
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.plan.epoch import plan_epoch
 from gru4rec_fast.plan.negatives import negative_sampler
 from gru4rec_fast.reference import OPTIMISERS
-from gru4rec_fast.training.progress import Progress
+from gru4rec_fast.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gru4rec_fast.config import Config
+    from gru4rec_fast.engines.contract import Trainer
+    from gru4rec_fast.reference import Parameters
 
 
 def main() -> None:
@@ -53,102 +54,88 @@ def step(
     size: int, setting: str, n_items: int, steps: int, rounds: int, sockets: bool
 ) -> dict[str, Any]:
     """Median seconds of a step of a published setting, and the bytes that a rank sends."""
-    if sockets:
-        messages.MEMORY = Path("/nowhere")
     config = WORKLOADS[setting]
     sessions = GeneratedSessions.draw(n_items, 3 * steps * (rounds + 2) * config.batch_size)
     network = Network(config, n_items)
     network.initialise()
-    if size == 1:
-        return {"seconds": alone(config, network, sessions, steps, rounds)}
-    ranks = Ranks(dist.get_rank(), size)
-    own = config_of(config, ranks)
     p, support = network.parameter_dict(), torch.from_numpy(sessions.support)
     optimiser = OPTIMISERS[config.adapt](config)
-    trainer = SharedTrainer(ranks, "cpu", network.spec, p, optimiser, config, own, support)
-    sampler = negative_sampler(sessions.support, config.sample_alpha)
-    plans = SharedPlans(ranks, own, config.seed, sessions, sampler, network.spec, steps)
+    ranks = Ranks(dist.get_rank(), size)
+    trainer: Trainer
+    if size == 1:
+        trainer = ENGINES["cpu"].trainer(network.spec, p, optimiser, config, support)
+    else:
+        trainer = SharedTrainer(
+            ranks, "cpu", network.spec, drawn(network.spec, config, ranks), optimiser, config,
+            support, by_memory=not sockets,
+        )  # fmt: skip
     trainer.start_epoch()
-    seconds, sent, rows = [], [], []
-    with plans(Progress()) as plan:
-        for _ in range(rounds + 1):
-            start, before = time.perf_counter(), ranks.bytes_sent
-            block = next(plan)
-            trainer.train_block(block)
-            seconds.append((time.perf_counter() - start) / steps)
-            sent.append((ranks.bytes_sent - before) / steps)
-            assert block.compact is not None
-            rows.append(float(block.compact.touched.mean()))
-    weights = sum(value.numel() for name, value in p.items() if name not in network.spec.tables)
-    columns = (2 * config.batch_size + config.n_sample) / size
-    model = step_cost(
-        size, config.batch_size, config.n_sample, config.layers[-1], weights, rows[-1] / columns
-    )
-    return {"seconds": statistics.median(seconds[1:]), "sent": statistics.median(sent[1:]),
-            "modelled": model.sent, "rows": rows[-1]}  # fmt: skip
-
-
-def alone(
-    config: Config, network: Network, sessions: GeneratedSessions, steps: int, rounds: int
-) -> float:
-    """Median seconds of a step in one process."""
-    support = torch.from_numpy(sessions.support)
-    trainer = ENGINES["cpu"].trainer(
-        network.spec, network.parameter_dict(), OPTIMISERS[config.adapt](config), config, support
-    )
-    trainer.start_epoch()
-    seconds = []
+    seconds, sent = [], []
     with plan_epoch(
         sessions, negative_sampler(sessions.support, config.sample_alpha),
         batch_size=config.batch_size, n_sample=config.n_sample, seed=config.seed, first_step=0,
         block_steps=steps,
     ) as plan:  # fmt: skip
         for _ in range(rounds + 1):
-            start = time.perf_counter()
-            trainer.train_block(next(plan))
+            start, before = time.perf_counter(), ranks.bytes_sent
+            block = next(plan)
+            trainer.train_block(block)
             seconds.append((time.perf_counter() - start) / steps)
-    return statistics.median(seconds[1:])
+            sent.append((ranks.bytes_sent - before) / steps)
+    weights = sum(value.numel() for name, value in p.items() if name not in network.spec.tables)
+    unique = float(block.touched.mean()) / (2 * config.batch_size + config.n_sample)
+    model = step_cost(size, config.batch_size, config.n_sample, config.layers[-1], weights, unique)
+    return {"seconds": statistics.median(seconds[1:]), "sent": statistics.median(sent[1:]),
+            "modelled": model.sent}  # fmt: skip
+
+
+def drawn(spec: NetworkSpec, config: Config, ranks: Ranks) -> Callable[[Parameters], None]:
+    """What writes a rank's initial parameters."""
+    return partial(
+        draw_parameters, spec, config, kept=EveryNth(spec.n_items, ranks.rank, ranks.size)
+    )
+
+
+@dataclass
+class OneStep:
+    """What `BlockRows` reads of a block of one step with one lane, whose input is the first row."""
+
+    rows: Any
+    scored: Any
+    touched: Any
+    live = np.ones(1, np.int32)
+    input_row = np.zeros((1, 1), np.int32)
+
+    def __len__(self) -> int:
+        return 1
 
 
 def rows(size: int, n_items: int, units: int, rows: int, rounds: int, memory: bool) -> Any:
-    """Median seconds in which each rank fetches that many rows, and the owners update them."""
-    ranks, table = Ranks(dist.get_rank(), size), "Wy.weight"
-    config = WORKLOADS["rees46"].replace(layers=(units,))
-    network = Network(config, n_items)
-    network.initialise()
+    """Median seconds in which all ranks fetch that many rows, and the owners update them.
+
+    The weights of this network are few, so that rows are all that counts.
+    """
+    ranks = Ranks(dist.get_rank(), size)
+    config = Config().replace(
+        layers=(1,), feed_forward=(units,), constrained_embedding=False, embedding=1,
+        n_sample=rows, batch_size=size,
+    )  # fmt: skip
+    spec = NetworkSpec.of(config, n_items)
     optimiser = OPTIMISERS[config.adapt](config)
-    shards = Shards(ranks, network.spec, network.parameter_dict(), optimiser, "cpu")
-    by_memory = mailbox(ranks, torch.float32, rows * units) if memory else None
-    post = by_memory or Mailbox(ranks, torch.float32)
-    compact, own, seconds = torch.empty(rows, units), ranks.rank, []
-    generator = torch.Generator().manual_seed(own)
+    trainer = SharedTrainer(
+        ranks, "cpu", spec, drawn(spec, config, ranks), optimiser, config,
+        torch.ones(n_items, dtype=torch.int64), by_memory=memory,
+    )  # fmt: skip
+    random, seconds = np.random.default_rng(1), []
     for _ in range(rounds):
-        items = torch.randperm(n_items, generator=generator)[:rows]
-        places = [torch.nonzero(items % size == r)[:, 0] for r in range(size)]
-        asked = [
-            parts[own] // size for parts in ranks.all_gather_objects([items[p] for p in places])
-        ]
-        unique, inverse = torch.unique(torch.cat(asked), return_inverse=True)
-        place = inverse.split([len(part) for part in asked])
-        others = [r for r in range(size) if r != own]
+        items = random.permutation(n_items)[None, :rows].astype(np.int32)
+        counts = np.array([rows], np.int32)
+        block: Any = OneStep(items, counts, counts)
         ranks.wait()
         start = time.perf_counter()
-        fetched = post.exchange(
-            [[(shards.p[table], asked[r])] if r != own else [] for r in range(size)],
-            [[(len(places[r]), units)] if r != own else [] for r in range(size)],
-        )
-        compact.index_copy_(0, places[own], shards.p[table].index_select(0, asked[own]))
-        for r in others:
-            compact.index_copy_(0, places[r], fetched[r][0])
-        found = post.exchange(
-            [[(compact, places[r])] if r != own else [] for r in range(size)],
-            [[(len(asked[r]), units)] if r != own else [] for r in range(size)],
-        )
-        found[own] = [compact.index_select(0, places[own])]
-        total = torch.zeros(len(unique), units)
-        for r in range(size):
-            total.index_add_(0, place[r], found[r][0])
-        shards.update_rows(table, unique, total)
+        needed = BlockRows(block, spec, size)
+        trainer.exchange.fetch(needed, 0)
+        trainer.update(needed, 0)
         seconds.append(time.perf_counter() - start)
     return {"seconds": statistics.median(seconds[5:])}
 

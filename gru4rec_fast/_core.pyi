@@ -22,6 +22,7 @@ UInt8 = NDArray[np.uint8]
 UInt16 = NDArray[np.uint16]
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+Matrix = NDArray[np.float32] | NDArray[np.float64]
 
 class SessionStore:
     """Events grouped by session and ordered by time within each (ties keep the input order).
@@ -198,6 +199,20 @@ class MergedRows:
 def merge_rows(inputs: Int32, targets: Int32, live: Int32, negatives: Int32) -> MergedRows:
     """Merge the columns and inputs of T planned steps; `negatives` is (T, S), S >= 0."""
 
+def copy_rows(to: Matrix, to_rows: Int64, from_: Matrix, from_rows: Int64) -> None:
+    """to[to_rows] = from_[from_rows]; contiguous matrices of one type, float32 or float64.
+
+    Raises:
+        ValueError: for another type or shape, or a row that does not exist.
+    """
+
+def sum_rows(total: Matrix, parts: Sequence[Matrix], rows: Int64 | None = None) -> None:
+    """total = parts[0][rows] + parts[1][rows] + ..., added up in that order; None for all rows.
+
+    Raises:
+        ValueError: as `copy_rows`.
+    """
+
 def dropout_mask(seed: int, step: int, site: int, rows: int, columns: int, p: float) -> Float32:
     """(rows, columns) inverted-dropout factors: 0 with probability p, else 1 / (1 - p).
 
@@ -299,6 +314,9 @@ class StepBlock(Protocol):
     @property
     def first_step(self) -> int:
         """The number of the first step, counted through all epochs."""
+    @property
+    def first_lane(self) -> int:
+        """How many lanes of each step others compute before these; of the dropout masks."""
     @property
     def restarts(self) -> UInt8: ...
     @property
@@ -437,20 +455,29 @@ def update_rows(
     theta: Float32,
     state: list[Float32],
     rows: Int64 | None,
-    g: Float32,
+    g: Sequence[Float32],
+    places: Int64 | None = None,
 ) -> None:
-    """Update unique `rows` (n,) of theta (V, H) or (V,) by g (n, H) or (n,), in place.
+    """Update unique `rows` (n,) of theta (V, H) or (V,), all rows if None, in place.
 
-    `state` has an array like theta for each state table, (V, 1) or (V,) for one by row. All rows if
-    None.
+    `state` has an array like theta for each state table, (V, 1) or (V,) for one by row. The
+    gradient is the sum of the arrays of g, (n, H) or (n,), in their order; or of their rows
+    `places` (n,).
     """
 
 def round_rows(
-    theta: UInt16, items: Int64, values: Float32, seed: int, step: int, table: int
+    theta: UInt16,
+    items: Int64,
+    values: Float32,
+    seed: int,
+    step: int,
+    table: int,
+    at: Int64 | None = None,
 ) -> None:
-    """Write rows `items` (n,) of theta (V, H), bfloat16, from values (n, H) as a step; for tests.
+    """Write rows `items` (n,) of theta (V, H), bfloat16, from values (n, H) as a step does.
 
-    The specification is `reference.rounded_rows`.
+    They are rows `at` (n,) of theta where it is a part of the table. The specification is
+    `reference.rounded_rows`.
     """
 
 def rank_counts(

@@ -14,7 +14,6 @@ from gru4rec_fast.checks import whole_number
 from gru4rec_fast.data.column_names import ITEM_KEY, SESSION_KEY, TIME_KEY, resolved
 from gru4rec_fast.data.data_iterator import DataIterator
 from gru4rec_fast.errors import CheckpointError
-from gru4rec_fast.model.network import Network
 from gru4rec_fast.recommender import Recommender
 from gru4rec_fast.training.history import History
 from gru4rec_fast.training.loop import train
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
 
     from gru4rec_fast.data.sessions import Sessions
     from gru4rec_fast.distributed.fit import SharedFit
+    from gru4rec_fast.model.network import Network
     from gru4rec_fast.plan.negatives import Negatives
     from gru4rec_fast.reference import Parameters
     from gru4rec_fast.training.schedule import Schedule
@@ -184,7 +184,6 @@ class GRU4Rec(Recommender):
         hooks = Hooks(on_epoch, on_block, stopping=stopping)
         interval = Interval(checkpoint_every)
         run = self._run()
-        run.refuse(negatives=negatives)
         keys: dict[str, Any] = {
             "item_key": item_key, "session_key": session_key, "time_key": time_key, "sep": sep
         }  # fmt: skip
@@ -198,13 +197,12 @@ class GRU4Rec(Recommender):
             require_memory(
                 config, sessions.n_items, block_steps, self.device,
                 copies=int(stopping is not None and restore_best),
+                ranks=run.n_ranks, gathered=run.is_first,
             )  # fmt: skip
             sampler = sampler_of(config, sessions.support, negatives)
             schedule = schedule_of(config, 1, config.n_epochs, sessions.n_pairs)
             stack.enter_context(naming_sizes(config, sessions.n_items))
-            network = Network(config, sessions.n_items)
-            network.initialise(compatibility_mode)
-            network.to(self.device).eval()
+            network = run.network(config, sessions.n_items, compatibility_mode)
             trainer, engine = run.trainer(network, sessions.support)
             items = DataIterator(sessions.itemidmap, sessions.columns, sessions.support)
             position = Progress()
@@ -231,7 +229,6 @@ class GRU4Rec(Recommender):
                 last_epoch=config.n_epochs,
                 block_steps=block_steps,
                 show_bar=progress and run.is_first,
-                plans=run.plans(sessions, sampler, block_steps),
             )  # fmt: skip
             whole = run.finish()
         if run.is_first:
@@ -300,6 +297,7 @@ class GRU4Rec(Recommender):
         from gru4rec_fast.evaluation.validation import training_and_validation
         from gru4rec_fast.training.checkpoint_folder import locked_folder
         from gru4rec_fast.training.resume import Interval, TrainingSaver
+        from gru4rec_fast.training.saved import InProcess
         from gru4rec_fast.training.update import update_of
 
         network, items = self._fitted()
@@ -336,7 +334,8 @@ class GRU4Rec(Recommender):
             position = Progress(state.epochs + 1, state.steps, history=History(self.history))
             if folder is not None:
                 identity = update.identity(engine, trainer, config, n_epochs=n_epochs)
-                saver = TrainingSaver(folder, interval, network, trainer, items, None, identity)
+                training = InProcess(network, trainer)
+                saver = TrainingSaver(folder, interval, training, items, None, identity)
                 position = saver.restore(position)
                 hooks = replace(hooks, saver=saver)
             self._train(

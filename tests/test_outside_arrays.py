@@ -93,7 +93,7 @@ def test_parameters_and_state_are_aligned() -> None:
             _core.update_rows(
                 "adagrad",
                 {"learning_rate": 0.1, "momentum": 0.0, "lmbd": 0.0},
-                value, [state], None, g,
+                value, [state], None, [g],
             )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ void bind_ranks(pybind11::module_& m);
 void bind_bounded_items(pybind11::module_& m);
 void bind_bf16_products(pybind11::module_& m);
 void bind_instruction_sets(pybind11::module_& m);
+void bind_row_sums(pybind11::module_& m);
 void bind_baselines(pybind11::module_& m);
 
 }  // namespace gru4rec_fast

@@ -11,5 +11,6 @@ PYBIND11_MODULE(_core, m) {
   gru4rec_fast::bind_bounded_items(m);
   gru4rec_fast::bind_bf16_products(m);
   gru4rec_fast::bind_instruction_sets(m);
+  gru4rec_fast::bind_row_sums(m);
   gru4rec_fast::bind_baselines(m);
 }

@@ -35,6 +35,12 @@ BorrowedBlock::BorrowedBlock(const py::object& block) {
         .shape(axis);
   };
   block_.first_step = unsigned_of("first_step", block.attr("first_step"));
+  const std::uint64_t first_lane = unsigned_of("first_lane", block.attr("first_lane"));
+  if (first_lane > INT32_MAX) {
+    throw std::invalid_argument("first_lane is " + std::to_string(first_lane) +
+                                "; expected 0..2147483647");
+  }
+  block_.first_lane = static_cast<std::ptrdiff_t>(first_lane);
   block_.steps = size("live", 1, 0);
   block_.lanes = size("source", 2, 1);
   block_.width = size("rows", 2, 1);

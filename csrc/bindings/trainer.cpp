@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -17,6 +18,7 @@
 #include "bindings/parameters.h"
 #include "bindings/parts.h"
 #include "bindings/step_block.h"
+#include "data/row_sums.h"
 #include "engine/dispatch.h"
 
 namespace gru4rec_fast {
@@ -195,9 +197,47 @@ std::vector<std::int32_t> rows_of(const Array<std::int64_t>& given, std::ptrdiff
   return rows;
 }
 
+// Gradients in several arrays, which are added up in their order.
+struct GradientParts {
+  std::vector<Array<float>> arrays;
+  Array<std::int64_t> places;  // the rows of each array that count, unless all of them do
+  bool all;
+
+  GradientParts(const std::vector<py::array>& parts, const py::object& of_parts,
+                const py::array& theta, std::ptrdiff_t n, std::ptrdiff_t columns)
+      : all(of_parts.is_none()) {
+    if (parts.empty()) throw std::invalid_argument("g is empty; expected at least one array");
+    std::ptrdiff_t fewest = PTRDIFF_MAX;
+    for (const py::array& part : parts) {
+      arrays.push_back(array_of<float>("g", part, theta.ndim()));
+      fewest = std::min(fewest, arrays.back().size() / columns);
+      expect((!all || arrays.back().size() == n * columns) && arrays.back().size() % columns == 0,
+             "g", arrays.back(), n, columns);
+    }
+    if (all) return;
+    places = array_of<std::int64_t>("places", py::cast<py::array>(of_parts), 1);
+    expect(places.size() == n, "places", places, n, 1);
+    for (const std::int64_t place : span(places)) {
+      if (place < 0 || place >= fewest) {
+        throw std::invalid_argument("places holds " + std::to_string(place) + "; expected 0.." +
+                                    std::to_string(fewest - 1));
+      }
+    }
+  }
+
+  // The sum of rows first .. first + n - 1.
+  void sum(std::ptrdiff_t first, std::ptrdiff_t n, std::ptrdiff_t columns, float* total) const {
+    std::vector<const float*> sources;
+    for (const auto& array : arrays) sources.push_back(array.data() + (all ? first * columns : 0));
+    sum_rows(total, sources.data(), static_cast<std::ptrdiff_t>(sources.size()),
+             all ? nullptr : places.data() + first, n, columns);
+  }
+};
+
 // Updates rows of a parameter (rows, columns), or elements of a vector.
 void update_rows(const std::string& optimiser, const py::dict& options, const py::array& theta,
-                 const std::vector<py::array>& state, const py::object& rows, const py::array& g) {
+                 const std::vector<py::array>& state, const py::object& rows,
+                 const std::vector<py::array>& g, const py::object& places) {
   const auto part = find_optimiser(optimiser);
   const OptionValues values = optimiser_options(*part.kind, options);
   const auto tables = state_tables(*part.kind, values, state.size());
@@ -205,25 +245,31 @@ void update_rows(const std::string& optimiser, const py::dict& options, const py
   for (std::size_t k = 0; k < state.size(); ++k) arrays.push_back({tables[k], state[k]});
   const MatrixSize size = {theta.shape(0), theta.ndim() == 2 ? theta.shape(1) : 1};
   const Parameter p = borrow_parameter("theta", theta, arrays, size);
-  std::vector<std::int32_t> chosen;
-  std::ptrdiff_t n = p.rows;
-  if (!rows.is_none()) {
-    const auto given = array_of<std::int64_t>("rows", py::cast<py::array>(rows), 1);
-    n = given.size();
-    chosen = rows_of(given, p.rows);
+  std::vector<std::int32_t> chosen(static_cast<std::size_t>(p.rows));
+  if (rows.is_none()) {
+    std::iota(chosen.begin(), chosen.end(), 0);
+  } else {
+    chosen = rows_of(array_of<std::int64_t>("rows", py::cast<py::array>(rows), 1), p.rows);
   }
-  const auto gradient = array_of<float>("g", g, theta.ndim());
-  expect(gradient.size() == n * p.columns, "g", gradient, n, p.columns);
+  const auto n = static_cast<std::ptrdiff_t>(chosen.size());
+  const GradientParts parts(g, places, theta, n, p.columns);
   unlocked([&] {
-    kernels().update_rows(part.index, values, p, rows.is_none() ? nullptr : chosen.data(), n,
-                          gradient.data());
+    // A sum of so many floats stays in the cache until it is used.
+    constexpr std::ptrdiff_t kFloats = 16384;
+    const std::ptrdiff_t group = std::max<std::ptrdiff_t>(1, kFloats / p.columns);
+    std::vector<float> total(static_cast<std::size_t>(group * p.columns));
+    for (std::ptrdiff_t first = 0; first < n; first += group) {
+      const std::ptrdiff_t count = std::min(group, n - first);
+      parts.sum(first, count, p.columns, total.data());
+      kernels().update_rows(part.index, values, p, chosen.data() + first, count, total.data());
+    }
   });
 }
 
-// The rows `items` of a table in bfloat16, as uint16, from `values`, rounded as in a step; for
-// tests.
+// The rows of the items of a table in bfloat16, as uint16, from `values`, rounded as in a step. The
+// rows have the items' numbers, or `at`, where theta is a part of the table.
 void round_rows(const py::array& theta, const py::array& items, const py::array& values,
-                const py::object& seed, const py::object& step, int table) {
+                const py::object& seed, const py::object& step, int table, const py::object& at) {
   const auto given = array_of<std::int64_t>("items", items, 1);
   const auto numbers = array_of<float>("values", values, 2);
   const MatrixSize size = {theta.shape(0), numbers.shape(1)};
@@ -233,10 +279,18 @@ void round_rows(const py::array& theta, const py::array& items, const py::array&
                                 std::to_string(table) + "; expected uint16 of table 0 or 1");
   }
   expect(numbers.shape(0) == given.size(), "values", numbers, given.size(), p.columns);
-  const std::vector<std::int32_t> rows = rows_of(given, p.rows);
+  const bool whole = at.is_none();
+  const auto places = whole ? given : array_of<std::int64_t>("at", py::cast<py::array>(at), 1);
+  if (places.size() != given.size()) {
+    throw std::invalid_argument("at is " + describe(places) + "; expected shape (" +
+                                std::to_string(given.size()) + ",)");
+  }
+  const std::vector<std::int32_t> rows = rows_of(places, p.rows);
+  const std::vector<std::int32_t> numbers_of = whole ? rows : rows_of(given, INT32_MAX);
   const std::uint64_t key = unsigned_of("seed", seed), number = unsigned_of("step", step);
   unlocked([&] {
-    kernels().round_rows(p, rows.data(), given.size(), numbers.data(), key, number, table);
+    kernels().round_rows(p, rows.data(), numbers_of.data(), given.size(), numbers.data(), key,
+                         number, table);
   });
 }
 
@@ -257,9 +311,9 @@ void bind_trainer(py::module_& m) {
            py::arg("learning_rates") = py::none())
       .def_property("states", &Trainer::states, &Trainer::set_states);
   m.def("update_rows", &update_rows, py::arg("optimiser"), py::arg("options"), py::arg("theta"),
-        py::arg("state"), py::arg("rows"), py::arg("g"));
+        py::arg("state"), py::arg("rows"), py::arg("g"), py::arg("places") = py::none());
   m.def("round_rows", &round_rows, py::arg("theta"), py::arg("items"), py::arg("values"),
-        py::arg("seed"), py::arg("step"), py::arg("table"));
+        py::arg("seed"), py::arg("step"), py::arg("table"), py::arg("at") = py::none());
 }
 
 }  // namespace gru4rec_fast

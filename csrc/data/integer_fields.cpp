@@ -25,7 +25,8 @@ bool integer(const char* begin, const char* end, std::int64_t& value) {
   return error == std::errc() && stop == end;
 }
 
-bool decimal(const char* begin, const char* end, double& value) {
+// The number that is written from `begin` to `end`; with `needs_point`, not without a point.
+bool decimal(const char* begin, const char* end, bool needs_point, double& value) {
   const char* c = begin + (begin < end && *begin == '-');
   if (c == end || *c < '0' || *c > '9') return false;
   int points = 0;
@@ -36,7 +37,7 @@ bool decimal(const char* begin, const char* end, double& value) {
       return false;
     }
   }
-  if (points > 1) return false;
+  if (points > 1 || points < needs_point) return false;
   const auto [stop, error] = std::from_chars(begin, end, value);
   return error == std::errc() && stop == end;
 }
@@ -154,8 +155,9 @@ IntegerFields read_integer_fields(Span<std::uint8_t> block, char separator,
       if (!has_decimals && integer(from, to, value)) {
         fields.times.push_back(value);
       } else {
+        // Only a point makes decimals of a column: -0 and 007 are integers to the general reader.
         double number = 0;
-        if (!decimal(from, to, number)) return fields;
+        if (!decimal(from, to, !has_decimals, number)) return fields;
         if (!has_decimals) {
           has_decimals = true;
           fields.decimal_times.assign(fields.times.begin(), fields.times.end());

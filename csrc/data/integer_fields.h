@@ -18,9 +18,9 @@ struct IntegerFields {
 
 // Reads `block`: whole lines, without a header, of `n_columns` fields each, in ASCII without
 // quotes. The fields of `id_columns` are integers in their one notation (no leading zeros, no plus
-// sign, not -0) that fit int64. Those of `time_column` (-1: none) are such integers, or all are
-// rounded to doubles if one has decimals. Any other block is not read: its meaning is for the
-// general reader to say.
+// sign, not -0) that fit int64. Those of `time_column` (-1: none) are such integers up to the first
+// with a decimal point; if there is one, all are rounded to doubles. Any other block is not read:
+// its meaning is for the general reader to say.
 IntegerFields read_integer_fields(Span<std::uint8_t> block, char separator,
                                   const std::vector<std::int64_t>& id_columns,
                                   std::int64_t time_column, std::int64_t n_columns);

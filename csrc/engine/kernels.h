@@ -43,10 +43,11 @@ using ItemScores = void(const float* features, std::ptrdiff_t rows, std::ptrdiff
 using UpdateRows = void(int optimiser, const OptionValues& options, const Parameter& parameter,
                         const std::int32_t* rows, std::ptrdiff_t n, const float* g);
 
-// Rounds the rows `items` (n) of p.half in a step, from values (n x columns), by the random numbers
-// of a table; for tests.
-using RoundRows = void(const Parameter& p, const std::int32_t* items, std::ptrdiff_t n,
-                       const float* values, std::uint64_t seed, std::uint64_t step, int table);
+// Rounds rows (n) of p.half in a step, from values (n x columns), by the random numbers of the
+// items (n) of a table.
+using RoundRows = void(const Parameter& p, const std::int32_t* rows, const std::int32_t* items,
+                       std::ptrdiff_t n, const float* values, std::uint64_t seed,
+                       std::uint64_t step, int table);
 
 // out[i] = f(x[i]) by the vectorised mathematics; for tests.
 enum class Function {

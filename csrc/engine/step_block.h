@@ -13,6 +13,7 @@ namespace gru4rec_fast {
 struct PlannedStep {
   std::uint64_t step;  // its number, counted through all epochs
   std::ptrdiff_t live;
+  std::ptrdiff_t first_lane;         // lanes of the step that other processes compute before these
   const std::uint8_t* restarts;      // (M)
   const std::int32_t* source;        // (M)
   const std::int32_t* rows;          // (touched) unique items
@@ -27,6 +28,7 @@ struct PlannedStep {
 struct StepBlock {
   std::uint64_t first_step = 0;
   std::ptrdiff_t steps = 0, lanes = 0, width = 0;  // T, B, U
+  std::ptrdiff_t first_lane = 0;                   // of all steps, as in PlannedStep
   const std::uint8_t* restarts = nullptr;          // (T, B)
   const std::int32_t* source = nullptr;            // (T, B)
   const std::int32_t* live = nullptr;              // (T,)
@@ -43,6 +45,7 @@ struct StepBlock {
   __attribute__((always_inline)) PlannedStep at(std::ptrdiff_t t) const {
     return {first_step + static_cast<std::uint64_t>(t),
             live[t],
+            first_lane,
             restarts + t * lanes,
             source + t * lanes,
             rows + t * width,

@@ -15,8 +15,9 @@ inline void philox_blocks(std::uint64_t seed, std::uint64_t step, std::uint32_t 
   philox_words(seed, block, WideVec{} + step, WideVec{} + (step >> 32), WideVec{} + stream, words);
 }
 
-// mask (rows x columns, rows `stride` floats apart) for dropout with probability 0 < p < 1.
-inline void fill_dropout(std::uint64_t seed, std::uint64_t step, int site, Index rows,
+// Rows first .. first + rows - 1 of the mask of a step, `stride` floats apart, for dropout with
+// probability 0 < p < 1.
+inline void fill_dropout(std::uint64_t seed, std::uint64_t step, int site, Index first, Index rows,
                          Index columns, double p, float* mask, Index stride) {
   const auto dropped_below = static_cast<std::uint64_t>(p * 4294967296.0 + 0.5);
   const Vec kept = broadcast(static_cast<float>(1.0 / (1.0 - p)));
@@ -25,7 +26,9 @@ inline void fill_dropout(std::uint64_t seed, std::uint64_t step, int site, Index
   constexpr Index kMade = 32 * kWidth;
   float factors[kMade];
   Index used = kMade;  // factors of the buffer that are used up
-  std::uint32_t block = 0;
+  // A block has four factors. The first one may belong to the row before.
+  auto block = static_cast<std::uint32_t>(first * columns / 4);
+  Index skipped = first * columns % 4;
   for (Index row = 0; row < rows; ++row) {
     for (Index column = 0; column < columns;) {
       if (used == kMade) {
@@ -35,7 +38,8 @@ inline void fill_dropout(std::uint64_t seed, std::uint64_t step, int site, Index
           store(factors + used, words[0] <= last_dropped ? dropped : kept);
           store(factors + used + kWidth, words[1] <= last_dropped ? dropped : kept);
         }
-        used = 0;
+        used = skipped;
+        skipped = 0;
       }
       const Index n = at_most(columns - column, kMade - used);
       copy(mask + row * stride + column, factors + used, n);

@@ -51,7 +51,7 @@ void GatheredTables::Table::gather(const std::int32_t* items, const RowList& pla
 void GatheredTables::Table::scatter(const std::int32_t* items, const RowList& places,
                                     const RowRounding& rounding, float* scratch) {
   const Index K = all.columns;
-  if (all.half != nullptr) rounding.round(all, items, places, value.data(), scratch);
+  if (all.half != nullptr) rounding.round(all, items, items, places, value.data(), scratch);
   for (Index i = 0; i < places.size(); ++i) {
     const Index place = places[i], item = items[place];
     if (all.half == nullptr) copy(all.value + item * K, value.data() + place * K, K);

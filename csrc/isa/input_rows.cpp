@@ -35,7 +35,8 @@ void InputRows::read(const PlannedStep& step, std::uint64_t seed, CellBuffers& f
   }
   const DropoutSite& dropout = network_.input_dropout;
   if (dropout.rate <= 0) return;
-  fill_dropout(seed, step.step, dropout.number, step.live, K, dropout.rate, mask_.data(), stride_);
+  fill_dropout(seed, step.step, dropout.number, step.first_lane, step.live, K, dropout.rate,
+               mask_.data(), stride_);
   for (Index k = 0; k < step.live * stride_; k += kWidth) {
     store(x + k, load(x + k) * load(mask_.data() + k));
   }

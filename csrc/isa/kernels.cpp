@@ -44,11 +44,11 @@ void update_rows(int index, const OptionValues& options, const Parameter& parame
                                             RowOrigin::kWeights);
 }
 
-void round_rows(const Parameter& p, const std::int32_t* items, Index n, const float* values,
-                std::uint64_t seed, std::uint64_t step, int table) {
+void round_rows(const Parameter& p, const std::int32_t* rows, const std::int32_t* items, Index n,
+                const float* values, std::uint64_t seed, std::uint64_t step, int table) {
   Buffer scratch(RowRounding::scratch(p.columns));
   RowRounding(seed, step, table, p.columns)
-      .round(p, items, {nullptr, 0, n}, values, scratch.data());
+      .round(p, rows, items, {nullptr, 0, n}, values, scratch.data());
 }
 
 Vec apply(Function function, Vec x) {

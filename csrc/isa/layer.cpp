@@ -57,8 +57,8 @@ void LayerStep::make_mask(const PlannedStep& step, std::uint64_t seed) {
   b_.dropped = layer_.dropout.rate > 0;
   if (!b_.dropped) return;
   float* mask = output();
-  fill_dropout(seed, step.step, layer_.dropout.number, step.live, layer_.units, layer_.dropout.rate,
-               mask, b_.unit_stride);
+  fill_dropout(seed, step.step, layer_.dropout.number, step.first_lane, step.live, layer_.units,
+               layer_.dropout.rate, mask, b_.unit_stride);
   transpose(step.live, layer_.units, mask, b_.unit_stride, b_.mask_t.data(), b_.lane_stride);
 }
 

@@ -42,18 +42,17 @@ class RowRounding {
     return round_up(blocks, kWideWidth) * kOfBlock / 2;
   }
 
-  // Writes the rows items[place] of p.half, from row `place` of `values` (places x columns), for
-  // each of the places.
-  void round(const Parameter& p, const std::int32_t* items, const RowList& places,
-             const float* values, float* scratch) const {
+  // Writes the rows rows[place] of p.half, those of the items[place], from row `place` of `values`
+  // (places x columns), for each of the places. The random numbers are those of the item.
+  void round(const Parameter& p, const std::int32_t* rows, const std::int32_t* items,
+             const RowList& places, const float* values, float* scratch) const {
     for (Index first = 0; first < places.size(); first += kRows) {
       const RowList some = {places.rows, places.begin + first,
                             places.begin + at_most(first + kRows, places.size())};
       draw(items, some, scratch);
       const auto* random = reinterpret_cast<const RandomHalf*>(scratch);
       for (Index i = 0; i < some.size(); ++i, random += blocks_ * kOfBlock) {
-        round_row(values + some[i] * columns_, random, columns_,
-                  p.half + items[some[i]] * columns_);
+        round_row(values + some[i] * columns_, random, columns_, p.half + rows[some[i]] * columns_);
       }
     }
   }

@@ -42,8 +42,8 @@ def plain_columns(
         keys: item_key, session_key and, unless rows are in order, time_key -> name of the column.
 
     Returns:
-        None for a file with anything else: ids that are no integers in their one notation, quotes,
-        characters beyond ASCII, lines of other lengths, no rows.
+        None for a file with anything else: ids that are no integers in their one notation, times
+        such as -0 or 007, quotes, characters beyond ASCII, lines of other lengths, no rows.
     """
     if len(set(names)) < len(names):
         return None
@@ -72,9 +72,6 @@ def plain_columns(
         finally:
             pool.shutdown(cancel_futures=True)
     arrays = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    # Integers beyond int64 are read as decimals.
-    if time >= 0 and arrays[2].dtype == np.float64 and (np.abs(arrays[2]) >= 2.0**63).any():
-        return None
     return {keys[key]: values for key, values in zip(used, arrays, strict=True)}
 
 

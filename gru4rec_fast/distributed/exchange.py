@@ -1,190 +1,260 @@
-"""Who needs which rows in each step of a block: found for the whole block at once.
+"""How the rows and weights of a step come from their owners, and the gradients go back.
 
-Letters: N ranks, T steps of the longest rank, U rows of a step, V items.
-
-For each table a rank asks the owners for the rows that its step touches, and gives them the
-gradients of the same rows back. The lists go to the owners once a block, so that a step itself
-exchanges nothing but rows and gradients.
+By shared memory each rank reads those of the others where they are; through the process group they
+are sent. Both add up gradients in the order of the ranks, so both give the same bits.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
+from gru4rec_fast import _core
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from gru4rec_fast.distributed.held import Held
+    from gru4rec_fast.distributed.memory import SharedMemory
+    from gru4rec_fast.distributed.owners import Share
     from gru4rec_fast.distributed.ranks import Ranks
-    from gru4rec_fast.plan.block import StepBlock
-    from gru4rec_fast.spec import NetworkSpec
+    from gru4rec_fast.distributed.rows import BlockRows
+    from gru4rec_fast.reference import Parameters
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """The rows of one table that a rank needs in the steps of a block, by owner and step."""
+class Parts(NamedTuple):
+    """A gradient as the parts of all ranks, which are added up in their order."""
 
-    places: list[list[Tensor]]
-    """[t][owner] int64, places among the step's rows."""
+    arrays: list[NDArray[Any]]
+    """[rank] (rows, columns)"""
+    places: NDArray[np.int64] | None = None
+    """(n,) the rows of each array that count; None for all of them."""
 
-
-@dataclass(frozen=True)
-class Owned:
-    """The rows of one table that all ranks need of this one, by step."""
-
-    asked: list[list[Tensor]]
-    """[t][rank] int64, rows of this rank's shard."""
-    rows: list[Tensor]
-    """[t] int64, the unique rows of the step, ascending."""
-    place: list[list[Tensor]]
-    """[t][rank] int64, places in `rows` of those that the rank asked for."""
+    def total(self) -> Tensor:
+        """The sum, (n, columns)."""
+        first = self.arrays[0]
+        n = len(first) if self.places is None else len(self.places)
+        total = np.empty((n, first.shape[1]), first.dtype)
+        if total.size:
+            _core.sum_rows(total, self.arrays, self.places)
+        return torch.from_numpy(total)
 
 
-@dataclass(frozen=True, eq=False)
-class SharedBlock:
-    """T steps of all ranks: what a rank computes, and what it exchanges."""
+class Exchange(Protocol):
+    """The two exchanges of a step; every method is for all ranks at once."""
 
-    live: NDArray[np.int32]
-    """(T,) live lanes of all ranks together."""
-    own_steps: int
-    """How many of the steps this rank computes; it has run dry after them."""
-    compact: StepBlock | None
-    """Those steps with rows that are numbered 0..U-1 in each, None if there are none."""
-    rows: NDArray[np.int32]
-    """(own_steps, U) the items of those rows."""
-    wanted: dict[str, Wanted]
-    owned: dict[str, Owned]
+    def fetch(self, rows: BlockRows, t: int) -> None:
+        """Fill the tables of step t from the shards, and bring all weights up to date."""
 
-    def __len__(self) -> int:
-        """T, the number of steps."""
-        return len(self.live)
+    def fetch_weights(self) -> None:
+        """Bring all weights up to date."""
+
+    def gradients(self, rows: BlockRows, t: int) -> list[Parts]:
+        """The gradients of what this rank owns: of each table's rows in step t, and of each share.
+
+        They are valid until the next call.
+        """
 
 
-def shared_blocks(
-    ranks: Ranks, blocks: Iterator[StepBlock], spec: NetworkSpec, block_steps: int
-) -> Iterator[SharedBlock]:
-    """The blocks of all ranks, until every one has run dry.
+class MemoryExchange:
+    """Through memory that all ranks share.
 
-    Each block of a rank but its last must have `block_steps` steps.
+    Args:
+        memory: of all ranks.
+        held: by rank.
+        tables: (R, columns) of a step, to be filled; of this rank alone.
+        shares: of the weights, those that this rank owns.
+        own: this rank.
     """
-    while True:
-        block = next(blocks, None)
-        own = torch.zeros(block_steps, dtype=torch.int64)
-        own_steps = 0 if block is None else len(block)
-        if block is not None:
-            own[:own_steps] = torch.from_numpy(block.live)
-        live = ranks.all_gather(own).sum(dim=0)
-        steps = int(torch.count_nonzero(live))
-        if steps == 0:
-            return
-        asked = {name: _asked(block, spec, name, steps, ranks.size) for name in spec.tables}
-        given = _to_owners(ranks, [items for items, _, _ in asked.values()],
-                           [counts for _, _, counts in asked.values()])  # fmt: skip
-        yield SharedBlock(
-            live=live[:steps].numpy().astype(np.int32),
-            own_steps=own_steps,
-            compact=None if block is None else compacted(block),
-            rows=np.zeros((0, 0), np.int32) if block is None else block.rows,
-            wanted={name: Wanted(_by_step(p, c.T)) for name, (_, p, c) in asked.items()},
-            owned=dict(zip(asked, given, strict=True)),
+
+    def __init__(
+        self,
+        memory: SharedMemory,
+        held: Sequence[Held],
+        tables: Parameters,
+        shares: Sequence[Share],
+        own: int,
+    ) -> None:
+        self._memory, self._own = memory, own
+        self._tables = tables
+        self._shards = [each.shards for each in held]
+        self._gradients = [{n: each.gradients[n].numpy() for n in tables} for each in held]
+        self._of_shares = [
+            Parts([_share(each.gradients, share).numpy() for each in held]) for share in shares
+        ]
+
+    def fetch(self, rows: BlockRows, t: int) -> None:
+        """`Exchange.fetch`; the weights are in one place."""
+        self._memory.wait()
+        for owner, shards in enumerate(self._shards):
+            for name, table in self._tables.items():
+                places, of_owner = rows.of(name, t, owner)
+                shard = shards[name]
+                if shard.dtype == table.dtype:
+                    _core.copy_rows(table.numpy(), places, shard.numpy(), of_owner)
+                else:
+                    table[torch.from_numpy(places)] = _rows(shard, of_owner).to(table.dtype)
+
+    def fetch_weights(self) -> None:
+        """`Exchange.fetch_weights`."""
+        self._memory.wait()
+
+    def gradients(self, rows: BlockRows, t: int) -> list[Parts]:
+        """`Exchange.gradients`."""
+        self._memory.wait()
+        of_tables = [
+            Parts([g[name] for g in self._gradients], rows.of(name, t, self._own).places)
+            for name in self._tables
+        ]
+        return of_tables + self._of_shares
+
+
+class MessageExchange:
+    """By messages through the process group.
+
+    The buffers are kept from step to step: fresh memory of some megabytes costs about as much as to
+    copy into it, since the operating system clears each of its pages.
+
+    Args:
+        ranks: of the training.
+        held: of this rank.
+        tables: (R, columns) of a step, to be filled.
+        shares: of the weights, by owner.
+    """
+
+    def __init__(
+        self, ranks: Ranks, held: Held, tables: Parameters, shares: Sequence[Sequence[Share]]
+    ) -> None:
+        self._ranks, self._held, self._tables, self._shares = ranks, held, tables, shares
+        self._sent = self._received = next(iter(tables.values())).new_empty(0)
+
+    def fetch(self, rows: BlockRows, t: int) -> None:
+        """`Exchange.fetch`."""
+        own = self._ranks.rank
+        pieces = [
+            _rows(self._held.shards[name], rows.of(name, t, own).rows) for name in self._tables
+        ]
+        counts = {name: rows.counts(name, t) for name in self._tables}
+        for rank, parts in enumerate(self._from_owners(pieces, counts)):
+            for name, part in zip(self._tables, parts, strict=False):
+                self._tables[name][torch.from_numpy(rows.of(name, t, rank).places)] = part
+
+    def fetch_weights(self) -> None:
+        """`Exchange.fetch_weights`."""
+        self._from_owners([], {})
+
+    def _from_owners(
+        self, pieces: Sequence[Tensor], counts: dict[str, Sequence[int]]
+    ) -> list[list[Tensor]]:
+        """Send rows of this rank's shards to all, update the weights, and return all ranks' rows.
+
+        counts[name][r] are the rows of a table that rank r sends.
+        """
+        size, own, weights = self._ranks.size, self._ranks.rank, self._held.weights
+        shapes = [
+            [(count[r], self._tables[name].shape[1]) for name, count in counts.items()]
+            + [_share(weights, share).shape for share in self._shares[r]]
+            for r in range(size)
+        ]
+        lengths = [sum(map(math.prod, each)) for each in shapes]
+        n = lengths[own]
+        self._sent = _room(self._sent, n * size)
+        message = self._sent[:n]
+        at = 0
+        for piece in pieces:
+            at = _write(message, at, piece)
+        for share in self._shares[own]:
+            at = _write(message, at, _share(weights, share))
+        others = [r for r in range(size) if r != own]
+        for k in range(1, len(others)):
+            self._sent[k * n : (k + 1) * n] = message
+        found = self._exchanged(
+            [n if r != own else 0 for r in range(size)],
+            [lengths[r] if r != own else 0 for r in range(size)],
         )
+        found[own] = message
+        parts = [list(_read(part, each)) for part, each in zip(found, shapes, strict=True)]
+        for r in others:
+            for share, values in zip(self._shares[r], parts[r][len(counts) :], strict=True):
+                _share(weights, share).copy_(values)
+        return parts
+
+    def gradients(self, rows: BlockRows, t: int) -> list[Parts]:
+        """`Exchange.gradients`."""
+        size, own, g = self._ranks.size, self._ranks.rank, self._held.gradients
+        others = [r for r in range(size) if r != own]
+        shares = [_share(g, share) for share in self._shares[own]]
+        shapes = [
+            *((rows.counts(n, t)[own], self._tables[n].shape[1]) for n in self._tables),
+            *(share.shape for share in shares),
+        ]
+        lengths = [
+            sum(rows.counts(n, t)[r] * table.shape[1] for n, table in self._tables.items())
+            + sum(_share(g, share).numel() for share in self._shares[r])
+            for r in range(size)
+        ]
+        self._sent = _room(self._sent, sum(lengths))
+        at = 0
+        for r in others:
+            for name in self._tables:
+                places = torch.from_numpy(rows.of(name, t, r).places)
+                at = _write(self._sent, at, g[name], places)
+            for share in self._shares[r]:
+                at = _write(self._sent, at, _share(g, share))
+        found = self._exchanged(
+            [lengths[r] if r != own else 0 for r in range(size)],
+            [lengths[own] if r != own else 0 for r in range(size)],
+        )
+        parts = [list(_read(found[r], shapes)) if r != own else [] for r in range(size)]
+        parts[own] = [
+            *(g[n][torch.from_numpy(rows.of(n, t, own).places)] for n in self._tables),
+            *shares,
+        ]
+        return [Parts([part[k].numpy() for part in parts]) for k in range(len(shapes))]
+
+    def _exchanged(self, send: Sequence[int], receive: Sequence[int]) -> list[Tensor]:
+        """Send each rank its part of the buffer; returns those of all ranks."""
+        self._received = _room(self._received, sum(receive))
+        received = self._received[: sum(receive)]
+        self._ranks.all_to_all(received, self._sent[: sum(send)], receive, send)
+        return list(torch.split(received, list(receive)))
 
 
-def compacted(block: StepBlock) -> StepBlock:
-    """The same steps with the rows of each numbered 0..U-1.
-
-    Its negatives come in another order, as the loss depends on how often a row is drawn alone.
-    """
-    steps, width = block.rows.shape
-    place = np.broadcast_to(np.arange(width, dtype=np.int32), (steps, width))
-    samples = block.negatives.shape[1]
-    counts = block.sample_count * (place < block.scored[:, None])
-    return dataclasses.replace(
-        block,
-        inputs=block.input_row,
-        targets=block.target_row,
-        negatives=np.repeat(place.ravel(), counts.ravel()).reshape(steps, samples),
-        rows=np.ascontiguousarray(place),
-    )
+def _rows(shard: Tensor, rows: NDArray[np.int64]) -> Tensor:
+    return shard.index_select(0, torch.from_numpy(rows))
 
 
-def _asked(
-    block: StepBlock | None, spec: NetworkSpec, table: str, steps: int, size: int
-) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-    """The rows of a table that a block touches: items, places and counts.
+def _share(tensors: Parameters, share: Share) -> Tensor:
+    """The share of a weight, as one row."""
+    return tensors[share.name][share.first : share.end].view(1, -1)
 
-    Items come by owner and step. Places among the rows of their step come by step and owner.
-    The counts are (owners, T).
-    """
-    if block is None:
-        return np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros((size, steps), np.int64)
-    touches = np.zeros(block.rows.shape, bool)
-    width = np.arange(block.rows.shape[1])
-    if table in ("Wy.weight", "By.weight"):
-        shared = spec.shared and table == spec.input_table
-        touches |= width < (block.touched if shared else block.scored)[:, None]
+
+def _write(buffer: Tensor, at: int, source: Tensor, rows: Tensor | None = None) -> int:
+    """Write a matrix, or some of its rows, from element `at` on; returns the element behind."""
+    end = at + (len(source) if rows is None else len(rows)) * source.shape[1]
+    target = buffer[at:end].view(-1, source.shape[1])
+    if rows is None:
+        target.copy_(source)
     else:
-        lives = np.arange(block.input_row.shape[1]) < block.live[:, None]
-        step = np.broadcast_to(np.arange(len(block))[:, None], lives.shape)
-        touches[step[lives], block.input_row[lives]] = True
-    step, place = np.nonzero(touches)
-    items = block.rows[step, place]
-    owner = items % size
-    counts = np.bincount(owner * steps + step, minlength=size * steps).reshape(size, steps)
-    by_step = np.argsort(step * size + owner, kind="stable")
-    return items[np.argsort(owner, kind="stable")], place[by_step], counts
+        torch.index_select(source, 0, rows, out=target)
+    return end
 
 
-def _by_step(values: NDArray[np.int64], counts: NDArray[np.int64]) -> list[list[Tensor]]:
-    """[t][owner] the parts of what is ordered by step and owner; counts (T, owners)."""
-    steps, size = counts.shape
-    parts = torch.split(torch.from_numpy(values), counts.ravel().tolist())
-    return [list(parts[t * size : (t + 1) * size]) for t in range(steps)]
+def _read(buffer: Tensor, shapes: Sequence[Sequence[int]]) -> Iterator[Tensor]:
+    """The matrices of a message, as views of the buffer."""
+    at = 0
+    for shape in shapes:
+        end = at + math.prod(shape)
+        yield buffer[at:end].view(*shape)
+        at = end
 
 
-def _to_owners(
-    ranks: Ranks, items: list[NDArray[np.int32]], counts: list[NDArray[np.int64]]
-) -> list[Owned]:
-    """Tell the owners which rows are needed; returns what this rank is asked for, by table."""
-    size, steps = counts[0].shape
-    sent = torch.from_numpy(np.stack(counts, axis=1))  # (N, tables, T)
-    equal = [sent[0].numel()] * size
-    asked = torch.empty_like(sent)
-    ranks.all_to_all(asked.view(-1), sent.view(-1), equal, equal)
-    ends = [np.concatenate([[0], np.cumsum(c.sum(axis=1))]) for c in counts]
-    message = torch.from_numpy(
-        np.concatenate(
-            [i[e[d] : e[d + 1]] for d in range(size) for i, e in zip(items, ends, strict=True)]
-        )
-    )
-    receive = asked.sum(dim=(1, 2)).tolist()
-    received = message.new_empty(sum(receive))
-    ranks.all_to_all(received, message, receive, sent.sum(dim=(1, 2)).tolist())
-    parts = torch.split(received, asked.reshape(-1).tolist())
-    return [
-        _owned(
-            [
-                [parts[(s * len(counts) + table) * steps + t] for s in range(size)]
-                for t in range(steps)
-            ],
-            ranks.size,
-        )
-        for table in range(len(counts))
-    ]
-
-
-def _owned(items: list[list[Tensor]], size: int) -> Owned:
-    asked = [[part.long() // size for part in step] for step in items]
-    rows, place = [], []
-    for step in asked:
-        unique, inverse = torch.unique(torch.cat(step), return_inverse=True)
-        rows.append(unique)
-        place.append(list(torch.split(inverse, [len(part) for part in step])))
-    return Owned(asked, rows, place)
+def _room(buffer: Tensor, size: int) -> Tensor:
+    """A buffer of at least that many elements, with some to spare if it is a new one."""
+    return buffer if len(buffer) >= size else buffer.new_empty(size + size // 8)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gru4rec_fast.distributed.deal import config_of
-from gru4rec_fast.distributed.plan import SharedPlans
+from gru4rec_fast.distributed.lanes import require_lanes
 from gru4rec_fast.distributed.saver import SharedSaver
 from gru4rec_fast.distributed.scorer import ShardedScorer
 from gru4rec_fast.distributed.trainer import SharedTrainer
@@ -16,6 +16,8 @@ from gru4rec_fast.distributed.whole import WholeModel
 from gru4rec_fast.engines import choice
 from gru4rec_fast.engines.contract import not_handled
 from gru4rec_fast.errors import ParameterError
+from gru4rec_fast.model.initial import EveryNth, draw_parameters
+from gru4rec_fast.model.network import Network
 from gru4rec_fast.reference import OPTIMISERS
 from gru4rec_fast.training.progress import asks_to_stop
 
@@ -24,10 +26,7 @@ if TYPE_CHECKING:
 
     from gru4rec_fast.config import Config
     from gru4rec_fast.data.data_iterator import DataIterator
-    from gru4rec_fast.data.sessions import Sessions
     from gru4rec_fast.distributed.ranks import Ranks
-    from gru4rec_fast.model.network import Network
-    from gru4rec_fast.plan.negatives import Negatives
     from gru4rec_fast.reference import Parameters
     from gru4rec_fast.training.checkpoint_folder import CheckpointFolder
     from gru4rec_fast.training.early_stopping import EarlyStopping
@@ -42,11 +41,12 @@ HANDLED = frozenset(
         "loss", "bpreg", "logq", "smoothing", "sample_alpha", "final_act", "elu_param",
         "adapt", "adapt_params", "learning_rate", "momentum", "lmbd",
         "hidden_act", "feed_forward", "feed_forward_act",
-        "lr_schedule", "lr_final", "lr_warmup", "lr_decay", "precision", "seed",
+        "lr_schedule", "lr_final", "lr_warmup", "lr_decay", "grad_cap", "precision", "seed",
+        "table_dtype",
     }
 )  # fmt: skip
 """Fields of Config that several ranks compute with, beside `contract.WITHOUT_ENGINE`: an allow-list
-as that of an engine. So grad_cap is refused, which needs the norm of all gradients of a step."""
+as that of an engine."""
 
 
 class SharedFit:
@@ -75,22 +75,23 @@ class SharedFit:
             raise self._refused(
                 f"device={str(device)!r}", "they compute on CPUs: pass device='cpu'"
             )
-        self._own = config_of(config, ranks)
+        require_lanes(config, ranks.size)
+        self.n_ranks = ranks.size
         self.is_first = ranks.is_first
         """Whether this rank writes files, calls back, and has the model after the training."""
 
-    def refuse(self, **arguments: Any) -> None:
-        """Refuse arguments of `fit` that are given and that several ranks do not support.
-
-        Raises:
-            ParameterError: one is neither None nor False.
-        """
-        for name, value in arguments.items():
-            if value is not None and value is not False:
-                raise self._refused(name, "leave it out, or train in one process")
-
     def _refused(self, what: str, why: str) -> ParameterError:
         return ParameterError(f"{what} is not for training by {self.ranks.size} ranks: {why}")
+
+    def network(self, config: Config, n_items: int, compatibility_mode: bool) -> Network:
+        """A new network without memory; `trainer` draws this rank's rows of its tables."""
+        network = Network(config, n_items, device="meta").eval()
+        kept = EveryNth(n_items, self.ranks.rank, self.ranks.size)
+        self._draw = partial(
+            draw_parameters, network.spec, config,
+            compatibility_mode=compatibility_mode, kept=kept,
+        )  # fmt: skip
+        return network
 
     def trainer(self, network: Network, support: NDArray[Any]) -> tuple[SharedTrainer, str]:
         """The trainer of this rank, and the name of its engine.
@@ -105,26 +106,16 @@ class SharedFit:
         ).name
         if engine not in ENGINES:
             raise self._refused(f"engine={engine!r}", f"pass one of {', '.join(ENGINES)}")
-        p, counts = network.parameter_dict(), torch.from_numpy(support)
         self._trainer = SharedTrainer(
-            self.ranks, engine, spec, p, optimiser, config, self._own, counts
+            self.ranks, engine, spec, self._draw, optimiser, config, torch.from_numpy(support)
         )
         self._engine = engine
-        self.whole = WholeModel(self._trainer, network if self.is_first else None)
-        if not self.is_first:
-            # From here on this rank has its own rows alone.
-            for parameter in p.values():
-                parameter.data = parameter.data[:0].clone()
+        self.whole = WholeModel(self._trainer, network)
         return self._trainer, engine
 
     def weights(self) -> Parameters:
         """What the trainer of this rank updates, by name."""
         return self._trainer.shards.p
-
-    def plans(self, sessions: Sessions, sampler: Negatives, block_steps: int) -> SharedPlans:
-        """What plans the epochs."""
-        spec, seed = self._trainer.shards.spec, self._config.seed
-        return SharedPlans(self.ranks, self._own, seed, sessions, sampler, spec, block_steps)
 
     def hooks(self, hooks: Hooks) -> Hooks:
         """Hooks by which rank 0 calls back, with the model of all ranks, and all do as it says."""
@@ -151,16 +142,7 @@ class SharedFit:
         stopping: EarlyStopping | None,
         identity: dict[str, Any],
     ) -> SharedSaver:
-        """What saves the training; `folder` is that of rank 0, None elsewhere.
-
-        Raises:
-            ParameterError: the best weights are kept too.
-        """
-        if stopping is not None and stopping.restore_best:
-            raise self._refused(
-                "checkpoint with the best epoch's weights",
-                "pass restore_best=False, or leave checkpoint out",
-            )
+        """What saves the training; `folder` is that of rank 0, None elsewhere."""
         return SharedSaver(self._trainer, self.whole, folder, interval, items, stopping, identity)
 
     def finish(self) -> WholeModel:

@@ -13,19 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from gru4rec_fast.spec import Shape
 
 
 def shard_rows(n_items: int, rank: int, size: int) -> int:
     """How many of V items belong to a rank."""
     return len(range(rank, n_items, size))
-
-
-def shard_of(table: Tensor, rank: int, size: int) -> Tensor:
-    """A copy of the rows (V_r, columns) of a table (V, columns) that belong to a rank."""
-    return table[rank::size].clone()
 
 
 class Share(NamedTuple):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from gru4rec_fast.training.resume import TrainingSaver
 
 if TYPE_CHECKING:
@@ -19,9 +21,7 @@ if TYPE_CHECKING:
 class SharedSaver:
     """`progress.Saver` for all ranks at once.
 
-    The state is that of any training: parameters, optimiser state and lanes of all ranks. So any
-    number of ranks goes on from it. With another number in the middle of an epoch, the sessions of
-    the rest are dealt anew: some are trained twice and others not, which a warning says.
+    The state is that of a training in one process, so any number of ranks goes on from it.
     """
 
     def __init__(
@@ -35,12 +35,11 @@ class SharedSaver:
         identity: dict[str, Any],
     ) -> None:
         self._ranks, self._trainer, self._whole = trainer.ranks, trainer, whole
+        self._stopping = stopping
         self._inner: TrainingSaver | None = None
-        if folder is not None and whole.network is not None:
-            self._inner = TrainingSaver(
-                folder, interval, whole.network, whole, items, stopping, identity,
-                ranks=self._ranks.size,
-            )  # fmt: skip
+        whole.follow(stopping)
+        if folder is not None:
+            self._inner = TrainingSaver(folder, interval, whole, items, stopping, identity)
 
     def is_due(self, step: int) -> bool:
         """`progress.Saver.is_due`, as rank 0 says."""
@@ -48,16 +47,29 @@ class SharedSaver:
 
     def save(self, progress: Progress) -> None:
         """`progress.Saver.save`."""
-        self._whole.gather()
-        self._ranks.on_first(lambda: self._first.save(progress))
+        self._whole.prepare_save()
+        self._whole.call(lambda: self._first.save(progress))
 
     def restore(self, start: Progress) -> Progress:
         """`TrainingSaver.restore`."""
-        self._whole.prepare()
-        position = self._ranks.on_first(lambda: self._first.restore(start))
-        if position.first_step + position.steps > 0:
-            self._whole.scatter(lanes=position.steps > 0)
+        stopping = self._stopping
+        if stopping is not None and stopping.restore_best:
+            # Room for what the state may hold.
+            own = self._trainer.shards.p.items()
+            stopping.best_weights = {name: torch.empty_like(value) for name, value in own}
+        position = self._whole.call(lambda: self._first.restore(start))
+        if position.steps > 0:
+            self._whole.scatter_states()
+        if stopping is not None:
+            self._follow_first(stopping)
         return position
+
+    def _follow_first(self, stopping: EarlyStopping) -> None:
+        """Let early stopping stand on all ranks where it stands on rank 0."""
+        followed = self._ranks.on_first(
+            lambda: (stopping.to_json(), stopping.best is not None and bool(stopping.best_weights))
+        )
+        stopping.load(followed[0], stopping.best_weights if followed[1] else {})
 
     @property
     def _first(self) -> TrainingSaver:

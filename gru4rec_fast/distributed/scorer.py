@@ -50,14 +50,14 @@ class ShardedScorer:
     def start(self, lanes: int) -> list[Tensor]:
         """Zero states (lanes, states * H_l) of every layer."""
         layers = self._shards.spec.layers
-        return [self._w.new_zeros(lanes, layer.state_width) for layer in layers]
+        return [self._b.new_zeros(lanes, layer.state_width) for layer in layers]
 
     def step(self, state: list[Tensor], inputs: Tensor, restarts: Tensor, source: Tensor) -> Tensor:
         """Advance M lanes by one event each; returns the features (M, F)."""
         shards, m = self._shards, len(inputs)
         spec = NetworkSpec.of(self._config, m)
         p = {name: x for name, x in shards.p.items() if name not in spec.tables}
-        p |= {name: self._w.new_zeros(shape) for name, shape in spec.tables.items()}
+        p |= {name: shards.p[name].new_zeros(shape) for name, shape in spec.tables.items()}
         p[spec.input_table] = self._rows(spec.input_table, inputs)
         carried = [reference.carry(h, source, restarts) for h in state]
         forward = choice.forward(self._engine, spec, p)
@@ -112,7 +112,13 @@ class ShardedScorer:
         own = items % ranks.size == ranks.rank
         rows[own] = shard[items[own] // ranks.size]
         # As integers, so that adding the other ranks' zeros changes no bit.
-        return ranks.sum(rows.view(_SAME_SIZE[rows.dtype])).view(rows.dtype)
+        integers = rows.view(_SAME_SIZE[rows.dtype])
+        total = ranks.sum(integers.to(max(integers.dtype, torch.int32, key=lambda d: d.itemsize)))
+        return total.to(integers.dtype).view(rows.dtype)
 
 
-_SAME_SIZE = {torch.float32: torch.int32, torch.float64: torch.int64}
+_SAME_SIZE = {
+    torch.bfloat16: torch.int16,
+    torch.float32: torch.int32,
+    torch.float64: torch.int64,
+}

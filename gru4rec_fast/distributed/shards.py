@@ -6,49 +6,52 @@ alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from gru4rec_fast import _core, reference
-from gru4rec_fast.distributed.owners import shard_of, weight_shares
-from gru4rec_fast.distributed.ranks import FIRST
+from gru4rec_fast.distributed.exchange import Parts
+from gru4rec_fast.distributed.owners import weight_shares
 from gru4rec_fast.engines.contract import OptimiserState, new_state
 from gru4rec_fast.engines.cpu import optimiser_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from numpy.typing import NDArray
     from torch import Tensor
 
+    from gru4rec_fast.distributed.held import Held
+    from gru4rec_fast.distributed.owners import Share
     from gru4rec_fast.distributed.ranks import Ranks
     from gru4rec_fast.reference import Optimiser, Parameters
     from gru4rec_fast.spec import NetworkSpec
 
-ROWS_AT_ONCE = 2**18
-"""Rows of a table that are sent to rank 0, or from it, at a time."""
-
 
 class Shards:
-    """Tables in shards, and weights, of one rank; `gather` and `scatter` are for all ranks at once.
+    """Tables in shards, and weights, of one rank.
 
     Args:
         ranks: of the training.
         spec: the network.
-        p: its parameters before training, the same on all ranks. The rows of tables are copied;
-            the other weights are the ones that are trained.
+        held: its parameters before training.
         optimiser: what updates them.
         engine: by which implementation, 'cpu' or 'reference'.
+        seed: of the rounding of tables in bfloat16.
     """
 
     def __init__(
-        self, ranks: Ranks, spec: NetworkSpec, p: Parameters, optimiser: Optimiser, engine: str
+        self,
+        ranks: Ranks,
+        spec: NetworkSpec,
+        held: Held,
+        optimiser: Optimiser,
+        engine: str,
+        seed: int = 0,
     ) -> None:
         self.ranks, self.spec = ranks, spec
-        self.p = {
-            name: shard_of(value, ranks.rank, ranks.size) if name in spec.tables else value
-            for name, value in p.items()
-        }
+        self.p: Parameters = {**held.shards, **held.weights}
         """Tables (V_r, columns), weights whole."""
         self.state: OptimiserState = new_state(optimiser, self.p, side_by_side=engine == "cpu")
         self.shares = weight_shares(
@@ -57,7 +60,10 @@ class Shards:
         )
         """The weights' rows that each rank owns."""
         self.optimiser, self._engine = optimiser, engine
-        self._arrays = {name: value.numpy() for name, value in self.p.items()}
+        self._seed = seed
+        self.step = 0
+        """The number of the step that is trained, through all epochs."""
+        self._arrays = {name: _array(value) for name, value in self.p.items()}
         self._state_arrays = {
             name: [tables[name].numpy() for tables in self.state.values()] for name in self.p
         }
@@ -66,82 +72,71 @@ class Shards:
         """Set the learning rate of the updates that follow."""
         self.optimiser.learning_rate = rate
 
-    def update_rows(self, table: str, rows: Tensor, g: Tensor) -> None:
-        """Update unique rows (U,) of a shard by their summed gradients g (U, columns)."""
+    def update_rows(self, table: str, rows: NDArray[np.int64], g: Parts) -> None:
+        """Update unique rows (n,) of a shard by their gradients (n, columns)."""
         if len(rows) == 0:
             return
-        if self._engine != "cpu":
-            state = [tables[table] for tables in self.state.values()]
-            reference.update_rows(self.optimiser, self.p[table], state, rows, g)
+        half = self.p[table].dtype == torch.bfloat16
+        if half and self._engine == "cpu":
+            self._update_half(table, torch.from_numpy(rows), g)
             return
-        _core.update_rows(
-            self.optimiser.name, optimiser_options(self.optimiser), self._arrays[table],
-            self._state_arrays[table], rows.numpy(), g.numpy(),
+        if self._engine == "cpu":
+            self._update(self._arrays[table], self._state_arrays[table], rows, g)
+            return
+        state = [tables[table] for tables in self.state.values()]
+        found = torch.from_numpy(rows)
+        rounded = partial(self._rounded, int(table != "Wy.weight")) if half else None
+        reference.update_rows(self.optimiser, self.p[table], state, found, g.total(), rounded)
+
+    def _update_half(self, table: str, rows: Tensor, g: Parts) -> None:
+        """`update_rows` of a table in bfloat16: by copies of the rows, which are rounded back."""
+        tables = [each[table] for each in self.state.values()]
+        state = [each.index_select(0, rows) for each in tables]
+        values = self.p[table].index_select(0, rows).float()
+        gradients = Parts([g.total().numpy()])
+        self._update(values.numpy(), [each.numpy() for each in state], None, gradients)
+        for each, updated in zip(tables, state, strict=True):
+            each.index_copy_(0, rows, updated)
+        _core.round_rows(
+            self._arrays[table], self._items(rows).numpy(), values.numpy(), self._seed, self.step,
+            int(table != "Wy.weight"), rows.numpy(),
         )  # fmt: skip
 
-    def update_weight(self, name: str, first: int, end: int, g: Tensor) -> None:
-        """Update rows first .. end - 1 of a weight by their summed gradients."""
-        if self._engine != "cpu":
-            rows = slice(first, end)
-            state = [tables[name][rows] for tables in self.state.values()]
-            self.optimiser.update(self.p[name][rows], state, g)
+    def _rounded(self, table: int, values: Tensor, rows: Tensor) -> Tensor:
+        return reference.rounded_rows(values, self._items(rows), self._seed, self.step, table)
+
+    def _items(self, rows: Tensor) -> Tensor:
+        """The items of rows of this shard."""
+        return rows * self.ranks.size + self.ranks.rank
+
+    def update_weight(self, share: Share, g: Parts) -> None:
+        """Update a share of a weight by its gradient (1, elements)."""
+        name, first, end = share
+        rows = slice(first, end)
+        theta = self.p[name][rows]
+        if self._engine == "cpu":
+            state_arrays = [array[rows] for array in self._state_arrays[name]]
+            parts = [part.reshape(theta.shape) for part in g.arrays]
+            self._update(self._arrays[name][rows], state_arrays, None, Parts(parts))
             return
+        state = [tables[name][rows] for tables in self.state.values()]
+        self.optimiser.update(theta, state, g.total().view_as(theta))
+
+    def _update(
+        self,
+        theta: NDArray[Any],
+        state: list[NDArray[Any]],
+        rows: NDArray[np.int64] | None,
+        g: Parts,
+    ) -> None:
         _core.update_rows(
-            self.optimiser.name, optimiser_options(self.optimiser), self._arrays[name][first:end],
-            [array[first:end] for array in self._state_arrays[name]], None, g.numpy(),
+            self.optimiser.name, optimiser_options(self.optimiser), theta, state, rows, g.arrays,
+            g.places,
         )  # fmt: skip
 
-    def gather(self, own: Sequence[Parameters], whole: Sequence[Parameters] | None) -> None:
-        """Fill rank 0's `whole` tensors from the ranks' own ones; `whole` is None elsewhere.
 
-        Each dictionary has tensors by the names of parameters, as `p` and each table of `state`.
-        """
-        for k, tensors in enumerate(own):
-            for name, tensor in tensors.items():
-                self._gather(name, tensor, None if whole is None else whole[k][name])
-
-    def scatter(self, own: Sequence[Parameters], whole: Sequence[Parameters] | None) -> None:
-        """The opposite of `gather`; weights go to all ranks whole."""
-        for k, tensors in enumerate(own):
-            for name, tensor in tensors.items():
-                self._scatter(name, tensor, None if whole is None else whole[k][name])
-
-    def _gather(self, name: str, own: Tensor, whole: Tensor | None) -> None:
-        if whole is None:
-            for part in self._own(name, own):
-                for rows in torch.split(part, ROWS_AT_ONCE):
-                    self.ranks.send(rows, FIRST)
-            return
-        for target, part in zip(
-            self._owned_by(FIRST, name, whole), self._own(name, own), strict=True
-        ):
-            target.copy_(part)
-        for rank in range(1, self.ranks.size):
-            for target in self._owned_by(rank, name, whole):
-                for rows in torch.split(target, ROWS_AT_ONCE):
-                    rows.copy_(self.ranks.receive(rows, rank))
-
-    def _scatter(self, name: str, own: Tensor, whole: Tensor | None) -> None:
-        if whole is None:
-            for rows in torch.split(own, ROWS_AT_ONCE):
-                rows.copy_(self.ranks.receive(rows, FIRST))
-            return
-        for rank in range(self.ranks.size):
-            part = whole[rank :: self.ranks.size] if name in self.spec.tables else whole
-            if rank == FIRST:
-                own.copy_(part)
-                continue
-            for rows in torch.split(part, ROWS_AT_ONCE):
-                self.ranks.send(rows, rank)
-
-    def _own(self, name: str, tensor: Tensor) -> list[Tensor]:
-        """The parts of this rank's tensor whose rows it owns."""
-        if name in self.spec.tables:
-            return [tensor]
-        return self._owned_by(self.ranks.rank, name, tensor)
-
-    def _owned_by(self, rank: int, name: str, whole: Tensor) -> list[Tensor]:
-        """Views of the parts of a whole tensor whose rows a rank owns."""
-        if name in self.spec.tables:
-            return [whole[rank :: self.ranks.size]]
-        return [whole[first:end] for n, first, end in self.shares[rank] if n == name]
+def _array(value: Tensor) -> NDArray[Any]:
+    """The memory of a tensor; bfloat16, which NumPy lacks, as uint16."""
+    if value.dtype == torch.bfloat16:
+        return value.view(torch.int16).numpy().view(np.uint16)
+    return value.numpy()

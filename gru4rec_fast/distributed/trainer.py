@@ -1,86 +1,98 @@
 """Training steps of several ranks: rows out, gradients back (SPEC section 11).
 
-A step has two exchanges. In the first one each owner sends the rows that others need, and its share
-of the weights, which the step before has updated. Then every rank computes the gradients of its
-lanes by its engine. In the second exchange they go back to the owners, who add them up in the order
-of the ranks and update. So the result is the same in each run with that many ranks.
+All ranks plan the same steps, and each computes its lanes of them. A step has two exchanges. In the
+first one every rank gets the rows of the step from their owners, and the weights, which the step
+before has updated. Then it computes the gradients of its lanes by its engine. In the second
+exchange the owners add them up in the order of the ranks, and update. So the result is the same in
+each run with that many ranks.
 """
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import torch
 
-from gru4rec_fast.distributed.mailbox import mailbox
+from gru4rec_fast.distributed.exchange import Exchange, MemoryExchange, MessageExchange, Parts
+from gru4rec_fast.distributed.gradient_cap import cap_over_ranks
+from gru4rec_fast.distributed.held import held_by
+from gru4rec_fast.distributed.lanes import first_lane, most_lanes, part_of_step
+from gru4rec_fast.distributed.rows import BlockRows
 from gru4rec_fast.distributed.shards import Shards
 from gru4rec_fast.engines.choice import ENGINES
 from gru4rec_fast.engines.gradients import GradientStep
+from gru4rec_fast.spec import NetworkSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
     from gru4rec_fast.config import Config
-    from gru4rec_fast.distributed.exchange import SharedBlock
-    from gru4rec_fast.distributed.mailbox import Piece
-    from gru4rec_fast.distributed.owners import Share
     from gru4rec_fast.distributed.ranks import Ranks
     from gru4rec_fast.engines.contract import OptimiserState
+    from gru4rec_fast.plan.block import StepBlock
     from gru4rec_fast.reference import Optimiser, Parameters
-    from gru4rec_fast.spec import NetworkSpec
-
-T = TypeVar("T")
 
 
 class SharedTrainer:
-    """`contract.Trainer` of the steps of all ranks, which call it together.
+    """`contract.Trainer` by all ranks, which call it together with the same blocks.
 
     Args:
         ranks: of the training.
         engine: what computes, 'cpu' or 'reference'.
-        spec: the whole network.
-        p: its parameters, the same on all ranks; they are copied, of tables a rank's rows alone.
+        spec: the network.
+        fill: writes the parameters before training into tensors: of tables this rank's rows.
         optimiser: what updates them.
-        config: the whole batch, with the seed of this rank's dropout masks.
-        own: the configuration of this rank (`deal.config_of`), for its seed.
+        config: its options.
         support: (V,) events of each item.
+        by_memory: whether ranks of one machine exchange rows by memory; False is for tests and
+            measurements.
+        dtype: of a step; the tables may be in bfloat16.
     """
+
+    planning_threads = 1
 
     def __init__(
         self,
         ranks: Ranks,
         engine: str,
         spec: NetworkSpec,
-        p: Parameters,
+        fill: Callable[[Parameters], None],
         optimiser: Optimiser,
         config: Config,
-        own: Config,
         support: Tensor,
+        by_memory: bool = True,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.ranks = ranks
-        self.most_lanes = -(-config.batch_size // ranks.size)
-        """Lanes of the rank that has the most of them."""
-        most_samples = -(-config.n_sample // ranks.size)
-        rows = min(2 * self.most_lanes + most_samples, spec.n_items)
-        config = config.replace(seed=own.seed)
-        self._step = GradientStep(ENGINES[engine], config, rows, p["Wy.weight"].dtype)
-        self._tables = list(spec.tables)
-        self._weights = {n: w for n, w in self._step.p.items() if n not in spec.tables}
-        for name, weight in self._weights.items():
-            weight.copy_(p[name])
-        self.shards = Shards(ranks, spec, {**p, **self._weights}, optimiser, engine)
+        rows = min(2 * config.batch_size + config.n_sample, spec.n_items)
+        of_step = NetworkSpec.of(config, rows)
+        half = {"Wy.weight", spec.input_table} if config.table_dtype == "bfloat16" else set()
+        held, memory = held_by(ranks, spec, of_step, dtype, by_memory, half)
+        own = held[ranks.rank if memory is not None else 0]
+        fill({**own.shards, **own.weights})
+        self.grad_cap = config.grad_cap
+        # The cap is on the sum over the ranks, and owners round: neither is for one rank's step.
+        alone = config.replace(grad_cap=0.0, table_dtype="float32")
+        self._step = GradientStep(ENGINES[engine], alone, of_step, own.weights, own.gradients)
+        self.shards = Shards(ranks, spec, own, optimiser, engine, config.seed)
+        shares = self.shards.shares
+        self.by_memory = memory is not None
+        """Whether they do."""
+        self.exchange: Exchange = (
+            MessageExchange(ranks, own, self._step.tables, shares)
+            if memory is None
+            else MemoryExchange(memory, held, self._step.tables, shares[ranks.rank], ranks.rank)
+        )
+        ranks.wait()  # until all have written the weights
+        self._config = config
+        self._reads_columns = engine == "reference"
         self._support = support if config.logq > 0 else None
-        self._mailbox = mailbox(ranks, p["Wy.weight"].dtype, self._longest_message(rows))
-        # Of the gradients of all rows that this rank owns and a step touches.
-        self._totals = {
-            n: p[n].new_empty(min(ranks.size * rows, len(self.shards.p[n])), p[n].shape[1])
-            for n in self._tables
-        }
+        self._live = config.batch_size
+        """Lanes of the last step, of all ranks."""
 
     @property
     def optimiser_state(self) -> OptimiserState:
@@ -89,131 +101,100 @@ class SharedTrainer:
 
     @property
     def states(self) -> list[Tensor]:
-        """`contract.Trainer.states`, of this rank's lanes."""
-        return self._step.trainer.states
+        """`contract.Trainer.states`, those of all ranks; for all ranks at once."""
+        size, live = self.ranks.size, self._live
+        most = most_lanes(self._config.batch_size, size)
+        found = []
+        for own in self._step.trainer.states:
+            padded = own.new_zeros(most, own.shape[1])
+            n = len(self._lanes(live))
+            padded[:n] = own[:n]
+            lanes = self.ranks.all_gather(padded)
+            found.append(
+                torch.cat(
+                    [
+                        lanes[r, : first_lane(live, r + 1, size) - first_lane(live, r, size)]
+                        for r in range(size)
+                    ]
+                )
+            )
+        return found
 
     @states.setter
     def states(self, states: list[Tensor]) -> None:
-        self._step.trainer.states = states
+        self._live = len(states[0])
+        lanes = self._lanes(self._live)
+        self._step.trainer.states = [h[lanes.start : lanes.stop].clone() for h in states]
+
+    def _lanes(self, live: int) -> range:
+        """Which of M lanes this rank computes."""
+        rank, size = self.ranks.rank, self.ranks.size
+        return range(first_lane(live, rank, size), first_lane(live, rank + 1, size))
 
     def start_epoch(self) -> None:
         """`contract.Trainer.start_epoch`."""
         self._step.trainer.start_epoch()
+        self._live = self._config.batch_size
 
     def train_block(
-        self, block: SharedBlock, learning_rates: NDArray[np.float64] | None = None
+        self, block: StepBlock, learning_rates: NDArray[np.float64] | None = None
     ) -> Tensor:
-        """`contract.Trainer.train_block`; the losses (T,) are those of all ranks together.
-
-        `learning_rates` (T,) has the rate of each step, None where it is always the same.
-        """
-        losses = self._step.p["Wy.weight"].new_zeros(len(block))
+        """`contract.Trainer.train_block`; the losses (T,) are those of all lanes."""
+        rows = BlockRows(block, self.shards.spec, self.ranks.size)
+        losses = self._step.tables["Wy.weight"].new_zeros(len(block))
         for t in range(len(block)):
+            self.shards.step = block.first_step + t
             if learning_rates is not None:
                 self.shards.set_learning_rate(float(learning_rates[t]))
-            self._fetch(block, t)
-            if t < block.own_steps and block.compact is not None:
-                losses[t] = self._step.compute(block.compact, t)[0]
-            else:
-                for name in self._weights:
-                    self._step.gradients[name].zero_()
-            self._update(block, t)
-        self._fetch_weights()
+            self.exchange.fetch(rows, t)
+            losses[t] = self._compute(block, rows, t)
+            self.update(rows, t)
+        self.exchange.fetch_weights()
         total = torch.zeros_like(losses)
         for each in self.ranks.all_gather(losses):
             total += each
         return total
 
-    def _longest_message(self, rows: int) -> int:
-        """Elements of the longest message between two ranks: all rows of a step, and a share."""
-        columns = sum(self._step.p[n].shape[1] for n in self._tables)
-        shapes = [self._shapes(shares) for shares in self.shards.shares]
-        return rows * columns + max(sum(map(math.prod, each)) for each in shapes)
+    def _compute(self, block: StepBlock, rows: BlockRows, t: int) -> Tensor | float:
+        """The gradients of this rank's lanes in step t; returns their part of the loss."""
+        before, live = self._live, int(block.live[t])
+        if before != live and not block.restarts[t, :live].all():
+            self._move_lanes(block, t)
+        self._live = live
+        step, scored, touched = self._step, int(block.scored[t]), int(block.touched[t])
+        rank, size, reads = self.ranks.rank, self.ranks.size, self._reads_columns
+        part = part_of_step(block, t, rank, size, before, reads)
+        if part is None:
+            for name, g in step.gradients.items():
+                g[: touched if name in step.tables else None].zero_()
+            return 0.0
+        # An engine writes no gradient of a row that is an input of other ranks alone.
+        spec = self.shards.spec
+        read, first = part.input_row[0, : int(part.live[0])], scored if spec.shared else 0
+        others = torch.from_numpy(rows.not_of(spec.input_table, t, read, first))
+        step.gradients[spec.input_table].index_fill_(0, others, 0)
+        if self._support is not None:
+            step.support[:touched] = self._support[torch.from_numpy(block.rows[t, :touched]).long()]
+        return step.compute(part)[0]
 
-    def _fetch(self, block: SharedBlock, t: int) -> None:
-        """Fill the step's tables and all weights from the owners."""
-        shards, step, own = self.shards, self._step, self.ranks.rank
-        wanted, owned = block.wanted, block.owned
-        received = self._mailbox.exchange(
-            self._others(
-                lambda r: [
-                    *((shards.p[n], owned[n].asked[t][r]) for n in self._tables),
-                    *((shards.p[n][first:end], None) for n, first, end in shards.shares[own]),
-                ]
-            ),
-            self._others(
-                lambda r: [
-                    *((len(wanted[n].places[t][r]), step.p[n].shape[1]) for n in self._tables),
-                    *self._shapes(shards.shares[r]),
-                ]
-            ),
-        )
-        for r, parts in enumerate(received):
-            if r == own:
-                tables = [shards.p[n].index_select(0, owned[n].asked[t][r]) for n in self._tables]
-            else:
-                tables = parts[: len(self._tables)]
-                self._take_weights(r, parts[len(self._tables) :])
-            for n, rows in zip(self._tables, tables, strict=True):
-                step.p[n].index_copy_(0, wanted[n].places[t][r], rows)
-        if self._support is not None and block.compact is not None and t < block.own_steps:
-            items = torch.from_numpy(block.rows[t, : block.compact.touched[t]]).long()
-            step.support[: len(items)] = self._support[items]
+    def _move_lanes(self, block: StepBlock, t: int) -> None:
+        """Bring the states that this rank's lanes of step t go on from, in the lanes' order."""
+        states = self.states
+        lanes = self._lanes(int(block.live[t]))
+        if len(lanes):
+            source = torch.from_numpy(block.source[t, lanes.start : lanes.stop]).long()
+            self._step.trainer.states = [h[source] for h in states]
 
-    def _update(self, block: SharedBlock, t: int) -> None:
-        """Give the gradients to the owners, and update the rows and weights that this rank owns."""
-        shards, g, own = self.shards, self._step.gradients, self.ranks.rank
-        wanted, owned, shares = block.wanted, block.owned, self.shards.shares[self.ranks.rank]
-        received = self._mailbox.exchange(
-            self._others(
-                lambda r: [
-                    *((g[n], wanted[n].places[t][r]) for n in self._tables),
-                    *((g[n][first:end], None) for n, first, end in shards.shares[r]),
-                ]
-            ),
-            self._others(
-                lambda r: [
-                    *((len(owned[n].asked[t][r]), g[n].shape[1]) for n in self._tables),
-                    *self._shapes(shares),
-                ]
-            ),
-        )
-        received[own] = [
-            *(g[n].index_select(0, wanted[n].places[t][own]) for n in self._tables),
-            *(g[n][first:end] for n, first, end in shares),
-        ]
-        for k, n in enumerate(self._tables):
-            total = self._totals[n][: len(owned[n].rows[t])].zero_()
-            for r, parts in enumerate(received):
-                total.index_add_(0, owned[n].place[t][r], parts[k])
-            shards.update_rows(n, owned[n].rows[t], total)
-        for k, (n, first, end) in enumerate(shares, start=len(self._tables)):
-            # In place: a message is its receiver's.
-            total = received[0][k]
-            for parts in received[1:]:
-                total += parts[k]
-            shards.update_weight(n, first, end, total)
-
-    def _fetch_weights(self) -> None:
-        """Make the weights of all ranks those after the last update."""
-        shares = self.shards.shares
-        own: list[Piece] = [
-            (self._weights[n][first:end], None) for n, first, end in shares[self.ranks.rank]
-        ]
-        received = self._mailbox.exchange(
-            self._others(lambda _: own), self._others(lambda r: self._shapes(shares[r]))
-        )
-        for r, parts in enumerate(received):
-            if r != self.ranks.rank:
-                self._take_weights(r, parts)
-
-    def _take_weights(self, rank: int, parts: Sequence[Tensor]) -> None:
-        for (n, first, end), rows in zip(self.shards.shares[rank], parts, strict=True):
-            self._weights[n][first:end] = rows
-
-    def _others(self, of_rank: Callable[[int], list[T]]) -> list[list[T]]:
-        """By rank, what is sent to it or comes from it; nothing for this rank itself."""
-        return [of_rank(r) if r != self.ranks.rank else [] for r in range(self.ranks.size)]
-
-    def _shapes(self, shares: Sequence[Share]) -> list[tuple[int, ...]]:
-        return [(end - first, *self._weights[n].shape[1:]) for n, first, end in shares]
+    def update(self, rows: BlockRows, t: int) -> None:
+        """Update the rows and weights that this rank owns by the gradients of all ranks."""
+        shards, own = self.shards, self.ranks.rank
+        parts = self.exchange.gradients(rows, t)
+        if self.grad_cap > 0:
+            totals = [each.total() for each in parts]
+            cap_over_ranks(self.ranks, totals, self.grad_cap)
+            parts = [Parts([total.numpy()]) for total in totals]
+        gradients = iter(parts)
+        for name in self._step.tables:
+            shards.update_rows(name, rows.of(name, t, own).rows, next(gradients))
+        for share in shards.shares[own]:
+            shards.update_weight(share, next(gradients))

@@ -224,8 +224,9 @@ def new_state(
 
     A TLB miss costs a processor about as much as to read the row. State of kind 'row'
     (`Optimiser.states`) has one number a row: (V, 1) of a matrix, (n,) of a vector. `zeros`
-    allocates a table.
+    allocates a table, unless the optimiser itself says how.
     """
+    zeros = optimiser.zeros or zeros
     kinds = optimiser.state_kinds
     dtype = p["By.weight"].dtype if "By.weight" in p else None  # item tables may be bfloat16
     wide = [name for name, kind in kinds.items() if kind == "element"]

@@ -7,13 +7,11 @@ process is the same code as before.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
 from gru4rec_fast.reference import Optimiser
-from gru4rec_fast.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,17 +21,26 @@ if TYPE_CHECKING:
     from gru4rec_fast.config import Config
     from gru4rec_fast.engines.contract import Engine
     from gru4rec_fast.plan.block import StepBlock
+    from gru4rec_fast.reference import Parameters
+    from gru4rec_fast.spec import NetworkSpec
 
 
 class Gradients(Optimiser):
-    """No update: the state 'gradient' of a parameter, or of a row, is its last gradient."""
+    """No update: the state 'gradient' of a parameter, or of a row, is its last gradient.
+
+    Args:
+        config: the model's options.
+        tensors: where the gradients are written, in the order of the parameters.
+    """
 
     name = "gradient"
     states: ClassVar = {"gradient": "element"}
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, tensors: Sequence[Tensor]) -> None:
         super().__init__(config)
         self.momentum, self.parameters = 0.0, ()
+        given = iter(tensors)
+        self.zeros = lambda _like, shape, _dtype: next(given).view(*shape)
 
     def scaled(self, g: Tensor, state: Sequence[Tensor]) -> Tensor:  # noqa: ARG002
         """`Optimiser.scaled`."""
@@ -49,32 +56,34 @@ class GradientStep:
 
     Args:
         engine: what computes; its `supports` has said that it trains such a model.
-        config: the model's options. Losses are divided by its `batch_size`, and `seed` is that of
-            the dropout masks.
-        rows: R, room for the unique rows of a step.
-        dtype: of parameters and gradients.
+        config: the model's options. Losses are divided by its `batch_size`.
+        spec: the network with R items, room for the unique rows of a step.
+        weights: name -> those beside the tables.
+        gradients: name -> where the gradients are written, zeros at first: tables (R, columns), and
+            the weights.
     """
 
-    def __init__(self, engine: Engine, config: Config, rows: int, dtype: torch.dtype) -> None:
-        spec = NetworkSpec.of(config, rows)
-        self.p = {name: torch.zeros(shape, dtype=dtype) for name, shape in spec.parameters.items()}
-        """The parameters, to be filled before a step: tables (R, columns), and the weights."""
-        self.support = torch.ones(rows, dtype=torch.int64)
+    def __init__(
+        self,
+        engine: Engine,
+        config: Config,
+        spec: NetworkSpec,
+        weights: Parameters,
+        gradients: Parameters,
+    ) -> None:
+        dtype = gradients["Wy.weight"].dtype
+        self.tables = {n: torch.zeros(shape, dtype=dtype) for n, shape in spec.tables.items()}
+        """(R, columns), to be filled before a step."""
+        p = {
+            name: self.tables[name] if name in self.tables else weights[name] for name in gradients
+        }
+        self.support = torch.ones(spec.n_items, dtype=torch.int64)
         """(R,) events of each row's item, to be filled where the loss reads them."""
-        self.trainer = engine.trainer(spec, self.p, Gradients(config), config, self.support)
-        self.gradients = self.trainer.optimiser_state["gradient"]
-        """As `p`, after a step; rows that the step does not touch hold no gradient."""
+        optimiser = Gradients(config, list(gradients.values()))
+        self.trainer = engine.trainer(spec, p, optimiser, config, self.support)
+        self.gradients = gradients
+        """After a step; rows that the step does not touch keep what they held."""
 
-    def compute(self, block: StepBlock, t: int) -> Tensor:
-        """Step t of a block whose rows 0..U-1 are those of the tables; returns its loss (1,)."""
-        return self.trainer.train_block(one_step(block, t))
-
-
-def one_step(block: StepBlock, t: int) -> StepBlock:
-    """Step t of a block as a block of its own, of views."""
-    cut = {
-        field.name: getattr(block, field.name)[t : t + 1]
-        for field in dataclasses.fields(block)
-        if field.name != "first_step"
-    }
-    return dataclasses.replace(block, first_step=block.first_step + t, **cut)
+    def compute(self, step: StepBlock) -> Tensor:
+        """A block of one step whose rows 0..U-1 are those of the tables; returns its loss (1,)."""
+        return self.trainer.train_block(step)

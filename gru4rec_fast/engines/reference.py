@@ -93,6 +93,8 @@ class PreparedStep:
     """(M,) bool"""
     columns: Tensor
     """(N,) int64"""
+    in_batch: int
+    """How many of them are targets: M, unless other processes compute lanes of this step."""
     touched: dict[str, reference.Touched]
     masks: list[Tensor | None]
 
@@ -137,15 +139,17 @@ class ReferenceTrainer:
         inputs = torch.from_numpy(block.inputs[t, :m]).long()
         targets = torch.from_numpy(block.targets[t, :m]).long()
         columns = torch.cat([targets, torch.from_numpy(block.negatives[t]).long()])
+        in_batch = int(block.target_count[t].sum())
         touched = reference.touched_rows(self._spec, inputs, columns)
         masks: list[Tensor | None] = [None] * self._spec.n_sites
         for site, width in self._spec.dropout_sites.items():
-            masks[site.number] = self._mask(block.first_step + t, site, m, width)
+            masks[site.number] = self._mask(block, t, site, width)
         return PreparedStep(
             number=block.first_step + t,
             source=torch.from_numpy(block.source[t, :m]).long().to(device, non_blocking=True),
             restarts=torch.from_numpy(block.restarts[t, :m]).bool().to(device, non_blocking=True),
             columns=columns.to(device, non_blocking=True),
+            in_batch=in_batch,
             touched={name: rows.to(device) for name, rows in touched.items()},
             masks=masks,
         )
@@ -161,6 +165,7 @@ class ReferenceTrainer:
             step.masks,
             self._support,
             self._config,
+            step.in_batch,
         )
         if self._config.grad_cap > 0:
             reference.cap_gradients([g.values for g in gradients.values()], self._config.grad_cap)
@@ -182,11 +187,14 @@ class ReferenceTrainer:
                 )
         return loss
 
-    def _mask(self, step: int, site: DropoutSite, rows: int, columns: int) -> Tensor | None:
+    def _mask(self, block: StepBlock, t: int, site: DropoutSite, columns: int) -> Tensor | None:
         if site.rate == 0:
             return None
         seed, like = self._config.seed, self.states[0]
+        rows = block.first_lane + int(block.live[t])
+        step = block.first_step + t
         mask = _core.dropout_mask(seed, step, site.number, rows, columns, site.rate)
+        mask = mask[block.first_lane :]
         return torch.from_numpy(mask).to(like.device, like.dtype, non_blocking=True)
 
 

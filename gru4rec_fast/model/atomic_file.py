@@ -32,7 +32,7 @@ def written_aside(target: Path) -> Iterator[Path]:
         aside.touch(exist_ok=False)
         mode = (target if target.exists() else aside).stat().st_mode
         yield aside
-        # The block may make the file anew with other permissions, as safetensors does.
+        # The block may make the file anew with other permissions.
         aside.chmod(mode & 0o777)
         flush(aside)
         aside.replace(target)

@@ -22,11 +22,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from gru4rec_fast.config import Config
 from gru4rec_fast.errors import CheckpointError, ParameterError
-from gru4rec_fast.model import checksum, item_ids
+from gru4rec_fast.model import checksum, item_ids, tensor_file
 from gru4rec_fast.model.atomic_file import written_aside
 from gru4rec_fast.model.state_dict import LEGACY_TORCH, damaged, foreign, infer_config, load_torch
 from gru4rec_fast.parameter import as_text
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from numpy.typing import NDArray
+
+    from gru4rec_fast.model.tensor_file import Rows
 
 FORMAT = "gru4rec-fast"
 FORMAT_VERSION = 1
@@ -77,7 +78,7 @@ class Checkpoint:
 
 def save(
     path: str | os.PathLike[str],
-    tensors: Mapping[str, torch.Tensor],
+    tensors: Mapping[str, Rows],
     config: Config,
     itemidmap: pd.Series[int],
     extra: Mapping[str, Any] | None = None,
@@ -90,7 +91,8 @@ def save(
     Args:
         path: the file; its folder must exist. A killed process can leave hidden
             temporary files (`.*.tmp`, `.tmp*`) beside it, which are safe to delete.
-        tensors: of any type, shape and device; views are written as the values they show.
+        tensors: of any type, shape and device; views are written as the values they show, and rows
+            are read some at a time.
         config: hyper-parameters.
         itemidmap: item id (integer or text) -> item index, 0..V-1.
         extra: JSON values (keys are text; tuples come back as lists).
@@ -117,25 +119,24 @@ def save(
             f"extra: {error}: expected JSON values; pass tensors in `tensors`"
         ) from error
     metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "meta": text}
-    content = {**_separate(tensors), **item_ids.as_tensors(itemidmap)}
+    content: dict[str, Rows] = {**tensors, **item_ids.as_tensors(itemidmap)}
     if support is not None:
         content[SUPPORT] = torch.from_numpy(np.array(support, dtype=np.int64))
     write_tensors(file_path(path), content, metadata)
 
 
-def write_tensors(path: Path, content: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+def write_tensors(path: Path, content: Mapping[str, Rows], metadata: dict[str, str]) -> None:
     """Write a safetensors file with a checksum, complete or not at all.
 
     Raises:
         CheckpointError: it cannot be written; nothing is left behind then.
     """
-    signed = metadata | {checksum.KEY: checksum.checksum(content, metadata)}
     # A link stays a link; the file that it points to is replaced.
     target = path.resolve()
     try:
         with written_aside(target) as aside:
-            save_file(content, aside, metadata=signed)
-    except (OSError, SafetensorError) as error:
+            tensor_file.write(aside, content, metadata)
+    except OSError as error:
         raise unwritable(target, error) from error
 
 
@@ -212,21 +213,6 @@ def unwritable(target: Path, error: Exception) -> CheckpointError:
         f"{target}: cannot be written ({cause}): expected a file name in an existing, "
         "writable folder on a disk with room; any older file there is unchanged"
     )
-
-
-def _separate(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Contiguous tensors that share no storage, as safetensors needs; copied only if needed."""
-    separate: dict[str, torch.Tensor] = {}
-    storages: set[int] = set()
-    for name, tensor in tensors.items():
-        own = tensor.detach().contiguous()
-        if own.numel():
-            storage = own.untyped_storage().data_ptr()
-            if storage in storages:
-                own = own.clone()
-            storages.add(storage)
-        separate[name] = own
-    return separate
 
 
 def _load_safetensors(path: Path) -> Checkpoint:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -35,15 +35,32 @@ def require_finite(parameters: Parameters) -> None:
 
 def largest(parameters: Mapping[str, Tensor], n: int = 3) -> str:
     """The n parameters with the largest magnitudes, those with NaN or infinity first, as text."""
-    found = []
-    for name, parameter in parameters.items():
-        finite = torch.isfinite(parameter)
-        bad = parameter.numel() - int(finite.sum())
-        values = parameter[finite].abs()
-        found.append((bad, float(values.max()) if values.numel() else 0.0, name))
+    return described({name: magnitude(value) for name, value in parameters.items()}, n)
+
+
+class Magnitude(NamedTuple):
+    """Of a parameter."""
+
+    bad: int
+    """How many of its numbers are NaN or infinite."""
+    most: float
+    """The largest absolute value of the others."""
+
+
+def magnitude(parameter: Tensor) -> Magnitude:
+    """Of a tensor's numbers; 0 where there are none."""
+    finite = torch.isfinite(parameter)
+    values = parameter[finite].abs()
+    most = float(values.max()) if values.numel() else 0.0
+    return Magnitude(parameter.numel() - int(finite.sum()), most)
+
+
+def described(magnitudes: Mapping[str, Magnitude], n: int = 3) -> str:
+    """`largest`, of magnitudes."""
+    found = sorted(((*m, name) for name, m in magnitudes.items()), reverse=True)
     return ", ".join(
         f"{name} {most:.3g}" + (f" and {bad} that are NaN or infinite" if bad else "")
-        for bad, most, name in sorted(found, reverse=True)[:n]
+        for bad, most, name in found[:n]
     )
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from gru4rec_fast.model.network import Drawer, Network
+from gru4rec_fast.model.initial import Drawer
+from gru4rec_fast.model.network import Network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

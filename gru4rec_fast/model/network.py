@@ -6,27 +6,23 @@ with them stands in `reference/`, and which implementation computes it in `engin
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from gru4rec_fast import reference
+from gru4rec_fast.model.initial import draw_parameters
 from gru4rec_fast.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
     from gru4rec_fast.config import Config
     from gru4rec_fast.reference import Parameters
     from gru4rec_fast.spec import LayerSpec, Shape
 
-COMPATIBILITY_SEED = 42
 TORCH_CELLS: dict[str, Callable[[int, int], nn.Module]] = {
     "gru-reset-after": nn.GRUCell,
     "lstm": nn.LSTMCell,
@@ -61,10 +57,10 @@ class Network(nn.Module):
     """Parameters of GRU4Rec for a catalogue of V items, in the structure of `spec`.
 
     `forward` is what evaluation scripts of the original call; training goes through
-    `engines` instead.
+    `engines` instead. On the device 'meta' the parameters take no memory, until `to_empty`.
     """
 
-    def __init__(self, config: Config, n_items: int) -> None:
+    def __init__(self, config: Config, n_items: int, device: str = "cpu") -> None:
         super().__init__()
         self.config = config
         self.n_items = n_items
@@ -83,7 +79,7 @@ class Network(nn.Module):
                 self.E = _table(spec.tables[spec.input_table], dtype)
             self.G = nn.ModuleList(layers)
             self.F = nn.ModuleList(nn.Linear(ff.inputs, ff.units) for ff in spec.feed_forward)
-        self.to_empty(device="cpu")
+        self.to_empty(device=device)
         self.requires_grad_(False)
 
     def parameter_dict(self) -> Parameters:
@@ -91,31 +87,8 @@ class Network(nn.Module):
         return dict(self.named_parameters())
 
     def initialise(self, compatibility_mode: bool = True) -> None:
-        """Draw the weights, uniform in +-sqrt(6 / (rows + columns)) of each gate's own matrix.
-
-        `compatibility_mode` draws by NumPy's legacy generator, seed 42, in the order in which the
-        original fills its matrices (SPEC section 7), otherwise by one seeded with `config.seed`.
-        `sigma` and `init_as_normal` of the config override the width and the distribution.
-        """
-        seed = COMPATIBILITY_SEED if compatibility_mode else self.config.seed
-        draw = Drawer(np.random.RandomState(seed), self.config)
-        spec, p = self.spec, self.parameter_dict()
-        with torch.no_grad():
-            for parameter in p.values():
-                parameter.zero_()
-            if spec.one_hot:
-                gates = spec.layers[0].kind.gates
-                draw.fill(p[spec.input_table].chunk(gates, dim=1))
-            elif not spec.shared:
-                draw.fill([p[spec.input_table]])
-            for layer in spec.layers:
-                for name, shape in layer.weights.items():
-                    if len(shape) == 2:
-                        n, axis = layer.kind.blocks.get(name.removeprefix(layer.prefix), (1, 0))
-                        draw.fill(p[name].chunk(n, dim=axis))
-            for dense in spec.feed_forward:
-                draw.fill([p[dense.prefix + "weight"]])
-            draw.fill([p["Wy.weight"]])
+        """Draw the weights by `draw_parameters`."""
+        draw_parameters(self.spec, self.config, self.parameter_dict(), compatibility_mode)
 
     def forward(
         self,
@@ -155,32 +128,3 @@ def _module(layer: LayerSpec) -> nn.Module:
     if layer.cell in TORCH_CELLS and not layer.one_hot:
         return TORCH_CELLS[layer.cell](layer.inputs, layer.units)
     return Weights({n.removeprefix(layer.prefix): shape for n, shape in layer.weights.items()})
-
-
-class Drawer:
-    """Fills matrices one after the other, row by row, from one generator.
-
-    In shares of some rows: a large table is never held in float64, and the numbers are the same.
-    """
-
-    NUMBERS_AT_ONCE = 2**22
-
-    def __init__(self, generator: np.random.RandomState, config: Config) -> None:
-        self.generator = generator
-        self.config = config
-
-    def fill(self, matrices: tuple[Tensor, ...] | list[Tensor], of_rows: int | None = None) -> None:
-        """Fill the matrices; `of_rows` are those of the table that they are a part of."""
-        for matrix in matrices:
-            rows, columns = matrix.shape
-            sigma = self.config.sigma or math.sqrt(6.0 / ((of_rows or rows) + columns))
-            at_once = max(1, self.NUMBERS_AT_ONCE // columns)
-            for first in range(0, rows, at_once):
-                share = matrix[first : first + at_once]
-                share.copy_(torch.from_numpy(self._draw(len(share), columns, sigma)))
-
-    def _draw(self, rows: int, columns: int, sigma: float) -> NDArray[np.float32]:
-        if self.config.init_as_normal:
-            return self.generator.randn(rows, columns).astype(np.float32) * np.float32(sigma)
-        values: NDArray[np.float32] = self.generator.rand(rows, columns).astype(np.float32)
-        return values * np.float32(2 * sigma) - np.float32(sigma)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from gru4rec_fast._core import merge_rows
 
@@ -48,10 +50,22 @@ class StepBlock:
     """(T,)"""
     touched: Int32
     """(T,)"""
+    first_lane: int = 0
+    """How many lanes of each step other processes compute before these: the dropout masks and the
+    targets of a step are those of all its lanes."""
 
     def __len__(self) -> int:
         """T, the number of steps."""
         return len(self.live)
+
+    def part(self, first: int, end: int) -> StepBlock:
+        """Steps first .. end - 1 as a block of their own, of views."""
+        arrays: dict[str, Any] = {
+            name: value[first:end]
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray)
+        }
+        return replace(self, first_step=self.first_step + first, **arrays)
 
     def require_items(self, n_items: int) -> None:
         """Refuse a block of items that a catalogue lacks, as a damaged store may hold them.

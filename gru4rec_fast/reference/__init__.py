@@ -49,7 +49,6 @@ from gru4rec_fast.reference.optimisers import (
     update_rows,
 )
 from gru4rec_fast.reference.products import LINEAR, Linear, linear_of_parts, product_of_parts
-from gru4rec_fast.reference.rank_sum import sum_over_ranks
 from gru4rec_fast.reference.ranks import (
     RANKS,
     ItemGroups,
@@ -106,7 +105,6 @@ __all__ = [
     "rounded_rows",
     "scores",
     "session_parallel_batches",
-    "sum_over_ranks",
     "top1",
     "top1_max",
     "top_k",

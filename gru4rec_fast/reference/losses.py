@@ -17,13 +17,21 @@ if TYPE_CHECKING:
 LOG_EPSILON = 1e-24
 
 
-def correct_logq(s: Tensor, support: Tensor, columns: Tensor, logq: float, alpha: float) -> Tensor:
+def correct_logq(
+    s: Tensor,
+    support: Tensor,
+    columns: Tensor,
+    logq: float,
+    alpha: float,
+    in_batch: int | None = None,
+) -> Tensor:
     """Scores less logq * log(q), the correction of a sampled softmax.
 
-    q is the item's support for the M in-batch columns, support^alpha for the S sampled ones.
+    q is the item's support for the in-batch columns, the first M unless `in_batch` says how many,
+    and support^alpha for the sampled ones.
     """
     log_q = torch.log(support[columns].to(s.dtype))
-    log_q[s.shape[0] :] *= alpha
+    log_q[s.shape[0] if in_batch is None else in_batch :] *= alpha
     return s - logq * log_q
 
 

@@ -37,6 +37,9 @@ class Optimiser(ABC):
     states: ClassVar[dict[str, str]] = {}
     """What the rule keeps for a parameter: name -> 'element' (of the parameter's shape) or 'row'
     (one number a row; an element of a vector is a row)."""
+    zeros: Callable[[Tensor, Sequence[int], torch.dtype | None], Tensor] | None = None
+    """Makes a table of the state, zeros, like a parameter, of a shape and type; None leaves that to
+    the engine."""
 
     def __init__(self, config: Config) -> None:
         self.learning_rate = config.learning_rate

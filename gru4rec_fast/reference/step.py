@@ -69,11 +69,13 @@ def loss_and_gradients(
     masks: Sequence[Tensor | None],
     support: Tensor,
     config: Config,
+    in_batch: int | None = None,
 ) -> tuple[Tensor, list[Tensor], dict[str, Gradient]]:
     """Loss of a step, the new states, and the gradient of every parameter.
 
     states: list of (M, states * H_l), constants of the step (no back-propagation through time).
-    columns (N,): the M targets, then the S negatives. support (V,): events per item. The loss is
+    columns (N,): the M targets, then the S negatives. support (V,): events per item. in_batch: how
+    many of the columns are targets, if other lanes have more of them behind these M. The loss is
     the sum over rows divided by B, also when M < B (SPEC section 5). Each touched row is one leaf,
     so that autograd sums the gradients of a row that occurs several times; in shared mode those of
     input and output too.
@@ -91,7 +93,7 @@ def loss_and_gradients(
     new_states, features = advance(spec, leaves, x, states, masks, linear)
     s = scores(features, occurrences["Wy.weight"][:n], occurrences["By.weight"], linear)
     if config.logq > 0 and config.loss == "cross-entropy":
-        s = correct_logq(s, support, columns, config.logq, config.sample_alpha)
+        s = correct_logq(s, support, columns, config.logq, config.sample_alpha, in_batch)
     s = activate(s, config.score_activation)
     loss = LOSSES[config.loss](s, config).sum() / config.batch_size
 

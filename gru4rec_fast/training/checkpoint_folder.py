@@ -20,10 +20,9 @@ from gru4rec_fast.model import checkpoint
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from torch import Tensor
-
     from gru4rec_fast.config import Config
     from gru4rec_fast.data.data_iterator import DataIterator
+    from gru4rec_fast.model.tensor_file import Rows
 
 GENERATIONS = 2
 STATE = re.compile(r"state-(\d+)\.safetensors")
@@ -81,7 +80,7 @@ class CheckpointFolder:
 
     def save(
         self,
-        tensors: Mapping[str, Tensor],
+        tensors: Mapping[str, Rows],
         config: Config,
         items: DataIterator,
         extra: Mapping[str, Any],

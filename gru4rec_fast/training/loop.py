@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _Started = tuple["StepBlock", float, PendingLosses]
 
-Plans = Callable[[Progress], Any]
-"""Makes the plan of the epoch that a progress stands in, as `plan_epoch` does."""
 BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {rate_fmt}{postfix}"
 """tqdm's own bar without the counts, which would leave it no room on a line of 80 columns."""
 
@@ -57,16 +54,12 @@ def train(
     last_epoch: int,
     block_steps: int = DEFAULT_BLOCK_STEPS,
     show_bar: bool = True,
-    plans: Plans | None = None,
 ) -> None:
     """Train from where `progress` stands to the end of `last_epoch`, and keep `progress` true.
 
     Step t, counted through all epochs, takes the draw and the dropout masks number t, so that a run
     depends on the seed alone, whatever the block length and wherever it was resumed. A `progress`
     within an epoch needs a trainer with the states of that place.
-
-    `plans` makes the plan of the epoch that `progress` stands in, where it is not that of all
-    sessions in this process.
 
     A callback that stops the training leaves `progress` where it stopped, not finished. The
     weights are those after the last step; the caller restores the best ones.
@@ -80,21 +73,17 @@ def train(
     while not progress.finished:
         if progress.steps == 0:
             trainer.start_epoch()
-        plan = (
-            plans(progress)
-            if plans is not None
-            else plan_epoch(
-                sessions,
-                sampler,
-                batch_size=config.batch_size,
-                n_sample=config.n_sample,
-                seed=config.seed,
-                first_step=progress.first_step,
-                order=epoch_order(sessions, config.train_random_order, config.seed, progress.epoch),
-                block_steps=block_steps,
-                skip_steps=progress.steps,
-                threads=trainer.planning_threads,
-            )
+        plan = plan_epoch(
+            sessions,
+            sampler,
+            batch_size=config.batch_size,
+            n_sample=config.n_sample,
+            seed=config.seed,
+            first_step=progress.first_step,
+            order=epoch_order(sessions, config.train_random_order, config.seed, progress.epoch),
+            block_steps=block_steps,
+            skip_steps=progress.steps,
+            threads=trainer.planning_threads,
         )
         bar: tqdm[Any] = tqdm(
             total=sessions.n_pairs,

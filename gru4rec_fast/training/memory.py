@@ -29,15 +29,23 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def needed_memory(
-    config: Config, n_items: int, block_steps: int, *, copies: int = 0
+    config: Config,
+    n_items: int,
+    block_steps: int,
+    *,
+    copies: int = 0,
+    ranks: int = 1,
+    gathered: bool = False,
 ) -> dict[str, int]:
-    """Bytes that a training takes at least, by what they hold.
+    """Bytes that a training takes at least in a process, by what they hold.
 
     Args:
         config: the hyper-parameters.
         n_items: V.
         block_steps: T.
         copies: of the parameters that are kept too, as those of the best epoch.
+        ranks: how many processes share parameters and optimiser state.
+        gathered: whether this is the one of several that has the whole model at the end.
     """
     spec = NetworkSpec.of(config, n_items)
     shapes = spec.parameters.values()
@@ -50,9 +58,11 @@ def needed_memory(
     kinds = OPTIMISERS[config.adapt](config).state_kinds.values()
     state = sum(elements if kind == "element" else rows for kind in kinds)
     columns = config.batch_size + config.n_sample
+    parameters = FLOAT * elements - HALF * half
+    whole = int(gathered and ranks > 1)
     return {
-        "parameters": (FLOAT * elements - HALF * half) * (1 + copies),
-        "optimiser state": FLOAT * state,
+        "parameters": parameters * (1 + copies) // ranks + whole * parameters,
+        "optimiser state": FLOAT * state // ranks + whole * FLOAT * state,
         "items": SAMPLER * n_items,
         "planned blocks": PLANNED * BLOCKS_AHEAD * block_steps * columns,
     }
@@ -96,7 +106,14 @@ def _available_to_group(folder: Path, limit: str, used: str) -> int | None:
 
 
 def require_memory(
-    config: Config, n_items: int, block_steps: int, device: torch.device, *, copies: int = 0
+    config: Config,
+    n_items: int,
+    block_steps: int,
+    device: torch.device,
+    *,
+    copies: int = 0,
+    ranks: int = 1,
+    gathered: bool = False,
 ) -> None:
     """Refuse a training on the CPU that cannot fit, before the system would kill it.
 
@@ -106,7 +123,9 @@ def require_memory(
     available = available_memory()
     if device.type != "cpu" or available is None:
         return
-    needed = needed_memory(config, n_items, block_steps, copies=copies)
+    needed = needed_memory(
+        config, n_items, block_steps, copies=copies, ranks=ranks, gathered=gathered
+    )
     total = sum(needed.values())
     if total <= available:
         return

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gru4rec_fast.model.network import Network
 from gru4rec_fast.training.setup import trainer_of
 
 if TYPE_CHECKING:
@@ -14,11 +15,9 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from gru4rec_fast.config import Config
     from gru4rec_fast.data.data_iterator import DataIterator
-    from gru4rec_fast.data.sessions import Sessions
     from gru4rec_fast.engines.contract import Trainer
-    from gru4rec_fast.model.network import Network
-    from gru4rec_fast.plan.negatives import Negatives
     from gru4rec_fast.reference import Parameters
     from gru4rec_fast.training.checkpoint_folder import CheckpointFolder
     from gru4rec_fast.training.early_stopping import EarlyStopping
@@ -35,6 +34,7 @@ class OneProcess:
         scorer: makes what the model is validated with between epochs.
     """
 
+    n_ranks = 1
     is_first = True
     """Whether this process writes files, calls back, and has the model after the training."""
 
@@ -42,8 +42,11 @@ class OneProcess:
         self._asked, self._device = engine, device
         self.scorer = scorer
 
-    def refuse(self, **arguments: Any) -> None:
-        """One process takes all arguments."""
+    def network(self, config: Config, n_items: int, compatibility_mode: bool) -> Network:
+        """A new network with its initial weights."""
+        network = Network(config, n_items)
+        network.initialise(compatibility_mode)
+        return network.to(self._device).eval()
 
     def trainer(self, network: Network, support: NDArray[Any]) -> tuple[Trainer, str]:
         """`setup.trainer_of`."""
@@ -54,15 +57,6 @@ class OneProcess:
     def weights(self) -> Parameters:
         """What the trainer updates, by name."""
         return self._network.parameter_dict()
-
-    def plans(
-        self,
-        sessions: Sessions,  # noqa: ARG002
-        sampler: Negatives,  # noqa: ARG002
-        block_steps: int,  # noqa: ARG002
-    ) -> None:
-        """None: the loop plans all sessions itself."""
-        return
 
     def hooks(self, hooks: Hooks) -> Hooks:
         """The same hooks."""
@@ -78,12 +72,12 @@ class OneProcess:
     ) -> TrainingSaver:
         """What saves the training in the folder."""
         from gru4rec_fast.training.resume import TrainingSaver
+        from gru4rec_fast.training.saved import InProcess
 
         if folder is None:
             raise RuntimeError("a training is saved in a folder")
-        return TrainingSaver(
-            folder, interval, self._network, self._trainer, items, stopping, identity
-        )
+        training = InProcess(self._network, self._trainer, stopping)
+        return TrainingSaver(folder, interval, training, items, stopping, identity)
 
     def finish(self) -> Trainer:
         """The trainer, which has the state of the optimiser."""

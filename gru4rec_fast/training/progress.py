@@ -35,8 +35,6 @@ class Progress:
     """Of the last step."""
     finished: bool = False
     """Whether all epochs are done, or early stopping has ended the training."""
-    ranks: int = 1
-    """How many processes the sessions of the running epoch are dealt to."""
     history: History = field(default_factory=History)
 
     def next_epoch(self, report: EpochReport) -> None:

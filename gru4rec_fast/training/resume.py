@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import re
 import time
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast.checks import whole_number
 from gru4rec_fast.config import Config
 from gru4rec_fast.errors import CheckpointError, ParameterError
-from gru4rec_fast.model.finite import is_finite, largest
 from gru4rec_fast.training.identity import differences
 from gru4rec_fast.training.progress import Progress
 from gru4rec_fast.training.report import NonFiniteWeightsError
-from gru4rec_fast.training.state import optimiser_tensors
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from gru4rec_fast.data.data_iterator import DataIterator
-    from gru4rec_fast.engines.contract import SavedTrainer
-    from gru4rec_fast.model.network import Network
     from gru4rec_fast.training.checkpoint_folder import CheckpointFolder
     from gru4rec_fast.training.early_stopping import EarlyStopping
+    from gru4rec_fast.training.saved import SavedTraining
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 LANES, BEST = "lanes.", "best."
@@ -74,17 +68,14 @@ class TrainingSaver:
         self,
         folder: CheckpointFolder,
         interval: Interval,
-        network: Network,
-        trainer: SavedTrainer,
+        training: SavedTraining,
         items: DataIterator,
         stopping: EarlyStopping | None,
         identity: dict[str, Any],
-        ranks: int = 1,
     ) -> None:
         self._folder, self._interval = folder, interval
-        self._network, self._trainer, self._items = network, trainer, items
+        self._training, self._items = training, items
         self._stopping, self._identity = stopping, identity
-        self._ranks = ranks
 
     def is_due(self, step: int) -> bool:
         """`progress.Saver.is_due`."""
@@ -97,26 +88,25 @@ class TrainingSaver:
             CheckpointError: the state cannot be written.
             NonFiniteWeightsError: a parameter is NaN or infinite; the states before it stay.
         """
-        parameters = self._network.parameter_dict()
-        if not all(is_finite(value) for value in parameters.values()):
+        largest = self._training.not_finite()
+        if largest is not None:
             raise NonFiniteWeightsError(
                 progress.epoch,
                 progress.first_step + progress.steps,
-                largest(parameters),
+                largest,
                 self._folder.last_good,
             )
-        tensors = self._live_tensors()
+        tensors = dict(self._training.tensors())
         if progress.steps > 0:
-            for layer, lanes in enumerate(self._trainer.states):
+            for layer, lanes in enumerate(self._training.states):
                 tensors[f"{LANES}{layer}"] = lanes
-        progress.ranks = self._ranks
         training: dict[str, Any] = {"progress": progress.to_json(), "identity": self._identity}
         if self._stopping is not None:
             training["stopping"] = self._stopping.to_json()
-            best = self._stopping.best_weights
+            best = self._training.best()
             tensors |= {BEST + name: value for name, value in best.items()}
         extra = {"history": progress.history.to_json(), "training": training}
-        self._folder.save(tensors, self._network.config, self._items, extra)
+        self._folder.save(tensors, self._training.config, self._items, extra)
         self._interval.restart(progress.first_step + progress.steps)
 
     def restore(self, start: Progress) -> Progress:
@@ -141,39 +131,18 @@ class TrainingSaver:
                 f"{self._folder.path} holds another training: {difference}. Take the values from "
                 "there, or choose another folder"
             )
-        for name, value in self._live_tensors().items():
-            value.copy_(state.tensors[name])
+        self._training.restore(state.tensors)
         progress = Progress.from_json(training["progress"])
         if progress.steps > 0:
-            lanes = [state.tensors[f"{LANES}{n}"] for n in range(len(self._network.spec.layers))]
-            if progress.ranks != self._ranks:
-                warnings.warn(
-                    f"{self._folder.path} holds a training by {progress.ranks} process(es) in the "
-                    f"middle of epoch {progress.epoch}, and there are {self._ranks} now: the rest "
-                    "of the epoch is dealt anew, with lanes that start from zero, so that some "
-                    "sessions are trained twice and others not",
-                    stacklevel=4,
-                )
-                lanes = [h.new_zeros(self._lanes(), h.shape[1]) for h in lanes]
-            device = self._network.Wy.weight.device
-            self._trainer.states = [h.to(device, copy=True) for h in lanes]
+            layers = len(self._training.config.layers)
+            lanes = [state.tensors[f"{LANES}{n}"] for n in range(layers)]
+            self._training.states = lanes
         if self._stopping is not None:
             best = {
-                name: state.tensors[BEST + name].to(value.device, copy=True)
-                for name, value in self._network.parameter_dict().items()
-                if BEST + name in state.tensors
+                name.removeprefix(BEST): value
+                for name, value in state.tensors.items()
+                if name.startswith(BEST)
             }
-            self._stopping.load(training["stopping"], best)
+            self._stopping.load(training["stopping"], self._training.restored_best(best))
         self._interval.restart(progress.first_step + progress.steps)
         return progress
-
-    def _lanes(self) -> int:
-        """Rows of the lanes' states; each rank has as many as the one with the most lanes."""
-        return self._ranks * -(-self._network.config.batch_size // self._ranks)
-
-    def _live_tensors(self) -> dict[str, Tensor]:
-        """Parameters and optimiser state that the trainer updates in place, by name in a file."""
-        return {
-            **self._network.parameter_dict(),
-            **optimiser_tensors(self._trainer.optimiser_state),
-        }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gru4rec_fast.data import plain_text
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 KEYS = {"item_key": "ItemId", "session_key": "SessionId", "time_key": "Time"}
 INTEGERS = st.integers(-(2**63), 2**63 - 1).map(str) | st.integers(-3, 30).map(str)
 ODD = st.sampled_from(
-    ["", "-", "-0", "+1", "007", "1.5", "9223372036854775808", "1e3", " 1", "x", '"1"', "1\r", "é"]
-)
+    ["", "-", "-0", "+1", "007", "-00", "1.5", "-0.0", "1.", ".5", "9223372036854775808", "1e3",
+     " 1", "x", '"1"', "1\r", "é", "2014-04-07"]
+)  # fmt: skip
 LINES = st.lists(
     st.tuples(INTEGERS, INTEGERS, INTEGERS | st.just("2.5"), st.sampled_from(["", "view", "a b"])),
     min_size=1,
@@ -28,7 +29,7 @@ LINES = st.lists(
 )
 
 
-def read(text: bytes, sep: str, *, plain: bool) -> Any:
+def read(text: bytes, sep: str, *, plain: bool = True) -> Any:
     try:
         frame, _ = read_text(text, sep, sep, KEYS, text_items=False, plain=plain)
     except DataError as error:
@@ -36,25 +37,44 @@ def read(text: bytes, sep: str, *, plain: bool) -> Any:
     return frame
 
 
-@settings(max_examples=150)
 @given(
-    lines=LINES, odd=st.none() | ODD, at=st.integers(0, 31), sep=st.sampled_from("\t,;"),
-    end=st.sampled_from(["\n", "\r\n"]), last=st.booleans(),
+    lines=LINES, odd=st.lists(st.tuples(st.integers(0, 31), ODD), max_size=3),
+    sep=st.sampled_from("\t,;"), end=st.sampled_from(["\n", "\r\n"]), last=st.booleans(),
+    block=st.sampled_from([1, 40, 2**25]),
 )  # fmt: skip
+@example([("0", "0", "2.5", "")], [(2, "-0")], "\t", "\n", False, 2**25)
+@example([("0", "0", "2.5", "")], [(2, "007")], "\t", "\n", False, 2**25)
+@example([("0", "0", "2.5", "")] * 2, [(2, "-0")], "\t", "\n", True, 2**25)
+@example([("0", "0", "2.5", "")] * 2, [(6, "-0")], "\t", "\n", True, 1)
+@example([("0", "0", str(2**53 + 1), "")] * 2, [(6, "-0")], "\t", "\n", True, 2**25)
+@example([("0", "0", "2.5", "")] * 2, [(6, "9223372036854775808")], "\t", "\n", True, 1)
 def test_both_readings_mean_the_same(
-    lines: list[tuple[str, ...]], odd: str | None, at: int, sep: str, end: str, last: bool
+    lines: list[tuple[str, ...]],
+    odd: list[tuple[int, str]],
+    sep: str,
+    end: str,
+    last: bool,
+    block: int,
 ) -> None:
     rows = [list(line) for line in lines]
-    if odd is not None:
-        rows[at // 4 % len(rows)][at % 4] = odd
+    for at, field in odd:
+        rows[at // 4 % len(rows)][at % 4] = field
     text = end.join(sep.join(row) for row in [["ItemId", "SessionId", "Time", "event"], *rows])
     content = (text + end * last).encode()
-    fast, slow = (read(content, sep, plain=plain) for plain in (True, False))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plain_text, "BLOCK", block)
+        fast, slow = (read(content, sep, plain=plain) for plain in (True, False))
     if isinstance(slow, str):
         assert fast == slow
     else:
         assert fast.schema == slow.schema
         assert fast.equals(slow)
+
+
+@pytest.mark.parametrize("time", ["-0", "007", "-00"])
+def test_a_time_of_any_notation_is_the_integer_that_it_says(time: str) -> None:
+    frame = read(f"ItemId\tSessionId\tTime\n1\t2\t{time}\n3\t4\t{2**53 + 1}\n".encode(), "\t")
+    assert frame["Time"].to_list() == [int(time), 2**53 + 1]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gru4rec_fast import DataError, ParameterError, prepare
@@ -114,9 +114,7 @@ def test_files_of_a_folder_are_one_log_in_order_of_their_names(tmp_path: Path) -
 
 
 @given(st.data())
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=settings().max_examples // 4)
 def test_events_beyond_the_memory_go_through_files(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gru4rec_fast.data.sessions import load_sessions, require_pairs, warn_once
@@ -53,7 +53,6 @@ def test_columns_can_have_other_names() -> None:
     assert sessions.session_ids.name == "visit"
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 6), st.integers(-3, 9), st.integers(0, 4)), min_size=1, max_size=40

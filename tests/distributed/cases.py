@@ -1,7 +1,8 @@
-"""What the tests of several ranks train: sessions, models, and the same steps in one process."""
+"""What the tests of several ranks train, by them and in one process."""
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,28 +14,28 @@ from gru4rec_fast import reference
 from gru4rec_fast.config import Config
 from gru4rec_fast.data.sessions import Sessions, load_sessions
 from gru4rec_fast.distributed.cost import block_bytes
-from gru4rec_fast.distributed.deal import config_of, sessions_of
-from gru4rec_fast.distributed.plan import SharedPlans
-from gru4rec_fast.distributed.ranks import Ranks
 from gru4rec_fast.distributed.trainer import SharedTrainer
-from gru4rec_fast.engines.contract import new_state
-from gru4rec_fast.engines.reference import ReferenceTrainer
+from gru4rec_fast.distributed.whole import WholeModel
+from gru4rec_fast.engines.choice import ENGINES
 from gru4rec_fast.model.network import Network
-from gru4rec_fast.plan.epoch import plan_epoch
+from gru4rec_fast.plan.epoch import epoch_order, plan_epoch
 from gru4rec_fast.plan.negatives import negative_sampler
-from gru4rec_fast.training.progress import Progress
 from gru4rec_fast.training.setup import schedule_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
-    from gru4rec_fast.distributed.shards import Shards
+    from gru4rec_fast.distributed.ranks import Ranks
+    from gru4rec_fast.engines.contract import OptimiserState, Trainer
     from gru4rec_fast.plan.block import StepBlock
-    from gru4rec_fast.training.schedule import Schedule
 
 V = 60
 EPOCHS = 2
 BLOCK = 5
+GRAD_CAP = 0.28
+"""Below the norm of some steps, and above that of others."""
 CASES: dict[str, dict[str, Any]] = {
     "shared": {"momentum": 0.2, "lmbd": 0.01, "dropout_p_hidden": 0.3, "dropout_p_embed": 0.2},
     "separate": {
@@ -46,8 +47,15 @@ CASES: dict[str, dict[str, Any]] = {
         "constrained_embedding": False, "adapt": "adagrad-rowwise", "loss": "bpr-max",
         "train_random_order": True, "lr_schedule": "linear", "n_sample": 0,
     },
+    "capped": {"adapt": "sgd", "momentum": 0.2, "grad_cap": GRAD_CAP},
+    "half": {
+        "constrained_embedding": False, "embedding": 7, "table_dtype": "bfloat16",
+        "learning_rate": 0.01,
+    },
 }  # fmt: skip
 """Options of each model, so that each kind of table, optimiser state and weight occurs."""
+FLOAT = [name for name in CASES if name != "half"]
+"""Models of numbers of one type, which can be float64."""
 
 
 def config_of_case(name: str) -> Config:
@@ -62,6 +70,11 @@ FIT: dict[str, Any] = {
     "dropout_p_hidden": 0.3,
 }  # fmt: skip
 """The model of the tests of `fit`."""
+WORSE: dict[str, Any] = {**FIT, "learning_rate": 0.05, "table_dtype": "bfloat16"}
+"""A model whose second epoch is worse than the first by `other_events`: recall 0.35 after 0.44.
+Its tables are in bfloat16, so that they are validated, saved and gathered too."""
+NEGATIVES = (np.arange(7 * 13).reshape(7, 13) * 11) % V
+"""Given ones for it."""
 
 
 def few_events() -> pd.DataFrame:
@@ -78,6 +91,12 @@ def few_events() -> pd.DataFrame:
     )
 
 
+def other_events() -> pd.DataFrame:
+    """Sessions of the same items by another law."""
+    events = few_events()
+    return events.assign(ItemId=(7 * events["ItemId"] + 20) % V)
+
+
 def few_sessions() -> Sessions:
     """Those of `few_events`."""
     return load_sessions(few_events())
@@ -90,49 +109,118 @@ def start(config: Config, sessions: Sessions, dtype: torch.dtype) -> Network:
     rng = np.random.default_rng(5)
     for parameter in (p for p in network.parameters() if 1 in (p.dim(), p.shape[-1])):
         parameter.copy_(torch.from_numpy(rng.normal(0, 0.1, parameter.shape)))
-    return network.to(dtype=dtype)
+    return network if config.table_dtype == "bfloat16" else network.to(dtype=dtype)
+
+
+class Run:
+    """Two epochs of a case by a trainer.
+
+    Args:
+        name: of the case.
+        trainer: what trains, from the network of `start`.
+        parameters: what gives its parameters.
+    """
+
+    def __init__(
+        self, name: str, trainer: Trainer, parameters: Callable[[], dict[str, Tensor]]
+    ) -> None:
+        config, sessions = config_of_case(name), few_sessions()
+        sampler = negative_sampler(sessions.support, config.sample_alpha)
+        schedule = schedule_of(config, 1, EPOCHS, sessions.n_pairs)
+        self.fewest = config.batch_size
+        """Lanes of the step that has the fewest."""
+        self.sent: list[tuple[int, int]] = []
+        """Bytes that a `SharedTrainer` sent in each block, and those that `block_bytes` says."""
+        self.first: dict[str, Tensor] = {}
+        """Parameters after the first block."""
+        losses, first_step = [], 0
+        for epoch in range(1, EPOCHS + 1):
+            trainer.start_epoch()
+            events, before = 0, config.batch_size
+            with plan_epoch(
+                sessions, sampler, batch_size=config.batch_size, n_sample=config.n_sample,
+                seed=config.seed, first_step=first_step, block_steps=BLOCK,
+                order=epoch_order(sessions, config.train_random_order, config.seed, epoch),
+            ) as plan:  # fmt: skip
+                for block in plan:
+                    rates = None
+                    if not schedule.is_constant:
+                        rates = schedule.rates(epoch, events, block.live)
+                    sent = _sent(trainer)
+                    losses.append(trainer.train_block(block, rates))
+                    if isinstance(trainer, SharedTrainer):
+                        expected = block_bytes(trainer, block, moves(block, before))
+                        self.sent.append((_sent(trainer) - sent, expected))
+                    self.first = self.first or {n: x.clone() for n, x in parameters().items()}
+                    before = int(block.live[-1])
+                    self.fewest = min(self.fewest, int(block.live.min()))
+                    events += int(block.live.sum())
+                    first_step += len(block)
+        self.losses = torch.cat(losses)
+
+
+def _sent(trainer: Trainer) -> int:
+    return trainer.ranks.bytes_sent if isinstance(trainer, SharedTrainer) else 0
+
+
+def moves(block: StepBlock, before: int) -> int:
+    """In how many steps of a block states move; `before` are the live lanes of the step before."""
+    lives = [before, *block.live.tolist()]
+    return sum(
+        old != new and not block.restarts[t, :new].all()
+        for t, (old, new) in enumerate(itertools.pairwise(lives))
+    )
 
 
 class Shared:
     """Two epochs of a case by all ranks together."""
 
-    def __init__(self, ranks: Ranks, name: str, engine: str, dtype: torch.dtype) -> None:
+    def __init__(
+        self, ranks: Ranks, name: str, engine: str, dtype: torch.dtype, by_memory: bool = True
+    ) -> None:
         self.config = config = config_of_case(name)
         sessions = few_sessions()
-        network = start(config, sessions, dtype)
-        self._p = network.parameter_dict()
-        own = config_of(config, ranks)
+        self.network = network = start(config, sessions, dtype)
         optimiser = reference.OPTIMISERS[config.adapt](config)
         support = torch.from_numpy(sessions.support)
+
+        def fill(own: dict[str, Tensor]) -> None:
+            for name, value in network.parameter_dict().items():
+                table = name in network.spec.tables
+                own[name].copy_(value[ranks.rank :: ranks.size] if table else value)
+
         self.trainer = SharedTrainer(
-            ranks, engine, network.spec, self._p, optimiser, config, own, support
+            ranks, engine, network.spec, fill, optimiser, config, support, by_memory, dtype
         )
-        sampler = negative_sampler(sessions.support, config.sample_alpha)
-        plans = SharedPlans(ranks, own, config.seed, sessions, sampler, network.spec, BLOCK)
-        schedule = schedule_of(config, 1, EPOCHS, sessions.n_pairs)
-        self.dry = False
-        """Whether a step was computed by other ranks alone, as this one had no session left."""
-        self.sent: list[tuple[int, int]] = []
-        """Bytes that this rank sent in each block, and those that `step_bytes` says."""
-        losses, progress = [], Progress()
-        for epoch in range(1, EPOCHS + 1):
-            self.trainer.start_epoch()
-            progress.epoch, events = epoch, 0
-            with plans(progress) as plan:
-                for block in plan:
-                    rates = rates_of(schedule, epoch, events, block.live)
-                    before = ranks.bytes_sent
-                    losses.append(self.trainer.train_block(block, rates))
-                    expected = block_bytes(self.trainer, block)
-                    self.sent.append((ranks.bytes_sent - before, expected))
-                    events += int(block.live.sum())
-                    progress.first_step += len(block)
-                    self.dry |= block.own_steps < len(block)
-        self.losses = torch.cat(losses)
+        self.whole = WholeModel(self.trainer, network)
+        self.run = Run(name, self.trainer, self._parameters)
+
+    def _parameters(self) -> dict[str, Tensor]:
+        self.whole.gather_parameters()
+        return self.network.parameter_dict()
 
     def results(self) -> dict[str, Tensor]:
         """Parameters, optimiser state and losses, whole on rank 0."""
-        return {**whole_of(self.trainer.shards, self._p), "losses": self.losses}
+        self.whole.gather()
+        state = by_name(self.whole.optimiser_state)
+        return {**self.network.parameter_dict(), **state, "losses": self.run.losses}
+
+
+def by_name(state: OptimiserState) -> dict[str, Tensor]:
+    """The tables of an optimiser state."""
+    return {f"{kind} of {n}": t for kind, tables in state.items() for n, t in tables.items()}
+
+
+def alone(name: str, engine: str, dtype: torch.dtype) -> tuple[dict[str, Tensor], Run]:
+    """The results in one process by an engine, and how it ran."""
+    config, sessions = config_of_case(name), few_sessions()
+    network = start(config, sessions, dtype)
+    p = network.parameter_dict()
+    optimiser = reference.OPTIMISERS[config.adapt](config)
+    support = torch.from_numpy(sessions.support)
+    trainer = ENGINES[engine].trainer(network.spec, p, optimiser, config, support)
+    run = Run(name, trainer, lambda: p)
+    return p | by_name(trainer.optimiser_state) | {"losses": run.losses}, run
 
 
 def same_rows(run: Shared) -> None:
@@ -143,107 +231,3 @@ def same_rows(run: Shared) -> None:
         row = shards.p[name][:1].clone()
         dist.broadcast(row, 0)
         shards.p[name][: len(range(rank, 8, size))] = row
-
-
-def whole_of(shards: Shards, p: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Parameters and optimiser state of all ranks, by name; p is overwritten."""
-    state = {kind: {n: torch.zeros(_size(t, p[n])) for n, t in tables.items()}
-             for kind, tables in shards.state.items()}  # fmt: skip
-    state = {k: {n: t.to(p[n].dtype) for n, t in tables.items()} for k, tables in state.items()}
-    whole = [p, *state.values()] if shards.ranks.is_first else None
-    shards.gather([shards.p, *shards.state.values()], whole)
-    return p | {f"{kind} of {n}": t for kind, tables in state.items() for n, t in tables.items()}
-
-
-def _size(state: Tensor, parameter: Tensor) -> tuple[int, ...]:
-    return (len(parameter), *state.shape[1:])
-
-
-def rates_of(schedule: Schedule, epoch: int, events: int, live: Any) -> Any:
-    """The learning rates of a block, None without a schedule."""
-    return None if schedule.is_constant else schedule.rates(epoch, events, live)
-
-
-def simulate(name: str, size: int, dtype: torch.dtype) -> dict[str, Tensor]:
-    """The same as `train_shared` for any number of ranks, in this process by the reference.
-
-    Every rank's gradients are computed from the whole tables, added up, and applied at once.
-    """
-    config, sessions = config_of_case(name), few_sessions()
-    network = start(config, sessions, dtype)
-    spec, p = network.spec, network.parameter_dict()
-    optimiser = reference.OPTIMISERS[config.adapt](config)
-    state = new_state(optimiser, p)
-    sampler = negative_sampler(sessions.support, config.sample_alpha)
-    schedule = schedule_of(config, 1, EPOCHS, sessions.n_pairs)
-    support = torch.from_numpy(sessions.support)
-    own = [config_of(config, Ranks(rank, size)) for rank in range(size)]
-    # What prepares the masks and keeps the lanes of each rank; it trains nothing.
-    lanes = [
-        ReferenceTrainer(spec, p, optimiser, config.replace(seed=c.seed), support) for c in own
-    ]
-    losses, first_step = [], 0
-    for epoch in range(1, EPOCHS + 1):
-        steps = [
-            _steps(sessions, sampler, config, c, rank, size, epoch, first_step)
-            for rank, c in enumerate(own)
-        ]
-        for each in lanes:
-            each.start_epoch()
-        events = 0
-        n_steps = max(map(len, steps))
-        for t in range(n_steps):
-            live = np.array([sum(int(s[t][0].live[s[t][1]]) for s in steps if t < len(s))])
-            rates = rates_of(schedule, epoch, events, live)
-            if rates is not None:
-                optimiser.learning_rate = float(rates[0])
-            events += int(live[0])
-            found = []
-            loss = torch.zeros((), dtype=dtype)
-            for rank_steps, rank_lanes in zip(steps, lanes, strict=True):
-                if t >= len(rank_steps):
-                    continue
-                step = rank_lanes.prepared(*rank_steps[t])
-                carried = [
-                    reference.carry(h, step.source, step.restarts) for h in rank_lanes.states
-                ]
-                rank_loss, rank_lanes.states, gradients = reference.loss_and_gradients(
-                    spec, p, carried, step.columns, step.touched, step.masks, support, config
-                )
-                loss += rank_loss
-                found.append(gradients)
-            for parameter, g in reference.sum_over_ranks(found).items():
-                tables = [table[parameter] for table in state.values()]
-                if g.rows is None:
-                    optimiser.update(p[parameter], tables, g.values)
-                else:
-                    reference.update_rows(optimiser, p[parameter], tables, g.rows, g.values)
-            losses.append(loss)
-        first_step += n_steps
-    of_state = {f"{k} of {n}": t for k, tables in state.items() for n, t in tables.items()}
-    return p | of_state | {"losses": torch.stack(losses)}
-
-
-def _steps(
-    sessions: Sessions,
-    sampler: Any,
-    config: Config,
-    own: Config,
-    rank: int,
-    size: int,
-    epoch: int,
-    first_step: int,
-) -> list[tuple[StepBlock, int]]:
-    order = sessions.order
-    if config.train_random_order:
-        order = np.random.default_rng([config.seed, epoch]).permutation(order)
-    with plan_epoch(
-        sessions,
-        sampler,
-        batch_size=own.batch_size,
-        n_sample=own.n_sample,
-        seed=own.seed,
-        first_step=first_step,
-        order=sessions_of(order, rank, size),
-    ) as plan:
-        return [(block, t) for block in plan for t in range(len(block))]

@@ -1,4 +1,4 @@
-"""A `train` by torchrun whose rank 1 is killed once: LOG MODEL FOLDER."""
+"""A `train` by torchrun whose rank 1 is killed once: LOG VALIDATION MODEL FOLDER."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gru4rec_fast import GRU4Rec
 from gru4rec_fast.cli.main import main
 from gru4rec_fast.distributed.trainer import SharedTrainer
 from gru4rec_fast.parameter import as_text
-from tests.distributed.cases import FIT
+from tests.distributed.cases import WORSE
 
 BLOCKS = 8
 """Blocks that rank 1 trains before it is killed; they end in the middle of the second epoch."""
@@ -43,11 +43,11 @@ def short_blocks() -> None:
 
 
 if __name__ == "__main__":
-    log, model, folder = sys.argv[1:]
+    log, validation, model, folder = sys.argv[1:]
     kill_once()
     short_blocks()
-    options = [f"{name}={as_text(value)}" for name, value in FIT.items() if name != "device"]
+    options = [f"{name}={as_text(value)}" for name, value in WORSE.items() if name != "device"]
     main(
-        ["train", log, "--save", model, "--checkpoint", folder, "--checkpoint-every", "10",
-         "--resume", "--device", "cpu", "--set", *options]
+        ["train", log, "--validation", validation, "--save", model, "--checkpoint", folder,
+         "--checkpoint-every", "10", "--resume", "--device", "cpu", "--set", *options]
     )  # fmt: skip

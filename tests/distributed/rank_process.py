@@ -10,9 +10,7 @@ import os
 import shutil
 import sys
 import traceback
-import warnings
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,11 +18,23 @@ import torch
 import torch.distributed as dist
 
 from gru4rec_fast import GRU4Rec
-from gru4rec_fast.distributed import mailbox
+from gru4rec_fast.distributed import fit as shared_fit
+from gru4rec_fast.distributed import memory
 from gru4rec_fast.distributed.ranks import Ranks
 from gru4rec_fast.distributed.scorer import ShardedScorer
 from gru4rec_fast.errors import ParameterError
-from tests.distributed.cases import CASES, FIT, Shared, few_events, same_rows
+from tests.distributed.cases import (
+    CASES,
+    FIT,
+    FLOAT,
+    NEGATIVES,
+    WORSE,
+    Shared,
+    few_events,
+    other_events,
+    same_rows,
+)
+from tests.distributed.peak_memory import peaks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +42,19 @@ if TYPE_CHECKING:
     from gru4rec_fast.training.report import BlockReport
 
 SIZES = (1, 2, 4)
-STOPPED = SimpleNamespace(path=Path())
-"""The folder of a training by 2 ranks that stopped in the middle of its second epoch."""
+
+
+class Folder:
+    """Where trainings by 2 ranks are that stopped in the middle of their second epoch."""
+
+    path = Path()
+
+    def of(self, ranks: Ranks, training: str) -> Path:
+        """A copy for this number of ranks."""
+        return self.path / f"by-{ranks.size}" / training
+
+
+FOLDER = Folder()
 SHORT_BLOCKS: dict[str, Any] = {"sample_cache_max_size": 5 * 13, "progress": False}
 """Of `fit`: blocks of 5 steps."""
 
@@ -59,7 +80,7 @@ def run(rank: int, size: int, folder: Path) -> int:
         store = (folder / f"store-{size}").as_uri()
         dist.init_process_group("gloo", init_method=store, rank=rank, world_size=size)
         ranks = Ranks(rank, size)
-        STOPPED.path = folder / "stopped"
+        FOLDER.path = folder
         found = {job.__name__: job(ranks) for job in JOBS if size in JOBS[job]}
         if rank == 0:
             torch.save(found, folder / f"{size}.pt")
@@ -70,27 +91,47 @@ def run(rank: int, size: int, folder: Path) -> int:
     return 0
 
 
+def growth(ranks: Ranks) -> list[dict[str, int] | None]:
+    """The first job, since memory that another one has freed would hide what it takes."""
+    return ranks.all_gather_objects(peaks(ranks, FOLDER.path / "memory"))
+
+
 def truth(ranks: Ranks) -> dict[str, Any]:
     """Every case by the reference in float64."""
-    return {name: Shared(ranks, name, "reference", torch.float64).results() for name in CASES}
+    return {name: Shared(ranks, name, "reference", torch.float64).results() for name in FLOAT}
 
 
 def engine(ranks: Ranks) -> dict[str, Any]:
-    """Every case by the C++ engine, with what was sent in the last block and how it ended."""
+    """Every case by the C++ engine and shared memory."""
     found = {}
     for name in CASES:
-        run = Shared(ranks, name, "cpu", torch.float32)
-        found[name] = {"results": run.results(), "dry": run.dry, "sent": run.sent}
+        shared = Shared(ranks, name, "cpu", torch.float32)
+        assert shared.trainer.by_memory == hasattr(os, "memfd_create")
+        run = shared.run
+        found[name] = {"results": shared.results(), "fewest": run.fewest, "first": run.first}
     return found
 
 
-def by_sockets(ranks: Ranks) -> dict[str, Any]:
-    """A case where no memory is shared; and so a second run of it."""
-    memory, mailbox.MEMORY = mailbox.MEMORY, Path("/nowhere")
+def by_messages(ranks: Ranks) -> dict[str, Any]:
+    """The same where no memory is shared; and so a second run."""
+    found = {}
+    for name in CASES:
+        shared = Shared(ranks, name, "cpu", torch.float32, by_memory=False)
+        assert not shared.trainer.by_memory
+        sent = shared.run.sent  # `results` sends too
+        found[name] = {"results": shared.results(), "sent": sent}
+    return found
+
+
+def unseen_memory(ranks: Ranks) -> bool:
+    """Whether no rank uses the memory of which the last one cannot see the others' parts."""
+    opened = memory._opened
+    if ranks.rank == ranks.size - 1:
+        memory._opened = lambda *_: None
     try:
-        return Shared(ranks, "shared", "cpu", torch.float32).results()
+        return memory.SharedMemory.open(ranks, [64] * ranks.size) is None
     finally:
-        mailbox.MEMORY = memory
+        memory._opened = opened
 
 
 def scorer(ranks: Ranks) -> dict[str, Any]:
@@ -110,6 +151,18 @@ def scorer(ranks: Ranks) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def not_finite(ranks: Ranks) -> list[str | None]:
+    """What all ranks say of a model before and after the last rank's rows got a NaN."""
+    run = Shared(ranks, "shared", "cpu", torch.float32)
+    whole = run.whole
+    whole.prepare_save()
+    before = whole.not_finite()
+    if ranks.rank == ranks.size - 1:
+        run.trainer.shards.p["Wy.weight"][1, 3] = torch.nan
+    whole.prepare_save()
+    return [before, *ranks.all_gather_objects(whole.not_finite())]
+
+
 def fit(ranks: Ranks) -> dict[str, Any]:
     """A `fit` with validation; callbacks come on rank 0 alone."""
     seen: list[int] = []
@@ -127,16 +180,20 @@ def fit(ranks: Ranks) -> dict[str, Any]:
         ranks.all_gather_objects((seen, str(raised.value)))
         return {}
     others = ranks.all_gather_objects((seen, ""))
-    return {
-        "p": gru.model.state_dict(), "history": gru.history.to_json(), "others": others,
-        "recommended": gru.recommend([3], k=4), "state": state_of(gru),
-    }  # fmt: skip
+    return {**left(gru), "others": others, "recommended": gru.recommend([3], k=4)}
 
 
 def state_of(gru: GRU4Rec) -> dict[str, torch.Tensor]:
     """What an update of the model would go on from."""
     assert gru._training_state is not None
     return gru._training_state.tensors()
+
+
+def best(_: Ranks) -> dict[str, Any]:
+    """A `fit` that brings back the weights of its first epoch, and is not interrupted."""
+    gru = GRU4Rec(**WORSE)
+    gru.fit(few_events(), validation=other_events(), progress=False)
+    return left(gru)
 
 
 def stopped(ranks: Ranks) -> int:
@@ -147,52 +204,70 @@ def stopped(ranks: Ranks) -> int:
         steps.append(report.step)
         return report.epoch == 2
 
-    GRU4Rec(**FIT).fit(
-        few_events(), checkpoint=STOPPED.path, checkpoint_every=10, on_block=stop, **SHORT_BLOCKS
+    folder = FOLDER.path / "stopped"
+    saved = {"checkpoint_every": 10, "on_block": stop, **SHORT_BLOCKS}
+    GRU4Rec(**FIT).fit(few_events(), checkpoint=folder / "fit", **saved)
+    GRU4Rec(**WORSE).fit(
+        few_events(), validation=other_events(), checkpoint=folder / "best", **saved
     )
     if ranks.is_first:
         for copy in ("by-1", "by-2", "by-4"):
-            shutil.copytree(STOPPED.path, STOPPED.path.with_name(copy))
+            shutil.copytree(folder, FOLDER.path / copy)
     ranks.wait()
     return steps[-1] if steps else 0
 
 
 def resumed(ranks: Ranks) -> dict[str, Any]:
     """The stopped training to its end, by this number of ranks."""
-    folder = STOPPED.path.with_name(f"by-{ranks.size}")
     gru = GRU4Rec(**FIT)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        gru.fit(few_events(), checkpoint=folder, resume=True, **SHORT_BLOCKS)
-    if not ranks.is_first:
+    gru.fit(few_events(), checkpoint=FOLDER.of(ranks, "fit"), resume=True, **SHORT_BLOCKS)
+    return left(gru)
+
+
+def resumed_best(ranks: Ranks) -> dict[str, Any]:
+    """The same of the training that brings the best weights back."""
+    gru = GRU4Rec(**WORSE)
+    gru.fit(
+        few_events(), validation=other_events(), checkpoint=FOLDER.of(ranks, "best"), resume=True,
+        **SHORT_BLOCKS,
+    )  # fmt: skip
+    return left(gru)
+
+
+def left(gru: GRU4Rec) -> dict[str, Any]:
+    """What a training has left on rank 0."""
+    if dist.get_rank() != 0:
         return {}
-    messages = [str(warning.message) for warning in caught]
     return {
-        "p": gru.model.state_dict(), "history": gru.history.to_json(), "warnings": messages,
-        "state": state_of(gru),
+        "p": gru.model.state_dict(), "history": gru.history.to_json(), "state": state_of(gru)
     }  # fmt: skip
+
+
+def given_negatives(_: Ranks) -> list[dict[str, Any]]:
+    """The history of a `fit` with negatives from outside."""
+    gru = GRU4Rec(**FIT).fit(few_events(), negatives=NEGATIVES, progress=False)
+    return gru.history.to_json()
 
 
 def refused(_: Ranks) -> list[str]:
     """What `fit` refuses."""
     messages = []
-    cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
-        ({"grad_cap": 1.0}, {}),
-        ({"batch_size": 1}, {}),
-        ({"n_sample": 1}, {}),
-        ({}, {"negatives": [[1] * 13]}),
-        ({"engine": "triton"}, {}),
-    ]
-    for options, arguments in cases:
-        with pytest.raises(ParameterError) as raised:
-            GRU4Rec(**{**FIT, **options}).fit(few_events(), progress=False, **arguments)
-        messages.append(str(raised.value))
+    cases: list[dict[str, Any]] = [
+        {"precision": "medium"}, {"batch_size": 1}, {"engine": "triton"}
+    ]  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared_fit, "HANDLED", shared_fit.HANDLED - {"precision"})
+        for options in cases:
+            with pytest.raises(ParameterError) as raised:
+                GRU4Rec(**{**FIT, **options}).fit(few_events(), progress=False)
+            messages.append(str(raised.value))
     return messages
 
 
 JOBS: dict[Callable[[Ranks], Any], tuple[int, ...]] = {
-    truth: (2, 4), engine: SIZES, by_sockets: (2,), scorer: (2, 4), fit: (2,), refused: (2,),
-    stopped: (2,), resumed: (2, 4),
+    growth: (4,), truth: (2, 4), engine: SIZES, by_messages: (2, 4), unseen_memory: (2,),
+    scorer: (2, 4), not_finite: (2,), fit: (2,), refused: (2,), best: (2,), stopped: (2,),
+    resumed: (2, 4), resumed_best: (2, 4), given_negatives: (2,),
 }  # fmt: skip
 """Which number of ranks does which job."""
 

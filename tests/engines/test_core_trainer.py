@@ -56,7 +56,7 @@ def random_block(steps: int, first_step: int = 0, lanes: int = B) -> StepBlock:
     source = np.tile(np.arange(lanes, dtype=np.int32), (steps, 1))
     restarts = (rng.random((steps, lanes)) < 0.2).astype(np.uint8)
     block = SimpleNamespace(
-        first_step=first_step, live=live, source=source, restarts=restarts, **arrays
+        first_step=first_step, first_lane=0, live=live, source=source, restarts=restarts, **arrays
     )
     return cast("StepBlock", block)
 
@@ -178,7 +178,7 @@ def test_a_run_can_be_cut_and_restored(loss: str, embedding: dict[str, Any]) -> 
         rows = {
             k: v[begin : begin + 4] for k, v in vars(block).items() if isinstance(v, np.ndarray)
         }
-        part = cast("StepBlock", SimpleNamespace(first_step=begin, **rows))
+        part = cast("StepBlock", SimpleNamespace(first_step=begin, first_lane=0, **rows))
         halves.append(trainer.train_block(part, 2))
         states = trainer.states
     assert np.array_equal(np.concatenate(halves), losses)
@@ -220,7 +220,16 @@ def test_an_optimiser_updates_rows(
     g[3] = 0
     exact = [torch.from_numpy(x.astype(np.float64)) for x in (theta, *state, g)]
     reference.update_rows(optimiser, exact[0], exact[1:-1], torch.from_numpy(rows), exact[-1])
-    _core.update_rows(adapt, optimiser_options(optimiser), theta, state, rows, g)
+    # The same gradient in two parts, of which 20 places count.
+    places = rng.permutation(30)[:20]
+    parts = [np.zeros((30, *shape[1:]), np.float32) for _ in range(2)]
+    parts[0][places], parts[1][places] = 0.75 * g, 0.25 * g
+    copies = [theta.copy(), *(table.copy() for table in state)]
+    options = optimiser_options(optimiser)
+    _core.update_rows(adapt, options, copies[0], copies[1:], rows, parts, places)
+    _core.update_rows(adapt, options, theta, state, rows, [parts[0][places] + parts[1][places]])
+    for once, summed in zip((theta, *state), copies, strict=True):
+        np.testing.assert_array_equal(once, summed)
     for fast, truth in zip((theta, *state), exact[:-1], strict=True):
         np.testing.assert_allclose(fast, truth.numpy(), rtol=3e-6, atol=3e-6)
 
@@ -230,8 +239,12 @@ def test_updates_that_do_not_fit_are_refused() -> None:
     options = {"learning_rate": 0.1, "momentum": 0.0, "lmbd": 0.0}
     a, g = np.zeros_like(theta), np.ones((1, 3), np.float32)
     with pytest.raises(ValueError, match=r"a row is outside theta; expected 0\.\.4"):
-        _core.update_rows("adagrad", options, theta, [a], np.array([5]), g)
+        _core.update_rows("adagrad", options, theta, [a], np.array([5]), [g])
     with pytest.raises(ValueError, match=r"g is .* expected \(5, 3\)"):
-        _core.update_rows("adagrad", options, theta, [a], None, g)
+        _core.update_rows("adagrad", options, theta, [a], None, [g])
+    with pytest.raises(ValueError, match=r"places holds 1; expected 0\.\.0"):
+        _core.update_rows("adagrad", options, theta, [a], np.array([2]), [g, g], np.array([1]))
+    with pytest.raises(ValueError, match="g is empty"):
+        _core.update_rows("adagrad", options, theta, [a], np.array([2]), [])
     with pytest.raises(ValueError, match="theta is float64"):
-        _core.update_rows("adagrad", options, cast("Any", np.zeros((5, 3))), [a], None, g)
+        _core.update_rows("adagrad", options, cast("Any", np.zeros((5, 3))), [a], None, [g])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,6 +102,11 @@ def test_the_engine_rounds_as_the_reference(
     )
     expected[rows] = rounded.view(torch.int16).numpy().view(np.uint16)
     assert np.array_equal(theta, expected)
+    # The same rows in a part of the table.
+    part, at = np.full((50, columns), 77, np.uint16), rng.permutation(50)[:39]
+    _core.round_rows(part, rows, values, 2**63 + 9, step, table, at)
+    assert np.array_equal(part[at], expected[rows])
+    assert (np.delete(part, at, axis=0) == 77).all()
 
 
 @pytest.mark.parametrize(
@@ -114,6 +118,8 @@ def test_the_engine_rounds_as_the_reference(
         ({"values": np.zeros((2, 4), np.float32)}, r"values is float32 .* expected \(1, 4\)"),
         ({"values": np.zeros((1, 5), np.float32)}, r"theta is uint16 .* expected \(9, 5\)"),
         ({"seed": -1}, "seed is -1"),
+        ({"at": np.array([9])}, r"a row is outside theta; expected 0\.\.8"),
+        ({"at": np.array([1, 2])}, r"at is int64 .*; expected shape \(1,\)"),
     ],
 )
 def test_the_rounding_refuses_what_does_not_fit(change: dict[str, Any], message: str) -> None:
@@ -153,15 +159,7 @@ class Training:
 
 
 def steps_of(block: StepBlock) -> list[StepBlock]:
-    names = [field.name for field in fields(block) if field.name != "first_step"]
-    return [
-        replace(
-            block,
-            first_step=block.first_step + t,
-            **{name: getattr(block, name)[t : t + 1] for name in names},
-        )
-        for t in range(len(block))
-    ]
+    return [block.part(t, t + 1) for t in range(len(block))]
 
 
 STEP_OPTIONS = {

@@ -130,6 +130,7 @@ def _block(b: Bytes) -> None:
     t, lanes, width = b.byte() % 4, b.byte() % 5, b.byte() % 8
     block = SimpleNamespace(
         first_step=0,
+        first_lane=b.number(),
         live=b.array(np.int32, t),
         source=b.array(np.int32, t, lanes),
         restarts=abs(b.array(np.uint8, t, lanes)) % 2,

@@ -93,10 +93,8 @@ def _differences(run: str, expected: dict[str, Tensor], found: dict[str, Tensor]
 
 
 def _single_steps(block: StepBlock) -> Iterator[StepBlock]:
-    fields = {name: value for name, value in vars(block).items() if isinstance(value, np.ndarray)}
     for t in range(len(block)):
-        part = {name: value[t : t + 1] for name, value in fields.items()}
-        yield replace(block, first_step=block.first_step + t, **part)
+        yield block.part(t, t + 1)
 
 
 def _without_dead_lanes(block: StepBlock) -> StepBlock:

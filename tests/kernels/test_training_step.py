@@ -143,11 +143,7 @@ def test_slices_of_a_summed_dimension(width: int, most: int, block: int) -> None
 def test_blocks_follow_each_other(device: torch.device) -> None:
     config = Config(layers=(12,), batch_size=5, n_sample=8, **DROPOUT)
     whole = planned_block(40, config, steps=6)
-    fields = {name: value for name, value in vars(whole).items() if isinstance(value, np.ndarray)}
-    halves = [
-        replace(whole, first_step=whole.first_step + i, **{k: v[part] for k, v in fields.items()})
-        for i, part in ((0, slice(0, 3)), (3, slice(3, 6)))
-    ]
+    halves = [whole.part(0, 3), whole.part(3, 6)]
     support, p = torch.arange(1, 41), model(config, 40, device)
     truth = by_reference(p, config, [whole], support)
     assert_same_training(by_kernels(p, config, halves, support), truth)

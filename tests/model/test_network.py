@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from gru4rec_fast.config import Config
-from gru4rec_fast.model.network import Drawer, Network
+from gru4rec_fast.model.initial import Drawer, EveryNth, draw_parameters
+from gru4rec_fast.model.network import Network
 from tests.options import CELLS, EMBEDDINGS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+ONE_HOT: dict[str, Any] = {"constrained_embedding": False}
 
 
 def network(n_items: int = 11, **params: Any) -> Network:
@@ -108,6 +111,22 @@ def test_a_table_drawn_in_shares_is_the_table_drawn_at_once(
     whole = network(n_items=1000, layers=(7,))
     monkeypatch.setattr(Drawer, "NUMBERS_AT_ONCE", 100)
     assert torch.equal(network(n_items=1000, layers=(7,)).Wy.weight, whole.Wy.weight)
+
+
+@pytest.mark.parametrize("size", [1, 3, 4])
+@pytest.mark.parametrize("numbers", [100, 2**22])
+@pytest.mark.parametrize("options", [{}, ONE_HOT, {**ONE_HOT, "embedding": 5}])
+def test_every_nth_row_is_drawn_as_in_the_whole(
+    options: dict[str, Any], numbers: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = network(n_items=401, layers=(7,), **options)
+    monkeypatch.setattr(Drawer, "NUMBERS_AT_ONCE", numbers)
+    p, tables = whole.parameter_dict(), whole.spec.tables
+    for rank in range(size):
+        own = {n: torch.full_like(x[rank::size] if n in tables else x, 9) for n, x in p.items()}
+        draw_parameters(whole.spec, whole.config, own, kept=EveryNth(401, rank, size))
+        for name, drawn in own.items():
+            assert torch.equal(drawn, p[name][rank::size] if name in tables else p[name])
 
 
 def test_seed_counts_only_outside_compatibility_mode() -> None:

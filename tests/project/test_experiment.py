@@ -216,7 +216,7 @@ def test_real_sessions_are_three_files_of_a_folder(tmp_path: Path) -> None:
 def command(folder: Path, *more: str) -> list[str]:
     return [
         sys.executable, "-m", "benchmarks.experiment", "--sessions", "100", "--items", "30",
-        "--epochs", "1", "--n-sample", "8", "--units", "4", "--seeds", "1", "--minutes", "3",
+        "--epochs", "1", "--n-sample", "8", "--units", "4", "--seeds", "1", "--minutes", "9",
         "--records", str(folder / "records.jsonl"), "--page", str(folder / "EXPERIMENTS.md"),
         "--factors", "cell", "--data", str(folder / "shop"), *more,
     ]  # fmt: skip
@@ -233,7 +233,7 @@ def test_a_killed_experiment_goes_on_where_it_was(tmp_path: Path) -> None:
     ) as first:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and first.poll() is None:
-            if records.exists() and records.read_bytes().count(b"\n") >= 4:
+            if records.exists() and records.read_bytes().count(b"\n") >= 2:
                 break
             time.sleep(0.02)
         first.send_signal(signal.SIGKILL)
@@ -244,7 +244,7 @@ def test_a_killed_experiment_goes_on_where_it_was(tmp_path: Path) -> None:
         file.write(b'{"run": {"data"')
 
     done = subprocess.run(
-        command(tmp_path), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300,
+        command(tmp_path), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

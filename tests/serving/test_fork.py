@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 
-def in_child(work: Callable[[], object], seconds: float = 20) -> int:
+def in_child(work: Callable[[], object], seconds: float = 120) -> int:
     """Exit status of a forked process that does some work, -SIGKILL if it hangs."""
     child = os.fork()
     if child == 0:

@@ -58,7 +58,7 @@ def test_sessions_go_on_while_a_file_is_written(
     def write_after_a_step(*arguments: Any) -> None:
         other = threading.Thread(target=with_events, args=(live,))
         other.start()
-        other.join(timeout=20)
+        other.join(timeout=60)
         assert not other.is_alive(), "the step waits for the file"
         write(*arguments)
 

@@ -51,7 +51,7 @@ def interrupted(arguments: list[str], sign: str, number: int = signal.SIGINT) ->
             if line.startswith(sign):
                 process.send_signal(number)
                 break
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     return process.returncode, errors
 
 

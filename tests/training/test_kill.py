@@ -33,7 +33,7 @@ def test_a_kill_within_a_save(tmp_path: Path) -> None:
     for place in ("half-written", "not-renamed", "old-not-deleted"):
         folder = tmp_path / place
         running = killed_run.process(folder, "cpu", place)
-        running.join(60)
+        running.join(300)
         assert running.exitcode == -signal.SIGKILL
         files = {path.name for path in folder.iterdir()} - {"lock"}
         assert len(files) == 3, files

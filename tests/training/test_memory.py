@@ -37,6 +37,18 @@ def test_an_item_costs_its_parameters_and_their_state(
     assert growth["items"] == 10**6 * memory.SAMPLER
 
 
+def test_several_ranks_share_parameters_and_state_and_the_first_gets_all_at_the_end() -> None:
+    config = Config().replace(layers=[32])
+    alone, rank, first = (
+        needed_memory(config, 10**6, 1, ranks=ranks, gathered=gathered)
+        for ranks, gathered in ((1, True), (4, False), (4, True))
+    )
+    for name in ("parameters", "optimiser state"):
+        assert rank[name] == alone[name] // 4
+        assert first[name] == rank[name] + alone[name]
+    assert rank["items"] == first["items"] == alone["items"]
+
+
 def test_the_estimate_of_a_training_is_that_of_its_tensors() -> None:
     gru = GRU4Rec(layers=[12], n_sample=8, n_epochs=1, momentum=0.1, device="cpu")
     gru.fit(random_log(), progress=False)
