@@ -188,30 +188,40 @@ class GRU4Rec(Recommender):
             "item_key": item_key, "session_key": session_key, "time_key": time_key, "sep": sep
         }  # fmt: skip
         with ExitStack() as stack:
-            folder = stack.enter_context(
-                locked_folder(checkpoint if run.is_first else None, resume and run.is_first)
-            )
-            sessions, validated = training_and_validation(data, validation, keys, config.time_sort)
-            warn_of_pitfalls(sessions, config, stacklevel=3)
-            block_steps = block_steps_of(config, sample_cache_max_size)
-            require_memory(
-                config, sessions.n_items, block_steps, self.device,
-                copies=int(stopping is not None and restore_best),
-                ranks=run.n_ranks, gathered=run.is_first,
-            )  # fmt: skip
-            sampler = sampler_of(config, sessions.support, negatives)
+            stack.enter_context(run.ending(self._forget))
+            with run.together():
+                folder = stack.enter_context(
+                    locked_folder(checkpoint if run.is_first else None, resume and run.is_first)
+                )
+                sessions, validated = training_and_validation(
+                    data, validation, keys, config.time_sort
+                )
+                warn_of_pitfalls(sessions, config, stacklevel=4)
+                block_steps = block_steps_of(config, sample_cache_max_size)
+                require_memory(
+                    config, sessions.n_items, block_steps, self.device,
+                    copies=int(stopping is not None and restore_best),
+                    ranks=run.n_ranks, here=run.n_here, gathered=run.first_is_here,
+                )  # fmt: skip
+                sampler = sampler_of(config, sessions.support, negatives)
             schedule = schedule_of(config, 1, config.n_epochs, sessions.n_pairs)
+            what = {
+                "compatibility_mode": bool(compatibility_mode), "metric": metric,
+                "patience": stopping and stopping.patience, "restore_best": bool(restore_best),
+            }  # fmt: skip
+            run.require_same(
+                lambda: identity_of(
+                    config, self._engine, sessions, validated, negatives, **what,
+                    sample_cache_max_size=sample_cache_max_size, checkpoint=checkpoint is not None,
+                )
+            )  # fmt: skip
             stack.enter_context(naming_sizes(config, sessions.n_items))
             network = run.network(config, sessions.n_items, compatibility_mode)
             trainer, engine = run.trainer(network, sessions.support)
             items = DataIterator(sessions.itemidmap, sessions.columns, sessions.support)
             position = Progress()
             if checkpoint is not None:
-                identity = identity_of(
-                    config, engine, sessions, validated, negatives,
-                    compatibility_mode=bool(compatibility_mode), metric=metric,
-                    patience=stopping and stopping.patience, restore_best=bool(restore_best),
-                )  # fmt: skip
+                identity = identity_of(config, engine, sessions, validated, negatives, **what)
                 saver = run.saver(folder, interval, items, stopping, identity)
                 position = saver.restore(position)
                 hooks = replace(hooks, saver=saver)
@@ -234,7 +244,7 @@ class GRU4Rec(Recommender):
         if run.is_first:
             self._training_state = TrainingState.start(sessions).after(whole, position)
         else:
-            self._network = self._data_iterator = None
+            self._forget()
         return self
 
     def partial_fit(
@@ -409,6 +419,9 @@ class GRU4Rec(Recommender):
         if "update" in extra:
             gru._training_state = TrainingState.from_file(loaded.saved.tensors, extra["update"])
         return gru
+
+    def _forget(self) -> None:
+        self._network = self._data_iterator = None
 
     def _run(self) -> OneProcess | SharedFit:
         """How the next training runs: in this process, or by all of the process group."""

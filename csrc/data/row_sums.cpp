@@ -7,7 +7,8 @@
 namespace gru4rec_fast {
 namespace {
 
-// Another core has just written the row: each of its lines is a miss that no pattern foretells.
+// Another core has just written the row, so each of its lines is a cache miss, which the hardware
+// prefetcher does not expect.
 template <class T>
 void prefetch_row(const T* row, std::ptrdiff_t columns) {
   constexpr std::ptrdiff_t kLine = 64 / sizeof(T);

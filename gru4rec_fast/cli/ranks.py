@@ -23,10 +23,17 @@ def process_group(command: str) -> Iterator[None]:
     """A block with the process group that a launcher asks for; with one rank there is none.
 
     Raises:
-        ParameterError: the command is not for several ranks.
+        ParameterError: the command is not for several ranks, or a launcher has set only some of
+            the variables.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1 or not all(name in os.environ for name in LAUNCHED):
+    missing = [name for name in LAUNCHED if name not in os.environ]
+    if size > 1 and missing and command in COMMANDS:
+        raise ParameterError(
+            f"WORLD_SIZE is {size}, but {', '.join(missing)} is not set: each process would train "
+            "a model of its own. Start them by torchrun, or unset WORLD_SIZE"
+        )
+    if size == 1 or missing:
         yield
         return
     if command not in COMMANDS:

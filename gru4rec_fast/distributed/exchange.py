@@ -53,7 +53,10 @@ class Exchange(Protocol):
         """Fill the tables of step t from the shards, and bring all weights up to date."""
 
     def fetch_weights(self) -> None:
-        """Bring all weights up to date."""
+        """Bring all weights up to date, where each rank has its own."""
+
+    def leave(self) -> None:
+        """Tell ranks that wait that this one trains no further."""
 
     def gradients(self, rows: BlockRows, t: int) -> list[Parts]:
         """The gradients of what this rank owns: of each table's rows in step t, and of each share.
@@ -102,8 +105,12 @@ class MemoryExchange:
                     table[torch.from_numpy(places)] = _rows(shard, of_owner).to(table.dtype)
 
     def fetch_weights(self) -> None:
-        """`Exchange.fetch_weights`."""
+        """`Exchange.fetch_weights`: waits until their owners have updated them."""
         self._memory.wait()
+
+    def leave(self) -> None:
+        """`Exchange.leave`."""
+        self._memory.leave()
 
     def gradients(self, rows: BlockRows, t: int) -> list[Parts]:
         """`Exchange.gradients`."""
@@ -148,6 +155,9 @@ class MessageExchange:
     def fetch_weights(self) -> None:
         """`Exchange.fetch_weights`."""
         self._from_owners([], {})
+
+    def leave(self) -> None:
+        """`Exchange.leave`: gloo itself tells them when the process ends."""
 
     def _from_owners(
         self, pieces: Sequence[Tensor], counts: dict[str, Sequence[int]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,9 +21,12 @@ from gru4rec_fast.errors import ParameterError
 from gru4rec_fast.model.initial import EveryNth, draw_parameters
 from gru4rec_fast.model.network import Network
 from gru4rec_fast.reference import OPTIMISERS
+from gru4rec_fast.training.identity import differences
 from gru4rec_fast.training.progress import asks_to_stop
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
     from gru4rec_fast.config import Config
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
     from gru4rec_fast.training.resume import Interval
 
 ENGINES = ("cpu", "reference")
-"""Those that hand gradients out."""
+"""Those that can return gradients."""
 HANDLED = frozenset(
     {
         "loss", "bpreg", "logq", "smoothing", "sample_alpha", "final_act", "elu_param",
@@ -79,9 +84,50 @@ class SharedFit:
         self.n_ranks = ranks.size
         self.is_first = ranks.is_first
         """Whether this rank writes files, calls back, and has the model after the training."""
+        machines = ranks.all_gather_objects(platform.node())
+        self.n_here = machines.count(machines[ranks.rank])
+        """How many ranks run on this machine."""
+        self.first_is_here = machines[0] == machines[ranks.rank]
+        self._leave: Callable[[], None] | None = None
 
     def _refused(self, what: str, why: str) -> ParameterError:
         return ParameterError(f"{what} is not for training by {self.ranks.size} ranks: {why}")
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """A block behind which all ranks go on, or none: what one rank raises, all raise."""
+        try:
+            yield
+        except BaseException as error:
+            self.ranks.require_all(error)
+            raise
+        self.ranks.require_all(None)
+
+    def require_same(self, identity: Callable[[], dict[str, Any]]) -> None:
+        """Refuse ranks that would not compute the same training as rank 0.
+
+        Raises:
+            ParameterError: the difference, on all ranks.
+        """
+        first, *others = self.ranks.all_gather_objects(identity())
+        for rank, other in enumerate(others, start=1):
+            found = differences(first, other)
+            if found:
+                raise ParameterError(
+                    f"rank {rank} (here) would train otherwise than rank 0 (there): {found}. Give "
+                    "all ranks the same arguments and the same logs"
+                )
+
+    @contextmanager
+    def ending(self, forget: Callable[[], None]) -> Iterator[None]:
+        """A block that leaves no part of a model behind when it ends in an error."""
+        try:
+            yield
+        except BaseException:
+            forget()
+            if self._leave is not None:
+                self._leave()
+            raise
 
     def network(self, config: Config, n_items: int, compatibility_mode: bool) -> Network:
         """A new network without memory; `trainer` draws this rank's rows of its tables."""
@@ -97,7 +143,7 @@ class SharedFit:
         """The trainer of this rank, and the name of its engine.
 
         Raises:
-            ParameterError: an engine that does not hand gradients out.
+            ParameterError: an engine that cannot return gradients.
         """
         config, spec = self._config, network.spec
         optimiser = OPTIMISERS[config.adapt](config)
@@ -109,6 +155,7 @@ class SharedFit:
         self._trainer = SharedTrainer(
             self.ranks, engine, spec, self._draw, optimiser, config, torch.from_numpy(support)
         )
+        self._leave = self._trainer.exchange.leave
         self._engine = engine
         self.whole = WholeModel(self._trainer, network)
         return self._trainer, engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from gru4rec_fast.distributed.ranks import Ranks
     from gru4rec_fast.reference import Parameters
     from gru4rec_fast.spec import NetworkSpec, Shape
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -42,13 +45,13 @@ def held_by(
     by_memory: bool,
     half: Collection[str] = (),
 ) -> tuple[list[Held], SharedMemory | None]:
-    """New tensors of this rank, zeros.
+    """New tensors, zeros, of this rank and where possible of those that share memory with it.
 
     Args:
         ranks: of the training.
         spec: the network.
         step: the network of a step, with R items.
-        dtype: of all tensors but those.
+        dtype: of all tensors but those of `half`.
         by_memory: whether the ranks may share memory.
         half: tables whose shards are in bfloat16.
 
@@ -59,6 +62,8 @@ def held_by(
     places = [_places(spec, step, r, ranks.size, dtype, half) for r in range(ranks.size)]
     memory = SharedMemory.open(ranks, [end for _, end in places]) if by_memory else None
     if memory is None:
+        if by_memory and ranks.is_first:
+            logger.info("the ranks share no memory: they send rows and gradients as messages")
         own, _ = places[ranks.rank]
         return [_made(own, lambda _, shape, of_tensor: torch.zeros(shape, dtype=of_tensor))], None
     found = [_made(place, partial(memory.tensor, rank)) for rank, (place, _) in enumerate(places)]
@@ -79,7 +84,7 @@ def _places(
     dtype: torch.dtype,
     half: Collection[str],
 ) -> tuple[_Places, int]:
-    """Where the tensors of a rank lie, and where they end. The weights lie in rank 0's memory."""
+    """Where the tensors of a rank lie, and where they end. Rank 0's weights are those of all."""
     weights = {n: shape for n, shape in spec.parameters.items() if n not in spec.tables}
     owned = shard_rows(spec.n_items, rank, size)
     shapes: dict[str, dict[str, Shape]] = {

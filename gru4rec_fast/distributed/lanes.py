@@ -51,7 +51,7 @@ def part_of_step(
 ) -> StepBlock | None:
     """A rank's lanes in step t, with the step's rows numbered 0..U-1 in place of items.
 
-    All columns of the step stay: the targets of the other lanes are negatives of this rank's.
+    All columns of the step stay: the targets of other ranks' lanes are negatives of these lanes.
 
     Args:
         block: the planned steps.
@@ -75,6 +75,8 @@ def part_of_step(
     source = block.source[step, lanes] - np.int32(first)
     if before != live:
         source = np.arange(source.shape[1], dtype=np.int32)[None]
+    # A lane that starts anew goes on from no state, and may have had none on this rank.
+    source = np.where(block.restarts[step, lanes] != 0, np.int32(0), source)
     return dataclasses.replace(
         block,
         first_step=block.first_step + t,

@@ -34,9 +34,12 @@ HEAD = LINE
 NAME = "gru4rec_fast"
 ORDERED = platform.machine().lower() in ("x86_64", "amd64")
 """Whether a processor sees what another one writes in the order in which it was written. Then a
-counter says that what was written before it is complete; else the ranks wait by a collective."""
+counter says that what was written before it is complete; else the ranks wait by a collective.
+Streaming stores have no such order: an engine must not write gradients by them."""
 SPIN, SLEEP = 5e-4, 5e-5
 """Seconds in which a rank asks again at once, and between its questions after that."""
+LEFT = -1
+"""In place of the counter."""
 SECONDS = 1.0
 """Seconds after which a waiting rank looks whether the others are still there."""
 
@@ -81,7 +84,7 @@ class SharedMemory:
         """Wait until all ranks have called this as often.
 
         Raises:
-            RuntimeError: a rank has ended.
+            RuntimeError: a rank has ended, or has left the training.
         """
         if not ORDERED:
             self._ranks.wait()
@@ -96,16 +99,32 @@ class SharedMemory:
                 time.sleep(0 if now - start < SPIN else SLEEP)
                 if now - checked > SECONDS:
                     checked = now
-                    self._require_alive(rank)
+                    self._require_present(rank)
 
-    def _require_alive(self, rank: int) -> None:
-        try:
-            os.kill(self._processes[rank], 0)
-        except ProcessLookupError:
-            raise RuntimeError(
-                f"rank {rank} (process {self._processes[rank]}) has ended during the training: its "
-                "own output says why; torchrun --max-restarts starts all ranks again"
-            ) from None
+    def leave(self) -> None:
+        """Let ranks that wait for this one raise, as it trains no further."""
+        self._arrived[self._ranks.rank][0] = LEFT
+
+    def _require_present(self, rank: int) -> None:
+        process = self._processes[rank]
+        if self._arrived[rank][0] == LEFT:
+            what = f"rank {rank} has left the training with an error"
+        elif _has_ended(process):
+            what = f"rank {rank} (process {process}) has ended during the training"
+        else:
+            return
+        raise RuntimeError(
+            f"{what}: its own output says why; torchrun --max-restarts starts all ranks again"
+        )
+
+
+def _has_ended(process: int) -> bool:
+    """Whether a process is gone, or is kept by the system only until its parent asks for it."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] in ("Z", "X")
 
 
 def _new_part(size: int) -> tuple[mmap.mmap | None, int | None]:
@@ -114,8 +133,12 @@ def _new_part(size: int) -> tuple[mmap.mmap | None, int | None]:
         handle = os.memfd_create(NAME)
     except (AttributeError, OSError):  # Linux alone has it
         return None, None
-    os.ftruncate(handle, size)
-    part = mmap.mmap(handle, size)
+    try:
+        os.ftruncate(handle, size)
+        part = mmap.mmap(handle, size)
+    except OSError:
+        os.close(handle)
+        return None, None
     part[8:24] = secrets.token_bytes(16)
     return part, handle
 

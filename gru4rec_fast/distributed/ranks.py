@@ -1,4 +1,4 @@
-"""The ranks of a process group, and the few ways in which they talk to each other.
+"""The ranks of a process group, and the few ways in which they exchange data.
 
 All ranks call every method at the same time. Each collective counts the bytes that this rank sends
 to others, so that docs/SCALING.md can be checked against what happened.
@@ -76,14 +76,22 @@ class Ranks:
             except BaseException as error:
                 answer[1] = error
         raised = answer[1]
-        sent = [answer[0], None if raised is None else (type(raised).__name__, str(raised))]
+        sent = [answer[0], None if raised is None else _described(raised)]
         dist.broadcast_object_list(sent, src=FIRST)
         if raised is not None:
             raise raised
         if sent[1] is not None:
-            raise _ERRORS.get(sent[1][0], RuntimeError)(f"rank {FIRST}: {sent[1][1]}")
+            raise _of_rank(FIRST, sent[1])
         result: T = sent[0]
         return result
+
+    def require_all(self, error: BaseException | None) -> None:
+        """Raise the error of the first rank that has one, on ranks that have none themselves."""
+        found = self.all_gather_objects(None if error is None else _described(error))
+        if error is None:
+            for rank, described in enumerate(found):
+                if described is not None:
+                    raise _of_rank(rank, described)
 
     def broadcast(self, tensor: Tensor) -> None:
         """Replace the tensor of each rank by that of rank 0."""
@@ -114,6 +122,17 @@ class Ranks:
     def count(self, tensor: Tensor, elements: int) -> None:
         """Count elements of the tensor's type that are sent to other ranks."""
         self.bytes_sent += elements * tensor.element_size()
+
+
+def _described(error: BaseException) -> tuple[str, str]:
+    name = type(error).__name__
+    return name, str(error) or name
+
+
+def _of_rank(rank: int, described: tuple[str, str]) -> Exception:
+    """An error of the same type that names the rank."""
+    name, text = described
+    return _ERRORS.get(name, RuntimeError)(f"rank {rank}: {text}")
 
 
 _ERRORS: dict[str, type[Exception]] = {

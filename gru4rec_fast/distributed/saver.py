@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from gru4rec_fast.training.report import NonFiniteWeightsError
 from gru4rec_fast.training.resume import TrainingSaver
 
 if TYPE_CHECKING:
@@ -46,8 +47,18 @@ class SharedSaver:
         return self._ranks.on_first(lambda: self._first.is_due(step))
 
     def save(self, progress: Progress) -> None:
-        """`progress.Saver.save`."""
+        """`progress.Saver.save`.
+
+        Raises:
+            NonFiniteWeightsError: as `TrainingSaver.save`, on all ranks alike, so that all end the
+                training in the same way.
+        """
         self._whole.prepare_save()
+        largest = self._whole.not_finite()
+        if largest is not None:
+            kept = self._ranks.on_first(lambda: self._first.last_good)
+            step = progress.first_step + progress.steps
+            raise NonFiniteWeightsError(progress.epoch, step, largest, kept)
         self._whole.call(lambda: self._first.save(progress))
 
     def restore(self, start: Progress) -> Progress:
@@ -59,13 +70,13 @@ class SharedSaver:
             stopping.best_weights = {name: torch.empty_like(value) for name, value in own}
         position = self._whole.call(lambda: self._first.restore(start))
         if position.steps > 0:
-            self._whole.scatter_states()
+            self._whole.give_states()
         if stopping is not None:
             self._follow_first(stopping)
         return position
 
     def _follow_first(self, stopping: EarlyStopping) -> None:
-        """Let early stopping stand on all ranks where it stands on rank 0."""
+        """Give the early stopping of all ranks the state of rank 0's."""
         followed = self._ranks.on_first(
             lambda: (stopping.to_json(), stopping.best is not None and bool(stopping.best_weights))
         )

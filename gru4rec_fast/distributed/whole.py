@@ -88,8 +88,8 @@ class WholeModel:
             largest[name] = Magnitude(sum(m.bad for m in parts), max(m.most for m in parts))
         self._not_finite = described(largest)
 
-    def scatter_states(self) -> None:
-        """Give the lanes of rank 0's `states` to their ranks."""
+    def give_states(self) -> None:
+        """Give rank 0's `states` to all ranks, which take their lanes."""
         ranks, shards = self._ranks, self._trainer.shards
         live = ranks.on_first(lambda: len(self.states[0]))
         if not ranks.is_first:

@@ -35,9 +35,10 @@ def needed_memory(
     *,
     copies: int = 0,
     ranks: int = 1,
+    here: int = 1,
     gathered: bool = False,
 ) -> dict[str, int]:
-    """Bytes that a training takes at least in a process, by what they hold.
+    """Bytes that a training takes at least on a machine, by what they hold.
 
     Args:
         config: the hyper-parameters.
@@ -45,7 +46,8 @@ def needed_memory(
         block_steps: T.
         copies: of the parameters that are kept too, as those of the best epoch.
         ranks: how many processes share parameters and optimiser state.
-        gathered: whether this is the one of several that has the whole model at the end.
+        here: how many of them run on this machine.
+        gathered: whether the one of several that has the whole model at the end is among them.
     """
     spec = NetworkSpec.of(config, n_items)
     shapes = spec.parameters.values()
@@ -61,10 +63,10 @@ def needed_memory(
     parameters = FLOAT * elements - HALF * half
     whole = int(gathered and ranks > 1)
     return {
-        "parameters": parameters * (1 + copies) // ranks + whole * parameters,
-        "optimiser state": FLOAT * state // ranks + whole * FLOAT * state,
-        "items": SAMPLER * n_items,
-        "planned blocks": PLANNED * BLOCKS_AHEAD * block_steps * columns,
+        "parameters": here * parameters * (1 + copies) // ranks + whole * parameters,
+        "optimiser state": here * FLOAT * state // ranks + whole * FLOAT * state,
+        "items": here * SAMPLER * n_items,
+        "planned blocks": here * PLANNED * BLOCKS_AHEAD * block_steps * columns,
     }
 
 
@@ -113,6 +115,7 @@ def require_memory(
     *,
     copies: int = 0,
     ranks: int = 1,
+    here: int = 1,
     gathered: bool = False,
 ) -> None:
     """Refuse a training on the CPU that cannot fit, before the system would kill it.
@@ -124,7 +127,7 @@ def require_memory(
     if device.type != "cpu" or available is None:
         return
     needed = needed_memory(
-        config, n_items, block_steps, copies=copies, ranks=ranks, gathered=gathered
+        config, n_items, block_steps, copies=copies, ranks=ranks, here=here, gathered=gathered
     )
     total = sum(needed.values())
     if total <= available:

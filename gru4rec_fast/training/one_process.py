@@ -4,6 +4,7 @@ several.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from gru4rec_fast.model.network import Network
@@ -11,6 +12,7 @@ from gru4rec_fast.training.setup import trainer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     import torch
     from numpy.typing import NDArray
@@ -34,13 +36,25 @@ class OneProcess:
         scorer: makes what the model is validated with between epochs.
     """
 
-    n_ranks = 1
+    n_ranks = n_here = 1
+    first_is_here = True
     is_first = True
     """Whether this process writes files, calls back, and has the model after the training."""
 
     def __init__(self, engine: str, device: torch.device, scorer: Callable[[], Any]) -> None:
         self._asked, self._device = engine, device
         self.scorer = scorer
+
+    def together(self) -> AbstractContextManager[None]:
+        """There are no other processes to wait for."""
+        return nullcontext()
+
+    def require_same(self, identity: Callable[[], dict[str, Any]]) -> None:
+        """There are no other processes to compare with."""
+
+    def ending(self, forget: Callable[[], None]) -> AbstractContextManager[None]:  # noqa: ARG002
+        """A training that ends in an error leaves its model as it is then."""
+        return nullcontext()
 
     def network(self, config: Config, n_items: int, compatibility_mode: bool) -> Network:
         """A new network with its initial weights."""

@@ -77,6 +77,11 @@ class TrainingSaver:
         self._training, self._items = training, items
         self._stopping, self._identity = stopping, identity
 
+    @property
+    def last_good(self) -> str:
+        """`CheckpointFolder.last_good`."""
+        return self._folder.last_good
+
     def is_due(self, step: int) -> bool:
         """`progress.Saver.is_due`."""
         return self._interval.is_over(step)
@@ -94,7 +99,7 @@ class TrainingSaver:
                 progress.epoch,
                 progress.first_step + progress.steps,
                 largest,
-                self._folder.last_good,
+                self.last_good,
             )
         tensors = dict(self._training.tensors())
         if progress.steps > 0:

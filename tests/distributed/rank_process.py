@@ -22,7 +22,9 @@ from gru4rec_fast.distributed import fit as shared_fit
 from gru4rec_fast.distributed import memory
 from gru4rec_fast.distributed.ranks import Ranks
 from gru4rec_fast.distributed.scorer import ShardedScorer
-from gru4rec_fast.errors import ParameterError
+from gru4rec_fast.distributed.trainer import SharedTrainer
+from gru4rec_fast.distributed.whole import WholeModel
+from gru4rec_fast.errors import DataError, ParameterError
 from tests.distributed.cases import (
     CASES,
     FIT,
@@ -249,6 +251,54 @@ def given_negatives(_: Ranks) -> list[dict[str, Any]]:
     return gru.history.to_json()
 
 
+def not_finite_in_fit(ranks: Ranks) -> list[bool]:
+    """How each rank leaves a `fit` of which a save finds a NaN."""
+
+    def prepare_save(whole: WholeModel) -> None:
+        whole._not_finite = "planted"
+
+    gru = GRU4Rec(**FIT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WholeModel, "prepare_save", prepare_save)
+        gru.fit(few_events(), checkpoint=FOLDER.path / "not-finite", progress=False)
+    return ranks.all_gather_objects(gru.error_during_train)
+
+
+def unlike(ranks: Ranks) -> list[list[str]]:
+    """What each rank says where one has other arguments, another log, or an error of its own."""
+    gru, found = GRU4Rec(**FIT), []
+    log, first = few_events(), ranks.is_first
+    cases: list[Callable[[], Any]] = [
+        lambda: GRU4Rec(**{**FIT, "learning_rate": 0.1 if first else 0.2}).fit(log, progress=False),
+        lambda: gru.fit(log if first else log[:-1], progress=False),
+        lambda: gru.fit(log if first else log.drop(columns="Time"), progress=False),
+    ]
+    for case in cases:
+        with pytest.raises((ParameterError, DataError)) as raised:
+            case()
+        found.append(ranks.all_gather_objects(str(raised.value)))
+    return found
+
+
+def left_alone(ranks: Ranks) -> list[str]:
+    """What the ranks say where one fails between its steps, and goes on living."""
+
+    def failing(self: SharedTrainer, *args: Any) -> Any:
+        if ranks.rank == ranks.size - 1:
+            raise ArithmeticError("planted")
+        return train_block(self, *args)
+
+    train_block = SharedTrainer.train_block
+    gru = GRU4Rec(**FIT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SharedTrainer, "train_block", failing)
+        with pytest.raises((ArithmeticError, RuntimeError)) as raised:
+            gru.fit(few_events(), progress=False)
+    with pytest.raises(RuntimeError, match="no model"):
+        gru.scorer()
+    return ranks.all_gather_objects(str(raised.value))
+
+
 def refused(_: Ranks) -> list[str]:
     """What `fit` refuses."""
     messages = []
@@ -267,7 +317,8 @@ def refused(_: Ranks) -> list[str]:
 JOBS: dict[Callable[[Ranks], Any], tuple[int, ...]] = {
     growth: (4,), truth: (2, 4), engine: SIZES, by_messages: (2, 4), unseen_memory: (2,),
     scorer: (2, 4), not_finite: (2,), fit: (2,), refused: (2,), best: (2,), stopped: (2,),
-    resumed: (2, 4), resumed_best: (2, 4), given_negatives: (2,),
+    resumed: (2, 4), resumed_best: (2, 4), given_negatives: (2,), not_finite_in_fit: (2,),
+    unlike: (2,), left_alone: (2,),
 }  # fmt: skip
 """Which number of ranks does which job."""
 

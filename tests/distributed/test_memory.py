@@ -6,6 +6,7 @@ import mmap
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,13 +21,36 @@ def two_parts(other: int) -> SharedMemory:
     return SharedMemory(Ranks(0, 2), parts, [os.getpid(), other])
 
 
-@pytest.mark.skipif(not memory.ORDERED, reason="here the ranks wait by a collective")
-def test_waiting_for_a_process_that_has_ended_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked up in /proc")
+@pytest.mark.parametrize("reaped", [True, False])
+def test_waiting_for_a_process_that_has_ended_is_an_error(
+    reaped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while its parent has not asked for its exit status yet, as in a training by `spawn`."""
     monkeypatch.setattr(memory, "SECONDS", 0.01)
-    with pytest.raises(RuntimeError, match=rf"rank 1 \(process {process.pid}\) has ended"):
-        two_parts(process.pid).wait()
+    monkeypatch.setattr(memory, "ORDERED", True)
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert not memory._has_ended(process.pid)
+    if reaped:
+        process.communicate()
+    else:
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    try:
+        with pytest.raises(RuntimeError, match=rf"rank 1 \(process {process.pid}\) has ended"):
+            two_parts(process.pid).wait()
+    finally:
+        process.communicate()
+
+
+def test_waiting_for_a_rank_that_has_left_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "SECONDS", 0.01)
+    monkeypatch.setattr(memory, "ORDERED", True)
+    parts = [mmap.mmap(-1, HEAD + 64) for _ in range(2)]
+    one, other = (SharedMemory(Ranks(r, 2), parts, [os.getpid()] * 2) for r in range(2))
+    other.leave()
+    with pytest.raises(RuntimeError, match="rank 1 has left the training with an error"):
+        one.wait()
 
 
 def test_tensors_are_views_of_the_memory() -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from gru4rec_fast import _core
+from gru4rec_fast.distributed.cost import step_cost
 from gru4rec_fast.distributed.lanes import first_lane, most_lanes, part_of_step
 from gru4rec_fast.distributed.rows import BlockRows
 from gru4rec_fast.engines.choice import ENGINES
@@ -64,6 +65,22 @@ def test_each_lane_has_one_rank(lanes: int, size: int) -> None:
         assert all(0 <= n <= most_lanes(lanes, size) for n in np.diff(ends))
         # Room for the widest part behind each first lane.
         assert all(first + most_lanes(lanes, size) <= max(lanes, size) for first in ends[:-1])
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 7])
+def test_a_lane_goes_on_from_a_state_that_its_rank_has(size: int) -> None:
+    """Where M falls a rank can get more lanes than it had; those that start anew read no state."""
+    block = first_block(config_of("shared"))
+    restarts = np.ones_like(block.restarts)
+    for before in range(1, 10):
+        for live in range(1, before + 1):
+            step = dataclasses.replace(
+                block, live=np.full_like(block.live, live), restarts=restarts
+            )
+            for rank in range(size):
+                part = part_of_step(step, 0, rank, size, before)
+                if part is not None:
+                    assert not part.source.any()
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -138,6 +155,14 @@ def computed(
         for name, g in gradients.items():
             total[name] += g
     return total
+
+
+def test_the_cost_of_64_ranks_is_that_of_the_page() -> None:
+    """The figures of docs/SCALING.md."""
+    cost = step_cost(64, 15_360, 8_192, 512, 6 * 512**2)
+    assert cost.rows == 38_912
+    assert round(cost.sent / 1e6) == 170
+    assert round(cost.operations / 1e9, 1) == 19.6
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -321,6 +321,39 @@ def test_other_commands_are_refused_under_torchrun(
     assert "info was started by 2 processes: only train shares its work" in capsys.readouterr().err
 
 
+def test_all_ranks_leave_a_training_with_a_nan_alike(found: dict[int, dict[str, Any]]) -> None:
+    assert found[2]["not_finite_in_fit"] == [True, True]
+
+
+def test_ranks_that_differ_are_refused_on_all(found: dict[int, dict[str, Any]]) -> None:
+    """Before anything is trained: else the result would be wrong, or some would wait for ever."""
+    rate, log, column = found[2]["unlike"]
+    for message in rate:
+        assert "learning_rate is 0.1 there, 0.2 here. Give all ranks the same" in message
+    for message in log:
+        assert "the log: " in message
+    assert column[0].startswith("rank 1: ")
+    assert "Time" in column[1]
+
+
+def test_a_rank_that_fails_alone_is_noticed(found: dict[int, dict[str, Any]]) -> None:
+    others, own = found[2]["left_alone"]
+    assert own == "planted"
+    assert "rank 1 has left the training with an error" in others
+
+
+def test_a_launcher_that_says_half_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SystemExit) as exited:
+        main(["train", "log.tsv", "--save", "model.safetensors"])
+    assert exited.value.code == 2
+    assert "WORLD_SIZE is 2, but RANK, MASTER_ADDR, MASTER_PORT" in capsys.readouterr().err
+
+
 def test_what_several_ranks_do_not_support_is_refused(found: dict[int, dict[str, Any]]) -> None:
     unknown, lanes, engine = found[2]["refused"]
     assert "training by 2 ranks is refused: it does not know precision='medium'. " in unknown

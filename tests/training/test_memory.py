@@ -39,14 +39,16 @@ def test_an_item_costs_its_parameters_and_their_state(
 
 def test_several_ranks_share_parameters_and_state_and_the_first_gets_all_at_the_end() -> None:
     config = Config().replace(layers=[32])
-    alone, rank, first = (
-        needed_memory(config, 10**6, 1, ranks=ranks, gathered=gathered)
-        for ranks, gathered in ((1, True), (4, False), (4, True))
+    alone, rank, first, two = (
+        needed_memory(config, 10**6, 1, ranks=ranks, here=here, gathered=gathered)
+        for ranks, here, gathered in ((1, 1, True), (4, 1, False), (4, 1, True), (4, 2, True))
     )
     for name in ("parameters", "optimiser state"):
         assert rank[name] == alone[name] // 4
         assert first[name] == rank[name] + alone[name]
+        assert two[name] == 2 * rank[name] + alone[name]
     assert rank["items"] == first["items"] == alone["items"]
+    assert two["items"] == 2 * alone["items"]
 
 
 def test_the_estimate_of_a_training_is_that_of_its_tensors() -> None:
