@@ -168,9 +168,13 @@ class SharedFit:
         """Hooks by which rank 0 calls back, with the model of all ranks, and all do as it says."""
 
         def on_epoch(report: EpochReport) -> bool:
-            if self.ranks.on_first(lambda: hooks.on_epoch is not None):
+            called = self.ranks.on_first(lambda: hooks.on_epoch is not None)
+            if called:
                 self.whole.gather_parameters()
-            return self.ranks.on_first(lambda: asks_to_stop(hooks.on_epoch, report))
+            stop = self.ranks.on_first(lambda: asks_to_stop(hooks.on_epoch, report))
+            if called:
+                self.whole.drop_parameters()
+            return stop
 
         def on_block(report: BlockReport) -> bool:
             return self.ranks.on_first(lambda: asks_to_stop(hooks.on_block, report))

@@ -53,6 +53,10 @@ class WholeModel:
         """Bring the parameters to rank 0's network."""
         self.call(self._fill_network)
 
+    def drop_parameters(self) -> None:
+        """Free the network's parameters, which the next step makes out of date."""
+        self._network.to("meta")
+
     def gather(self) -> None:
         """Bring parameters and optimiser state to rank 0."""
 

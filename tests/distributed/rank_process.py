@@ -168,14 +168,18 @@ def not_finite(ranks: Ranks) -> list[str | None]:
 def fit(ranks: Ranks) -> dict[str, Any]:
     """A `fit` with validation; callbacks come on rank 0 alone."""
     seen: list[int] = []
+    has_model: list[bool] = []
     gru = GRU4Rec(**FIT)
     gru.fit(
         few_events(),
         validation=few_events(),
         restore_best=False,
         progress=False,
-        on_epoch=lambda report: seen.append(report.epoch),
+        on_epoch=lambda report: seen.append(report.epoch * (not gru.model.Wy.weight.is_meta)),
+        on_block=lambda _: has_model.append(not gru.model.Wy.weight.is_meta),
     )
+    assert not any(has_model)
+    assert bool(has_model) == ranks.is_first
     if not ranks.is_first:
         with pytest.raises(RuntimeError) as raised:
             gru.scorer()
