@@ -196,7 +196,7 @@ class GRU4Rec(Recommender):
                 sessions, validated = training_and_validation(
                     data, validation, keys, config.time_sort
                 )
-                warn_of_pitfalls(sessions, config, stacklevel=4)
+                warn_of_pitfalls(sessions, config, stacklevel=3)
                 block_steps = block_steps_of(config, sample_cache_max_size)
                 require_memory(
                     config, sessions.n_items, block_steps, self.device,
