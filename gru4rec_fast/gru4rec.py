@@ -6,6 +6,7 @@ import logging
 import warnings
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -205,15 +206,18 @@ class GRU4Rec(Recommender):
                 )  # fmt: skip
                 sampler = sampler_of(config, sessions.support, negatives)
             schedule = schedule_of(config, 1, config.n_epochs, sessions.n_pairs)
-            what = {
-                "compatibility_mode": bool(compatibility_mode), "metric": metric,
-                "patience": stopping and stopping.patience, "restore_best": bool(restore_best),
-            }  # fmt: skip
-            run.require_same(
+            identity = cache(
                 lambda: identity_of(
-                    config, self._engine, sessions, validated, negatives, **what,
-                    sample_cache_max_size=sample_cache_max_size, checkpoint=checkpoint is not None,
+                    config, self._engine, sessions, validated, negatives,
+                    compatibility_mode=bool(compatibility_mode), metric=metric,
+                    patience=stopping and stopping.patience, restore_best=bool(restore_best),
                 )
+            )  # fmt: skip
+            run.require_same(
+                lambda: {
+                    **identity(), "checkpoint": checkpoint is not None,
+                    "sample_cache_max_size": sample_cache_max_size,
+                }
             )  # fmt: skip
             stack.enter_context(naming_sizes(config, sessions.n_items))
             network = run.network(config, sessions.n_items, compatibility_mode)
@@ -221,8 +225,9 @@ class GRU4Rec(Recommender):
             items = DataIterator(sessions.itemidmap, sessions.columns, sessions.support)
             position = Progress()
             if checkpoint is not None:
-                identity = identity_of(config, engine, sessions, validated, negatives, **what)
-                saver = run.saver(folder, interval, items, stopping, identity)
+                # The engine that was chosen, as engines round differently.
+                this = {**identity(), "engine": engine}
+                saver = run.saver(folder, interval, items, stopping, this)
                 position = saver.restore(position)
                 hooks = replace(hooks, saver=saver)
             if self._network is not None and position.first_step + position.steps == 0:

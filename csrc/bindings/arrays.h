@@ -58,6 +58,16 @@ Span<T> span(const Array<T>& array) {
   return {array.data(), array.size()};
 }
 
+// Throws std::invalid_argument unless all rows are of 0..n-1.
+inline void require_rows(const char* name, const Array<std::int64_t>& rows, std::ptrdiff_t n) {
+  for (const std::int64_t row : span(rows)) {
+    if (row < 0 || row >= n) {
+      throw std::invalid_argument(std::string(name) + " holds " + std::to_string(row) +
+                                  "; expected 0.." + std::to_string(n - 1));
+    }
+  }
+}
+
 // A Python or NumPy integer of 0..2^64-1.
 inline std::uint64_t unsigned_of(const char* name, const py::object& value) {
   auto index = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));

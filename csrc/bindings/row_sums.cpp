@@ -27,15 +27,6 @@ T* in_place(const char* name, py::array& array, std::ptrdiff_t columns) {
   return static_cast<T*>(array.mutable_data());
 }
 
-void require_rows(const char* name, const Array<std::int64_t>& rows, std::ptrdiff_t n) {
-  for (const std::int64_t row : span(rows)) {
-    if (row < 0 || row >= n) {
-      throw std::invalid_argument(std::string(name) + " holds " + std::to_string(row) +
-                                  "; expected 0.." + std::to_string(n - 1));
-    }
-  }
-}
-
 template <class T>
 void copy(py::array to, const py::array& to_rows, py::array from, const py::array& from_rows) {
   const std::ptrdiff_t columns = to.ndim() == 2 ? to.shape(1) : 0;

@@ -217,12 +217,7 @@ struct GradientParts {
     if (all) return;
     places = array_of<std::int64_t>("places", py::cast<py::array>(of_parts), 1);
     expect(places.size() == n, "places", places, n, 1);
-    for (const std::int64_t place : span(places)) {
-      if (place < 0 || place >= fewest) {
-        throw std::invalid_argument("places holds " + std::to_string(place) + "; expected 0.." +
-                                    std::to_string(fewest - 1));
-      }
-    }
+    require_rows("places", places, fewest);
   }
 
   // The sum of rows first .. first + n - 1.

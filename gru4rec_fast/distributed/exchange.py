@@ -184,10 +184,7 @@ class MessageExchange:
         others = [r for r in range(size) if r != own]
         for k in range(1, len(others)):
             self._sent[k * n : (k + 1) * n] = message
-        found = self._exchanged(
-            [n if r != own else 0 for r in range(size)],
-            [lengths[r] if r != own else 0 for r in range(size)],
-        )
+        found = self._exchanged([n] * size, lengths)
         found[own] = message
         parts = [list(_read(part, each)) for part, each in zip(found, shapes, strict=True)]
         for r in others:
@@ -217,10 +214,7 @@ class MessageExchange:
                 at = _write(self._sent, at, g[name], places)
             for share in self._shares[r]:
                 at = _write(self._sent, at, _share(g, share))
-        found = self._exchanged(
-            [lengths[r] if r != own else 0 for r in range(size)],
-            [lengths[own] if r != own else 0 for r in range(size)],
-        )
+        found = self._exchanged(lengths, [lengths[own]] * size)
         parts = [list(_read(found[r], shapes)) if r != own else [] for r in range(size)]
         parts[own] = [
             *(g[n][torch.from_numpy(rows.of(n, t, own).places)] for n in self._tables),
@@ -229,7 +223,11 @@ class MessageExchange:
         return [Parts([part[k].numpy() for part in parts]) for k in range(len(shapes))]
 
     def _exchanged(self, send: Sequence[int], receive: Sequence[int]) -> list[Tensor]:
-        """Send each rank its part of the buffer; returns those of all ranks."""
+        """Send each other rank its part of the buffer, of `send` numbers; returns theirs."""
+        own = self._ranks.rank
+        send, receive = (
+            [n if r != own else 0 for r, n in enumerate(each)] for each in (send, receive)
+        )
         self._received = _room(self._received, sum(receive))
         received = self._received[: sum(receive)]
         self._ranks.all_to_all(received, self._sent[: sum(send)], receive, send)

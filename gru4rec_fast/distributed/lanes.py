@@ -28,6 +28,11 @@ def first_lane(live: int, rank: int, size: int) -> int:
     return rank * live // size
 
 
+def lanes_of(live: int, rank: int, size: int) -> range:
+    """Which of M live lanes a rank computes."""
+    return range(first_lane(live, rank, size), first_lane(live, rank + 1, size))
+
+
 def most_lanes(lanes: int, size: int) -> int:
     """The most of B lanes that a rank computes."""
     return -(-lanes // size)
@@ -66,9 +71,10 @@ def part_of_step(
         A block of one step; None where the rank has no lane in it.
     """
     live = int(block.live[t])
-    first, end = first_lane(live, rank, size), first_lane(live, rank + 1, size)
-    if first == end:
+    own = lanes_of(live, rank, size)
+    if not own:
         return None
+    first = own.start
     lanes = slice(first, first + most_lanes(block.inputs.shape[1], size))
     step = slice(t, t + 1)
     place = np.arange(block.rows.shape[1], dtype=np.int32)[None]
@@ -85,8 +91,8 @@ def part_of_step(
         restarts=block.restarts[step, lanes],
         source=source,
         events=block.events[step, lanes],
-        live=np.array([end - first], dtype=np.int32),
-        negatives=_other_columns(block, t, slice(first, end)) if columns else NO_COLUMNS,
+        live=np.array([len(own)], dtype=np.int32),
+        negatives=_other_columns(block, t, slice(own.start, own.stop)) if columns else NO_COLUMNS,
         rows=place,
         target_count=block.target_count[step],
         sample_count=block.sample_count[step],

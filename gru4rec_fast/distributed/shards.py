@@ -9,16 +9,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from gru4rec_fast import _core, reference
 from gru4rec_fast.distributed.exchange import Parts
 from gru4rec_fast.distributed.owners import weight_shares
 from gru4rec_fast.engines.contract import OptimiserState, new_state
-from gru4rec_fast.engines.cpu import optimiser_options
+from gru4rec_fast.engines.cpu import memory_of, optimiser_options
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -63,7 +63,7 @@ class Shards:
         self._seed = seed
         self.step = 0
         """The number of the step that is trained, through all epochs."""
-        self._arrays = {name: _array(value) for name, value in self.p.items()}
+        self._arrays = {name: memory_of(value) for name, value in self.p.items()}
         self._state_arrays = {
             name: [tables[name].numpy() for tables in self.state.values()] for name in self.p
         }
@@ -133,10 +133,3 @@ class Shards:
             self.optimiser.name, optimiser_options(self.optimiser), theta, state, rows, g.arrays,
             g.places,
         )  # fmt: skip
-
-
-def _array(value: Tensor) -> NDArray[Any]:
-    """The memory of a tensor; bfloat16, which NumPy lacks, as uint16."""
-    if value.dtype == torch.bfloat16:
-        return value.view(torch.int16).numpy().view(np.uint16)
-    return value.numpy()

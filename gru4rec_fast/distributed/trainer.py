@@ -16,7 +16,7 @@ import torch
 from gru4rec_fast.distributed.exchange import Exchange, MemoryExchange, MessageExchange, Parts
 from gru4rec_fast.distributed.gradient_cap import cap_over_ranks
 from gru4rec_fast.distributed.held import held_by
-from gru4rec_fast.distributed.lanes import first_lane, most_lanes, part_of_step
+from gru4rec_fast.distributed.lanes import lanes_of, most_lanes, part_of_step
 from gru4rec_fast.distributed.rows import BlockRows
 from gru4rec_fast.distributed.shards import Shards
 from gru4rec_fast.engines.choice import ENGINES
@@ -110,14 +110,7 @@ class SharedTrainer:
             n = len(self._lanes(live))
             padded[:n] = own[:n]
             lanes = self.ranks.all_gather(padded)
-            found.append(
-                torch.cat(
-                    [
-                        lanes[r, : first_lane(live, r + 1, size) - first_lane(live, r, size)]
-                        for r in range(size)
-                    ]
-                )
-            )
+            found.append(torch.cat([lanes[r, : len(lanes_of(live, r, size))] for r in range(size)]))
         return found
 
     @states.setter
@@ -127,9 +120,7 @@ class SharedTrainer:
         self._step.trainer.states = [h[lanes.start : lanes.stop].clone() for h in states]
 
     def _lanes(self, live: int) -> range:
-        """Which of M lanes this rank computes."""
-        rank, size = self.ranks.rank, self.ranks.size
-        return range(first_lane(live, rank, size), first_lane(live, rank + 1, size))
+        return lanes_of(live, self.ranks.rank, self.ranks.size)
 
     def start_epoch(self) -> None:
         """`contract.Trainer.start_epoch`."""

@@ -146,10 +146,10 @@ class CpuTrainer:
         )
         for value in p.values():
             if value.is_contiguous():
-                _core.advise_huge_pages(_array(value))
+                _core.advise_huge_pages(memory_of(value))
         tables = [p, *self.optimiser_state.values()]
         parameters, *state = (
-            {name: _array(value) for name, value in table.items()} for table in tables
+            {name: memory_of(value) for name, value in table.items()} for table in tables
         )
         self._trainer = _core.Trainer(
             spec=spec,
@@ -196,7 +196,7 @@ class CpuForward:
     """
 
     def __init__(self, spec: NetworkSpec, p: Parameters) -> None:
-        arrays = {name: _array(value.contiguous()) for name, value in p.items()}
+        arrays = {name: memory_of(value.contiguous()) for name, value in p.items()}
         self._forward = _core.Forward(spec=spec, parameters=arrays)
 
     def advance(
@@ -220,12 +220,12 @@ class CpuRanker:
 
     def __init__(self, w: Tensor, b: Tensor, bounds: bool = True) -> None:
         w, b = w.detach().contiguous(), b.detach().contiguous()
-        self._items = _array(w), _array(b)
+        self._items = memory_of(w), memory_of(b)
         self.bounded = BoundedItems(w, b, bounds)
 
     def rank_counts(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """`contract.Ranker.rank_counts`."""
-        rows, threads = _array(features.contiguous()), torch.get_num_threads()
+        rows, threads = memory_of(features.contiguous()), torch.get_num_threads()
         bounded = self.bounded.of(len(rows))
         if bounded is None:
             greater, equal = _core.rank_counts(rows, *self._items, targets.numpy(), threads)
@@ -236,7 +236,7 @@ class CpuRanker:
 
     def top_k(self, features: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """`contract.Ranker.top_k`."""
-        rows, threads = _array(features.contiguous()), torch.get_num_threads()
+        rows, threads = memory_of(features.contiguous()), torch.get_num_threads()
         bounded = self.bounded.of(len(rows)) if 8 * k < len(self._items[0]) else None
         if bounded is None:
             best, items = _core.top_k(rows, *self._items, k, threads)
@@ -248,12 +248,12 @@ class CpuRanker:
     def scores(self, features: Tensor, items: Tensor) -> Tensor:
         """`contract.Ranker.scores`."""
         found = _core.item_scores(
-            _array(features.contiguous()), *self._items, items.numpy(), torch.get_num_threads()
+            memory_of(features.contiguous()), *self._items, items.numpy(), torch.get_num_threads()
         )
         return torch.from_numpy(found)
 
 
-def _array(x: Tensor) -> NDArray[Any]:
+def memory_of(x: Tensor) -> NDArray[Any]:
     """The numbers of a tensor, in the same memory; of bfloat16 the bits, as uint16."""
     x = x.detach()
     if x.dtype == torch.bfloat16:
