@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,15 @@ from tests.logs import random_log
 
 
 @pytest.fixture(scope="module")
-def gru() -> GRU4Rec:
+def trained() -> GRU4Rec:
     model = GRU4Rec(layers=(16,), batch_size=8, n_sample=16, n_epochs=2, device="cpu")
     return model.fit(random_log(n_sessions=60), progress=False)
+
+
+@pytest.fixture
+def gru(trained: GRU4Rec) -> GRU4Rec:
+    """Without the sessions of other tests, which would go on where the ids are the same."""
+    return copy.deepcopy(trained)
 
 
 def forward(gru: GRU4Rec, session: list[int]) -> pd.Series[float]:
